@@ -1,0 +1,71 @@
+"""Every named place of the repository; nobody else builds paths."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from shared.errors import UserError
+
+#: Tiers whose results are committed; the others live in the ignored store.
+COMMITTED_TIERS = ("lite", "paper")
+TIERS = ("smoke", "demo", "lite", "paper")
+
+
+def _is_root(folder: Path) -> bool:
+    return (folder / "datasets.yaml").is_file() and (folder / "pipelines").is_dir()
+
+
+def root() -> Path:
+    """Root of the checkout to work on.
+
+    ``REPRO_ROOT`` if set, else the nearest folder above the working directory that looks like this
+    repository, else the checkout this package was imported from. So a clone works on itself even if
+    another clone is the one that was installed.
+
+    Raises:
+        UserError: if REPRO_ROOT is set to something else than a checkout.
+    """
+    chosen = os.environ.get("REPRO_ROOT")
+    if chosen:
+        folder = Path(chosen).resolve()
+        if not _is_root(folder):
+            raise UserError(f"REPRO_ROOT={chosen} is not a checkout of this repository; unset it or point it at one")
+        return folder
+    here = Path.cwd().resolve()
+    for folder in (here, *here.parents):
+        if _is_root(folder):
+            return folder
+    return Path(__file__).resolve().parents[1]
+
+
+def pipelines() -> Path:
+    """Folder of the per-paper packages."""
+    return root() / "pipelines"
+
+
+def pipeline(paper: str) -> Path:
+    """Folder of one paper's package."""
+    return pipelines() / paper
+
+
+def data() -> Path:
+    """Folder of the data sets (ignored by git, described by datasets.yaml)."""
+    return root() / "data"
+
+
+def reports(demo: bool = False) -> Path:
+    """Folder of the rendered reports; those of the demo tier are ignored by git."""
+    return root() / "reports" / "demo" if demo else root() / "reports"
+
+
+def store() -> Path:
+    """Ignored folder for run records, checkpoints, plans, locks and logs of this checkout."""
+    return root() / ".repro"
+
+
+def results(paper: str, tier: str) -> Path:
+    """Folder of the collected results of one paper and tier: committed for lite and paper, else in the store."""
+    if tier in COMMITTED_TIERS:
+        return pipeline(paper) / "results" / tier
+    return store() / "results" / paper / tier
