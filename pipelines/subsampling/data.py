@@ -1,0 +1,109 @@
+"""Images of the subsampling experiments: digits, upright or turned, and the line figure of Figure 3."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+import shared.data
+from pipelines.subsampling.settings import Settings
+from shared.data import prepare
+from shared.errors import UserError
+
+#: Mean and standard deviation of the pixels of MNIST, in [0, 1].
+MEAN, STD = 0.1307, 0.3081
+#: The turned training set is one data set, drawn once; only the split differs between seeds.
+TURN_SEED = 2308_11316
+
+
+@dataclass
+class Digits:
+    """Training pool and test images, both in [0, 1] with one channel, and the labels.
+
+    Attributes:
+        pool: (count, 1, size, size) float32, turned, resized and cropped as the settings say.
+        pool_labels: (count,) int64.
+        test: (count, 1, size, size) float32, upright and resized; not cropped, since it is turned first.
+        test_labels: (count,) int64.
+    """
+
+    pool: Tensor
+    pool_labels: Tensor
+    test: Tensor
+    test_labels: Tensor
+
+
+def digits(settings: Settings, device: str = "cpu") -> Digits:
+    """Load and prepare the images.
+
+    Raises:
+        UserError: if the data set has fewer images than the settings ask for.
+    """
+    first, second = ("test", "train") if settings.split == "swapped" else ("train", "test")
+    images, labels = shared.data.load(settings.dataset, first)
+    test, test_labels = shared.data.load(settings.dataset, second)
+    wanted = settings.train_images + settings.validation_images
+    if len(images) < wanted or len(test) < max(settings.test_images, settings.sweep_images):
+        raise UserError(
+            f"{settings.dataset} has {len(images)} images for training and {len(test)} for testing, fewer than the "
+            f"{wanted} and {settings.test_images} in experiments.yaml; lower train_images, validation_images or test_images"
+        )
+    pool = images.float() / 255
+    if settings.training == "uniform":
+        pool = prepare.rotate(pool, prepare.random_angles(len(pool), TURN_SEED, "uniform"))
+    count = max(settings.test_images, settings.sweep_images)
+    return Digits(
+        crop(prepare.resize(pool, settings.size), settings).to(device),
+        labels.to(device),
+        prepare.resize(test[:count].float() / 255, settings.size).to(device),
+        test_labels[:count].to(device),
+    )
+
+
+def crop(images: Tensor, settings: Settings) -> Tensor:
+    """Blank the corners if the settings say so; (count, 1, size, size) in and out."""
+    return prepare.circle_crop(images) if settings.crop else images
+
+
+def split(settings: Settings, count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Indices of the training and validation images of one seed."""
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    train, rest = order[: settings.train_images], order[settings.train_images :]
+    return train, rest[: settings.validation_images]
+
+
+def network_input(images: Tensor, settings: Settings) -> Tensor:
+    """Standardize grey images in [0, 1] and repeat the channel: (..., 1, size, size) to (..., channels, size, size)."""
+    shape = (*images.shape[:-3], settings.channels, *images.shape[-2:])
+    return ((images - MEAN) / STD).expand(shape)
+
+
+#: A line figure without any symmetry, as strokes in the unit square (x to the right, y down).
+STROKES: Sequence[Sequence[tuple[float, float]]] = (
+    ((0.22, 0.82), (0.22, 0.20), (0.58, 0.20), (0.70, 0.32), (0.58, 0.46), (0.22, 0.46)),
+    ((0.44, 0.46), (0.78, 0.84)),
+    ((0.80, 0.16), (0.86, 0.24)),
+)
+
+
+def line_figure(size: int, width: float = 0.05) -> Tensor:
+    """The figure of `STROKES`, anti-aliased, in [0, 1].
+
+    The same vector figure at every size, so that 32 and 33 pixels show the same thing.
+
+    Shape:
+        out (1, 1, size, size)
+    """
+    centers = (torch.arange(size, dtype=torch.float64) + 0.5) / size
+    y, x = torch.meshgrid(centers, centers, indexing="ij")
+    distance = torch.full((size, size), float("inf"), dtype=torch.float64)
+    for stroke in STROKES:
+        for (x0, y0), (x1, y1) in zip(stroke[:-1], stroke[1:]):
+            dx, dy = x1 - x0, y1 - y0
+            along = (((x - x0) * dx + (y - y0) * dy) / (dx * dx + dy * dy)).clamp(0, 1)
+            distance = torch.minimum(distance, torch.hypot(x - x0 - along * dx, y - y0 - along * dy))
+    # full inside the stroke, falling to zero over one pixel
+    return (0.5 + (width / 2 - distance) * size).clamp(0, 1).float()[None, None]

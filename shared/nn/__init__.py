@@ -1,0 +1,33 @@
+"""Layers for finite groups acting on images: lifting and group convolution, norms, pools, dropout.
+
+Regular features are five-dimensional, ``(batch, channels, |G|, height, width)``; element ``g`` of the
+group is index ``g`` of axis 2, in the order of `shared.groups`. Two-dimensional images stay ``(batch,
+channels, height, width)``.
+
+| layer | symmetry | condition |
+|---|---|---|
+| `LiftingConv`, `GroupConv` | C4, D4 and their subgroups | exact when (size + 2 padding - K) is divisible by stride |
+| `SpatialMaxPool`, `SpatialAvgPool` | the same | the same |
+| `GlobalAvgPool`, `GroupPool`, `GroupBatchNorm` | the same | always exact |
+| `Dropout` | none while training | identity in eval mode |
+
+`shared.atlas.atlas` says for a whole network and input size which layers are exact.
+"""
+
+from shared.nn.conv import GroupConv, LiftingConv
+from shared.nn.dropout import Dropout
+from shared.nn.linear import ReplicaLinear
+from shared.nn.norm import GroupBatchNorm
+from shared.nn.pool import GlobalAvgPool, GroupPool, SpatialAvgPool, SpatialMaxPool
+
+__all__ = [
+    "Dropout",
+    "GlobalAvgPool",
+    "GroupBatchNorm",
+    "GroupConv",
+    "GroupPool",
+    "LiftingConv",
+    "ReplicaLinear",
+    "SpatialAvgPool",
+    "SpatialMaxPool",
+]

@@ -1,0 +1,76 @@
+"""Dropout that draws from a generator per replica, so that a run does not depend on its neighbours."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+_LEVELS = 1 << 16
+
+
+class Dropout(nn.Module):
+    """Zero each entry with probability ``p`` while training, and scale the rest by 1 / (1 - p).
+
+    Not equivariant while training (the mask is not rotated); the identity in eval mode. The probability
+    is kept to 1/65536: four decisions are cut from each 64 random bits, which on a CPU costs a quarter
+    of drawing them one by one.
+
+    Args:
+        p: probability of zero, in [0, 1).
+
+    Shape:
+        in and out (batch, channels, ...)
+
+    Raises:
+        ValueError: if p is not in [0, 1).
+    """
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__()
+        if not 0 <= p < 1:
+            raise ValueError(f"p must be in [0, 1), not {p}")
+        self.p = p
+        self.generators: list[torch.Generator | None] = [None]
+
+    def seed(self, generators: Sequence[torch.Generator]) -> None:
+        """Draw from these generators, one for each equal block of channels (one for each replica)."""
+        self.generators = list(generators)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return x
+        blocks = len(self.generators)
+        if x.shape[1] % blocks:
+            raise ValueError(f"{x.shape[1]} channels cannot be shared by {blocks} replicas")
+        dropped = round(self.p * _LEVELS)
+        keep = self._bits(x, blocks) >= dropped - _LEVELS // 2
+        return x * keep.to(x.dtype).mul_(_LEVELS / (_LEVELS - dropped))
+
+    def _bits(self, x: Tensor, blocks: int) -> Tensor:
+        """Uniform 16-bit integers in the shape and the memory order of ``x``, block after block of channels.
+
+        A mask in another memory order would turn the product into a gather.
+        """
+        batch, channels, *rest = x.shape
+        pixels_last = x.dim() > 3 and not x.is_contiguous()
+        fields, pixels = (rest[:-2], rest[-2:]) if pixels_last else (rest, [])
+        shape = (batch, *pixels, channels // blocks, *fields)
+        parts = [self._draw(shape, generator, x.device) for generator in self.generators]
+        axis = 1 + len(pixels)
+        bits = parts[0] if blocks == 1 else torch.cat(parts, axis)
+        if not pixels_last:
+            return bits
+        return bits.permute(0, *range(3, 4 + len(fields)), 1, 2)
+
+    @staticmethod
+    def _draw(shape: Sequence[int], generator: torch.Generator | None, device: torch.device) -> Tensor:
+        count = math.prod(shape)
+        words = torch.empty((count + 3) // 4, dtype=torch.int64, device=device)
+        words.random_(-(2**63), None, generator=generator)
+        return words.view(torch.int16)[:count].view(*shape)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"

@@ -1,0 +1,35 @@
+"""A linear layer for several replicas side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class ReplicaLinear(nn.Module):
+    """Several independent linear layers, each on its own block of features.
+
+    Args:
+        layers: `torch.nn.Linear` layers of equal shape; their parameters are copied.
+
+    Shape:
+        in  (batch, replicas * in_features)
+        out (batch, replicas * out_features)
+    """
+
+    def __init__(self, layers: Sequence[nn.Linear]) -> None:
+        super().__init__()
+        self.in_features, self.out_features = layers[0].in_features, layers[0].out_features
+        self.weight = nn.Parameter(torch.stack([layer.weight.detach() for layer in layers]))
+        self.bias = None
+        if layers[0].bias is not None:
+            self.bias = nn.Parameter(torch.stack([layer.bias.detach() for layer in layers]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        blocks = x.unflatten(1, (self.weight.shape[0], self.in_features)).transpose(0, 1)
+        y = blocks @ self.weight.transpose(1, 2)
+        if self.bias is not None:
+            y = y + self.bias[:, None]
+        return y.transpose(0, 1).flatten(1)

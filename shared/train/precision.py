@@ -1,0 +1,32 @@
+"""Number formats by setting; float32 means float32."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+
+from shared.errors import UserError
+
+
+@contextlib.contextmanager
+def precision(name: str, device: torch.device | str) -> Iterator[None]:
+    """Compute in "float32" (TF32 off), "tf32" or "bf16" (autocast) inside the block.
+
+    Raises:
+        UserError: for tf32 without a CUDA device, or bf16 on a CUDA device that lacks it.
+    """
+    device = torch.device(device)
+    cuda = device.type == "cuda"
+    if name == "tf32" and not cuda:
+        raise UserError("precision tf32 needs a CUDA device; choose float32 or bf16 on a CPU")
+    if name == "bf16" and cuda and not torch.cuda.is_bf16_supported():
+        raise UserError("this CUDA device does not support bf16; choose float32 or tf32")
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = name == "tf32"
+    try:
+        with torch.autocast(device.type, torch.bfloat16, enabled=name == "bf16"):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before

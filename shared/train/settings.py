@@ -1,0 +1,96 @@
+"""What a training is made of, and the ways it can end early."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared.errors import UserError, unknown
+
+
+class TrainingDiverged(UserError):
+    """The loss of some seeds is no longer a number; ``seeds`` names them."""
+
+    def __init__(self, seeds: Sequence[int], epoch: int) -> None:
+        self.seeds = list(seeds)
+        super().__init__(
+            f"the training loss of seed(s) {', '.join(map(str, seeds))} is not finite in epoch {epoch}; "
+            "lower the learning rate or train in float32"
+        )
+
+
+class TrainingInterrupted(UserError):
+    """The time is up; the checkpoint holds the state, and the same command goes on from there."""
+
+
+OPTIMIZERS = ("adam", "sgd")
+SCHEDULES = ("constant", "step", "one_cycle")
+PRECISIONS = ("float32", "tf32", "bf16")
+REPLICA_MODES = ("auto", "together", "one_by_one")
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How to train.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch_size: images per step; the last batch of an epoch may be smaller.
+        optimizer: "adam" or "sgd".
+        lr: (largest) learning rate.
+        weight_decay: L2 term added to the gradient.
+        momentum: of SGD.
+        schedule: "constant"; "step": times ``step_factor`` every ``step_every`` epochs; "one_cycle": warm
+            up over 30 % of the steps from lr/25, then cosine to lr/25e4.
+        precision: "float32", "tf32" (CUDA matrix products) or "bf16" (autocast; parameters, optimizer
+            and batch-norm statistics stay in float32).
+        channels_last: memory order of the activations.
+        selection: "last" epoch or "best" validation accuracy.
+        replicas: train the seeds "together" (one grouped network), "one_by_one", or "auto": together on
+            CUDA and wherever the network is small.
+        validate_every: epochs between validations; 0 for never.
+    """
+
+    epochs: int
+    batch_size: int = 256
+    optimizer: str = "adam"
+    lr: float = 0.01
+    weight_decay: float = 0.0
+    momentum: float = 0.9
+    schedule: str = "constant"
+    step_every: int = 10
+    step_factor: float = 0.5
+    precision: str = "float32"
+    channels_last: bool = False
+    selection: str = "last"
+    replicas: str = "auto"
+    validate_every: int = 1
+
+    def __post_init__(self) -> None:
+        choices = {
+            "optimizer": OPTIMIZERS,
+            "schedule": SCHEDULES,
+            "precision": PRECISIONS,
+            "selection": ("last", "best"),
+            "replicas": REPLICA_MODES,
+        }
+        for key, known in choices.items():
+            if getattr(self, key) not in known:
+                raise UserError(unknown(key, getattr(self, key), known))
+        if self.epochs < 1 or self.batch_size < 1 or self.step_every < 1 or self.lr <= 0:
+            raise UserError("epochs, batch_size, step_every and lr must be positive; correct experiments.yaml")
+        if self.selection == "best" and not self.validate_every:
+            raise UserError("selection: best needs validations; set validate_every to 1 or more")
+
+    def rate(self, step: int, steps_per_epoch: int) -> float:
+        """Learning rate of optimizer step ``step`` (from 0)."""
+        if self.schedule == "constant":
+            return self.lr
+        if self.schedule == "step":
+            return self.lr * self.step_factor ** (step // steps_per_epoch // self.step_every)
+        total = self.epochs * steps_per_epoch
+        peak = max(1, round(0.3 * total)) - 1
+        low, high = (self.lr / 25, self.lr) if step <= peak else (self.lr, self.lr / 25e4)
+        done = step / max(peak, 1) if step <= peak else (step - peak) / max(total - 1 - peak, 1)
+        return high + (low - high) * (1 + math.cos(math.pi * done)) / 2
