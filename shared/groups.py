@@ -2,7 +2,7 @@
 
 Elements are the integers ``0 .. order - 1`` and ``0`` is always the identity. Everything here is numpy; how
 elements move images and other arrays is in :mod:`shared.actions`, their matrices are in
-:mod:`shared.representations`, and :mod:`shared.presentations` builds groups from generators and relators.
+:mod:`shared.representations`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import cache, cached_property
 
 import numpy as np
 
-from shared.presentations import Presentation, Word
+from shared.presentations import Presentation, Word, enumerate_cosets
 
 
 class Group:
@@ -182,7 +182,7 @@ def _at_least_one(n: int, what: str) -> None:
 
 @cache
 def cyclic(n: int) -> Group:
-    """Build the rotations by multiples of ``360 / n`` degrees; element ``r`` is ``r`` counter-clockwise steps."""
+    """Build the rotations by multiples of ``360 / n`` degrees; element ``r`` turns ``r`` steps."""
     _at_least_one(n, "cyclic")
     r = np.arange(n)
     presentation = Presentation(("r",), ((1,) * n,)) if n > 1 else Presentation((), ())
@@ -242,10 +242,13 @@ def octahedral() -> Group:
     table = np.array([[position[(a @ b).tobytes()] for b in matrices] for a in matrices])
     quarter = position[np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]]).tobytes()]
     third = next(g for g in range(24) if _order(table, g) == 3 and _order(table, table[quarter, g]) == 2)
-    axes = np.array(["x", "y", "z"])
-    names = ["(" + ",".join("-" * (row.sum() < 0) + axes[row != 0][0] for row in m) + ")" for m in matrices]
+    names = [f"({','.join(map(_signed_axis, rows.tolist()))})" for rows in matrices]
     presentation = Presentation(("r", "t"), ((1,) * 4, (2,) * 3, (1, 2, 1, 2)))
     return Group("O", table, (quarter, third), names, presentation, ("octahedral", ()))
+
+
+def _signed_axis(row: list[int]) -> str:
+    return next(("-" if sign < 0 else "") + axis for sign, axis in zip(row, "xyz") if sign)
 
 
 def _order(table: np.ndarray, g: int) -> int:
@@ -278,6 +281,32 @@ def _product_presentation(left: Presentation, right: Presentation) -> Presentati
     commutators = tuple((a, b, -a, -b) for a, b in pairs)
     names = tuple(f"{s}1" for s in left.generators) + tuple(f"{s}2" for s in right.generators)
     return Presentation(names, left.relators + moved + commutators)
+
+
+def from_presentation(name: str, presentation: Presentation, limit: int = 10_000) -> Group:
+    """Build the group that generators and relators define, its elements named by shortest words.
+
+    Args:
+        name: name of the group.
+        presentation: its generators and relators.
+        limit: largest number of cosets that the enumeration may define on the way.
+
+    Raises:
+        ValueError: if the group is infinite, or too large for the limit.
+    """
+    cosets = enumerate_cosets(presentation, limit=limit)
+    step = np.array(cosets, dtype=np.int64).reshape(len(cosets), len(presentation.generators))
+    words, columns, reached = {0: ()}, {0: np.arange(len(step))}, [0]
+    for h in reached:  # breadth first; grows while it is read
+        for i, target in enumerate(step[h].tolist()):
+            if target not in words:
+                words[target] = (*words[h], i + 1)
+                columns[target] = step[columns[h], i]
+                reached.append(target)
+    number = np.argsort(reached)
+    table = np.stack([columns[h] for h in reached], axis=1)[reached]
+    names = [presentation.spell(words[h]) for h in reached]
+    return Group(name, number[table], number[step[0]], names, presentation)
 
 
 def _rebuild(constructor: str, arguments: tuple) -> Group:
