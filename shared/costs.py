@@ -1,0 +1,72 @@
+"""What runs cost: measured times and memory from the sidecars, else what experiments.yaml declares."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from shared import collect, config, records
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Cost of one run: wall seconds and peak megabytes (None where unknown), and where that is known from."""
+
+    seconds: float | None
+    memory_mb: float | None
+    source: str  # measured, declared, or not measured
+
+
+def settings_key(run: config.Run) -> str:
+    """Text that is equal for runs that differ in their seed only."""
+    inputs = {key: value for key, value in run.inputs.items() if key != "seed"}
+    return json.dumps(inputs, sort_keys=True)
+
+
+def measured(experiment: config.Experiment, tier: str, device: str) -> dict[str, Cost]:
+    """Median cost of one run of each arm that was trained on this kind of device with these settings."""
+    kind = device.partition(":")[0]
+    collected = collect.environments(experiment.paper, experiment.name, tier)
+    costs = {}
+    for arm in experiment.arms:
+        facts = [collected.get(run.id) or _stored_facts(run.id) for run in experiment.runs(tier, [arm])]
+        same = [f for f in facts if f and f.get("device") == kind and "wall_s" in f]
+        if same:
+            memory = [f["peak_mb"] for f in same if "peak_mb" in f]
+            seconds = statistics.median(f["wall_s"] for f in same)
+            costs[arm] = Cost(seconds, max(memory, default=None), "measured")
+    return costs
+
+
+def _stored_facts(run_id: str) -> dict[str, object] | None:
+    record = records.stored(run_id)
+    return dict(record.environment) if record else None
+
+
+def of_arm(experiment: config.Experiment, tier: str, arm: str, known: dict[str, Cost]) -> Cost:
+    """Cost of one run: the arm's own if measured, else the experiment's mean, else the declared one."""
+    if arm in known:
+        return known[arm]
+    if known:
+        seconds = statistics.mean(cost.seconds for cost in known.values() if cost.seconds is not None)
+        memory = max((c.memory_mb for c in known.values() if c.memory_mb is not None), default=None)
+        return Cost(seconds, memory, "measured")
+    declared = experiment.cost.get(tier)
+    if declared:
+        minutes, memory = declared.get("minutes"), declared.get("memory_mb")
+        return Cost(None if minutes is None else 60.0 * minutes, memory, "declared")
+    return Cost(None, None, "not measured")
+
+
+def total(experiment: config.Experiment, tier: str, runs: Iterable[config.Run], device: str) -> Cost:
+    """Cost of several runs of an experiment one after the other: summed time, largest memory."""
+    known = measured(experiment, tier, device)
+    each = [of_arm(experiment, tier, run.arm, known) for run in runs]
+    if not each or any(cost.seconds is None for cost in each):
+        empty = Cost(0.0, None, "measured") if not each else each[0]
+        return Cost(empty.seconds, empty.memory_mb, empty.source)
+    seconds = sum(cost.seconds for cost in each if cost.seconds is not None)
+    memory = max((cost.memory_mb for cost in each if cost.memory_mb is not None), default=None)
+    return Cost(seconds, memory, each[0].source)

@@ -1,0 +1,111 @@
+"""Which device a process trains on: a free GPU of this machine, held by a file lock, or the CPU.
+
+Torch is not imported here: the choice must be made, through CUDA_VISIBLE_DEVICES, before torch looks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from shared.errors import UserError
+
+#: Locks this process holds on GPUs until it ends, however it ends.
+_held: dict[str, int] = {}
+
+
+def gpus() -> list[str]:
+    """Indices of the GPUs this process may use.
+
+    ``REPRO_GPUS`` (such as ``0,1``; empty for none) if set, else ``CUDA_VISIBLE_DEVICES`` if set, else what
+    ``nvidia-smi`` lists.
+    """
+    for variable in ("REPRO_GPUS", "CUDA_VISIBLE_DEVICES"):
+        if variable in os.environ:
+            return [
+                name.strip() for name in os.environ[variable].split(",") if name.strip() not in ("", "-1")
+            ]
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [str(i) for i, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU ")]
+
+
+def choose(wish: str, log: Callable[[str], None] = print) -> str:
+    """Torch's name of the device to train on, claimed for this process.
+
+    ``auto`` is a GPU where there is one, else the CPU. Of several GPUs the first free one is taken, and if
+    none is free this waits; under SLURM the scheduler has chosen already.
+
+    Args:
+        wish: ``auto``, ``cpu``, ``cuda``, or ``cuda:N`` for the N-th GPU of the machine.
+        log: told when there is something to wait for.
+
+    Raises:
+        UserError: for another wish, or a GPU that is not there.
+    """
+    kind, _, index = wish.partition(":")
+    if kind not in ("auto", "cpu", "cuda") or (index and (kind != "cuda" or not index.isdecimal())):
+        raise UserError(f"unknown device {wish!r}; use auto, cpu, cuda or cuda:N")
+    if kind == "cpu":
+        return "cpu"
+    known = gpus()
+    if not known and kind == "auto":
+        return "cpu"
+    if not known or (index and index not in known):
+        raise UserError(
+            f"no GPU for --device {wish}; use --device cpu"
+            if not known
+            else f"no GPU {index} here; there are {', '.join(known)}"
+        )
+    if "SLURM_JOB_ID" not in os.environ:
+        os.environ["CUDA_VISIBLE_DEVICES"] = _claim([index] if index else known, log)
+    return "cuda:0"
+
+
+def _claim(names: list[str], log: Callable[[str], None]) -> str:
+    mine = next((name for name in names if name in _held), None)
+    if mine is not None:
+        return mine
+    waiting = False
+    while True:
+        for name in names:
+            handle = try_lock(Path(tempfile.gettempdir()) / f"reproductions-gpu-{name}.lock")
+            if handle is not None:
+                _held[name] = handle
+                return name
+        if not waiting:
+            log(f"waiting for a free GPU (of {', '.join(names)})")
+            waiting = True
+        time.sleep(0.5)
+
+
+def try_lock(path: Path) -> int | None:
+    """Take the exclusive lock named by ``path`` if nobody holds it.
+
+    Returns:
+        The open file that holds the lock until it is closed or the process ends; None if it is taken.
+
+    Raises:
+        UserError: if the lock file cannot be opened.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise UserError(f"cannot open the lock {path}: {error.strerror}; remove it or set TMPDIR") from None
+    with contextlib.suppress(PermissionError):
+        os.fchmod(handle, 0o666)  # another user of this machine must be able to wait for it, too
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    return handle

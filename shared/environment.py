@@ -1,0 +1,117 @@
+"""Facts about where a run was made: code, versions, device, time, memory. No names of users or hosts."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from shared import paths
+
+_VERSIONS = ("torch", "numpy", "scipy", "pandas", "scikit-learn", "escnn", "e2cnn")
+#: What a recording itself changes does not make the code dirty.
+_NOT_CODE = (":(exclude)pipelines/*/results", ":(exclude)reports", ":(exclude)dvc.lock")
+
+
+@dataclass
+class Meter:
+    """Wall time and peak memory of a piece of work, from its construction to `read`."""
+
+    device: str = "cpu"
+    started: float = field(default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        with contextlib.suppress(OSError):  # Linux: forget the peak of earlier work of this process
+            Path("/proc/self/clear_refs").write_text("5")
+        torch = sys.modules.get("torch")
+        if torch is not None and self.device.startswith("cuda"):
+            torch.cuda.reset_peak_memory_stats(self.device)
+
+    def read(self) -> dict[str, float]:
+        """Seconds since the start, and megabytes at the peak, of the process and of the GPU."""
+        facts = {"wall_s": round(time.perf_counter() - self.started, 3), "peak_mb": round(_peak_mb(), 1)}
+        torch = sys.modules.get("torch")
+        if torch is not None and self.device.startswith("cuda"):
+            facts["device_peak_mb"] = round(torch.cuda.max_memory_allocated(self.device) / 2**20, 1)
+        return facts
+
+
+def describe(device: str) -> dict[str, Any]:
+    """Facts that are the same for all runs of a process: commit, versions, hardware."""
+    return {**code(), "versions": versions(), **hardware(device)}
+
+
+@functools.lru_cache(maxsize=1)
+def code() -> dict[str, Any]:
+    """The commit of the checkout, and whether tracked files (other than results) differ from it.
+
+    Taken once per process, because a process computes with the code it has loaded.
+    """
+    commit = _git("rev-parse", "HEAD").strip()
+    changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *_NOT_CODE)
+    return {"commit": commit or "unknown", "dirty": bool(changes.strip())}
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=paths.root(), capture_output=True, text=True, timeout=60
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout if done.returncode == 0 else ""
+
+
+@functools.lru_cache(maxsize=1)
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that take part, as far as they are installed."""
+    found = {"python": platform.python_version()}
+    for name in _VERSIONS:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.version.cuda:
+        found["cuda"] = torch.version.cuda
+    return found
+
+
+def hardware(device: str) -> dict[str, str]:
+    """Names of the device and the processor."""
+    facts = {"device": device.partition(":")[0], "cpu": cpu_model()}
+    torch = sys.modules.get("torch")
+    if torch is not None and device.startswith("cuda"):
+        facts["device_name"] = torch.cuda.get_device_name(device)
+    return facts
+
+
+@functools.lru_cache(maxsize=1)
+def cpu_model() -> str:
+    """The processor's name as the kernel gives it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def processors() -> int:
+    """Number of processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _peak_mb() -> float:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 1024

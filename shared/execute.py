@@ -1,0 +1,291 @@
+"""Computing runs: batches of seeds, one lock per run, records written as soon as a batch is done."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sys
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from shared import config, devices, environment, fingerprint, paths, records
+from shared.costs import settings_key
+from shared.errors import UserError
+from shared.interface import PRECISIONS, Context, OutOfTime
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to compute; see the fields of the same names of `interface.Context`.
+
+    Attributes:
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        threads: CPU threads; None for ``OMP_NUM_THREADS``, else all processors.
+        precision: one of `interface.PRECISIONS`; None for the setting of that name, else float32.
+        replicas: seeds trained at once; None for the tier's own, else all on a GPU and one on the CPU.
+        refresh: also compute what has a valid result.
+        minutes: start nothing that would not fit into this time; None for no limit.
+        debug: let errors of the experiment's code through.
+        estimate: expected seconds of a run, None if unknown.
+    """
+
+    device: str = "auto"
+    threads: int | None = None
+    precision: str | None = None
+    replicas: int | None = None
+    refresh: bool = False
+    minutes: float | None = None
+    debug: bool = False
+    estimate: Callable[[config.Run], float | None] = lambda run: None
+    log: Callable[[str], None] = print
+
+
+@dataclass
+class Outcome:
+    """What became of the runs asked for."""
+
+    done: list[config.Run] = field(default_factory=list)
+    valid: list[config.Run] = field(default_factory=list)
+    failed: list[tuple[config.Run, str]] = field(default_factory=list)
+    left: list[config.Run] = field(default_factory=list)
+
+
+def batches(runs: Iterable[config.Run], replicas: Callable[[config.Run], int]) -> list[list[config.Run]]:
+    """Cut runs into batches of equal settings, ordered so that seeds are completed one after the other.
+
+    A run that several experiments share is computed once.
+
+    Args:
+        runs: the runs, in declared order.
+        replicas: how many seeds to compute at once.
+    """
+    arms: dict[tuple[str, str], dict[str, config.Run]] = {}
+    for run in runs:
+        arms.setdefault((run.paper, settings_key(run)), {}).setdefault(run.id, run)
+    cut = []
+    for place, members in enumerate(arms.values()):
+        ordered = list(members.values())
+        size = max(1, replicas(ordered[0]))
+        cut += [(i // size, place, ordered[i : i + size]) for i in range(0, len(ordered), size)]
+    return [batch for _, _, batch in sorted(cut, key=lambda entry: entry[:2])]
+
+
+def execute(runs: Iterable[config.Run], options: Options | None = None) -> Outcome:
+    """Compute the runs that have no valid result, and store each as soon as its batch is done.
+
+    A batch that fails leaves the records as they were, and the others go on; one that another process is
+    computing is put off, then waited for. When the time is up, the rest is in ``Outcome.left``.
+
+    Raises:
+        UserError: for options that make no sense here (unknown precision, no such device).
+    """
+    options = options or Options()
+    if options.precision not in (None, *PRECISIONS):
+        raise UserError(f"unknown precision {options.precision!r}; use one of {', '.join(PRECISIONS)}")
+    outcome, todo = Outcome(), []
+    for run in runs:
+        (todo if options.refresh or records.why_stale(run) else outcome.valid).append(run)
+    if todo:
+        _Session(options, outcome).work(todo)
+    return outcome
+
+
+class _Session:
+    """One process's work through its batches."""
+
+    def __init__(self, options: Options, outcome: Outcome) -> None:
+        self.options, self.outcome = options, outcome
+        self.device = devices.choose(options.device, options.log)
+        self.threads = options.threads or _default_threads()
+        self.started = time.monotonic()
+        self.deadline = None if options.minutes is None else self.started + 60 * options.minutes
+        self.seconds: dict[str, float] = {}  # measured in this session, per run, by settings
+        self.started_utc = _now()
+
+    def work(self, runs: list[config.Run]) -> None:
+        queue = deque((batch, False) for batch in batches(runs, self._replicas))
+        total = len(queue)
+        while queue:
+            batch, wait = queue.popleft()
+            if not self._fits(batch):
+                self.outcome.left += batch
+                continue
+            with _locks(batch, wait) as held:
+                if not held:  # another process computes it: do the others first, then see
+                    queue.append((batch, True))
+                    continue
+                mine = [run for run in batch if self._still_needed(run)]
+                self.outcome.valid += [run for run in batch if run not in mine]
+                position = total - len(queue)
+                smaller = self._attempt(mine, f"[{position}/{total}]") if mine else []
+            queue.extendleft((part, False) for part in reversed(smaller))
+            total += len(smaller)
+
+    def _replicas(self, run: config.Run) -> int:
+        if self.options.replicas:
+            return self.options.replicas
+        tier = config.load(run.paper).experiment(run.experiment).tier(run.tier)
+        return tier.replicas or (1 if self.device == "cpu" else len(tier.seeds))
+
+    def _still_needed(self, run: config.Run) -> bool:
+        """Whether no other process has computed the run since this one began."""
+        if not self.options.refresh:
+            return bool(records.why_stale(run))
+        record = records.stored(run.id)
+        return record is None or str(record.environment.get("finished", "")) < self.started_utc
+
+    def _fits(self, batch: list[config.Run]) -> bool:
+        if self.deadline is None:
+            return True
+        run = batch[0]
+        own = self.seconds.get(settings_key(run))
+        if own is None:
+            own = self.options.estimate(run)
+        if own is None and self.seconds:
+            own = sum(self.seconds.values()) / len(self.seconds)
+        return time.monotonic() + (own or 0.0) * len(batch) < self.deadline
+
+    def _attempt(self, batch: list[config.Run], position: str) -> list[list[config.Run]]:
+        """Compute one batch; the result is what to try instead, after running out of memory."""
+        names = f"{batch[0].paper}/{batch[0].experiment} {batch[0].arm} seed {_spans(r.seed for r in batch)}"
+        self.options.log(f"{position} {names} ({batch[0].tier}, {self.device})")
+        try:
+            self._compute(batch)
+        except OutOfTime:
+            self.options.log(f"{names}: time is up, the checkpoint is kept")
+            self.outcome.left += batch
+        except Exception as error:
+            if self.options.debug:
+                raise
+            if _is_out_of_memory(error) and len(batch) > 1:
+                half = (len(batch) + 1) // 2
+                self.options.log(f"{names}: out of memory, trying {half} at once")
+                return [batch[:half], batch[half:]]
+            sentence = _sentence(error, names, self.device)
+            self.outcome.failed += [(run, sentence) for run in batch]
+            self.options.log(sentence)
+        else:
+            self.outcome.done += batch
+        return []
+
+    def _compute(self, batch: list[config.Run]) -> None:
+        first = batch[0]
+        experiment = config.module(first.paper, "experiment")
+        torch = sys.modules.get("torch")
+        if torch is not None:
+            torch.set_num_threads(self.threads)
+        checkpoint = paths.store() / "checkpoints" / f"{batch_id(batch)}.pt"
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        precision = precision_of(first, self.options.precision)
+        context = Context(self.device, self.threads, precision, checkpoint, self.deadline, self.options.log)
+        code = fingerprint.fingerprint(first.paper)
+        meter = environment.Meter(self.device)
+        results = experiment.run(first.settings, [run.seed for run in batch], context)
+        facts = meter.read()
+        if set(results) != {run.seed for run in batch}:
+            raise UserError(f"{first.spec}: the experiment returned the seeds {sorted(results)}")
+        rows = {run: records.checked_rows(results[run.seed], run.spec) for run in batch}
+        facts |= environment.describe(self.device) | {
+            "finished": _now(),
+            "fingerprint": code,
+            "notes": data_notes(first),
+            "precision": precision,
+            "replicas": len(batch),
+            "threads": self.threads,
+            "wall_s": round(facts["wall_s"] / len(batch), 3),
+        }
+        self.seconds[settings_key(first)] = facts["wall_s"]
+        for run in batch:
+            records.save(records.Record(run.id, run.inputs, rows[run], facts | _throughput(rows[run])))
+        checkpoint.unlink(missing_ok=True)
+
+
+def batch_id(batch: list[config.Run]) -> str:
+    """Name of a batch's checkpoint: it follows from the runs in it and the code, in their order."""
+    text = " ".join([fingerprint.fingerprint(batch[0].paper), *(run.id for run in batch)])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def precision_of(run: config.Run, wish: str | None) -> str:
+    """The precision to compute a run in.
+
+    Raises:
+        UserError: if precision is one of the run's settings and the wish is another: it would go unrecorded.
+    """
+    declared = getattr(run.settings, "precision", None)
+    if wish and declared and wish != declared:
+        raise UserError(
+            f"precision is a setting here ({declared}); change it in experiments.yaml, not by option"
+        )
+    return wish or declared or "float32"
+
+
+def data_notes(run: config.Run) -> list[str]:
+    """What is to be said about the data sets of a run, such as a mirror whose files differ a little."""
+    if not run.data:
+        return []
+    from shared import data
+
+    return [note for name in run.data for note in data.notes(name)]
+
+
+@contextlib.contextmanager
+def _locks(batch: list[config.Run], wait: bool) -> Iterator[bool]:
+    """Hold the locks of all runs of a batch (in one order everywhere, so that nobody waits in a circle)."""
+    held: list[int] = []
+    try:
+        for run_id in sorted(run.id for run in batch):
+            while (handle := devices.try_lock(records.lock_path(run_id))) is None:
+                if not wait:
+                    yield False
+                    return
+                time.sleep(0.2)
+            held.append(handle)
+        yield True
+    finally:
+        for handle in held:
+            os.close(handle)
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _default_threads() -> int:
+    wish = os.environ.get("OMP_NUM_THREADS", "")
+    return int(wish) if wish.isdecimal() and int(wish) else environment.processors()
+
+
+def _throughput(rows: Iterable[records.Row]) -> dict[str, float]:
+    values = [row.value for row in rows if row.metric == "images_per_second"]
+    return {"throughput": round(values[-1], 1)} if values else {}
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError) or "out of memory" in str(error).lower()
+
+
+def _sentence(error: BaseException, names: str, device: str) -> str:
+    """What went wrong, in one sentence; the traceback of an unexpected error goes to a file."""
+    if _is_out_of_memory(error):
+        return (
+            f"{names}: out of memory on {device}; use a smaller batch or another device; nothing was recorded"
+        )
+    if isinstance(error, UserError):
+        return f"{names}: {error}"
+    log: Path = paths.store() / "logs" / f"{hashlib.sha256(names.encode()).hexdigest()[:12]}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("".join(traceback.format_exception(error)))
+    where: Any = log.relative_to(paths.root())
+    return f"{names}: {type(error).__name__}: {error} (traceback in {where}); nothing was recorded"
+
+
+def _spans(seeds: Iterable[int]) -> str:
+    return ",".join(str(seed) for seed in seeds)

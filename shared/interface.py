@@ -1,0 +1,66 @@
+"""What a pipeline's own code sees of the record keeping: rows to return, a context to run in, late settings.
+
+Kept apart from the rest and free of imports of ours, because everything a pipeline's experiment
+imports enters its code fingerprint: a change in how records are stored must not age results.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+#: Precisions a run can be asked for: plain float32; float32 with TF32 matrix products; bfloat16 autocast.
+PRECISIONS = ("float32", "tf32", "bf16")
+
+
+class Row(NamedTuple):
+    """One measured value of a run.
+
+    ``step`` says where on its curve the value lies (epoch, angle in degrees, flat pixel index, ...) and is
+    the empty string for a metric with a single value.
+    """
+
+    metric: str
+    step: int | float | str
+    value: float
+
+
+class OutOfTime(Exception):
+    """Raised by a training that stops at ``Context.deadline`` after writing its checkpoint."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where and how a batch of runs is to be computed; nothing in it may change what is computed.
+
+    Attributes:
+        device: torch's name of the device, for example ``cpu`` or ``cuda:0``.
+        threads: number of CPU threads torch uses.
+        precision: one of `PRECISIONS`.
+        checkpoint: file to resume from and to write to; None for none. The caller deletes it.
+        deadline: value of `time.monotonic` at which to stop with `OutOfTime`; None for never.
+        log: takes one line of progress.
+    """
+
+    device: str = "cpu"
+    threads: int = 1
+    precision: str = "float32"
+    checkpoint: Path | None = None
+    deadline: float | None = None
+    log: Callable[[str], None] = print
+
+    def time_is_up(self) -> bool:
+        """Whether the deadline has passed."""
+        return self.deadline is not None and time.monotonic() >= self.deadline
+
+
+def added(default: Any, absent: Any = ...) -> Any:
+    """Dataclass field for a setting that was added after results had been recorded.
+
+    At the value ``absent`` (the behavior before the setting existed; by default ``default``) the setting
+    does not enter a run's identity, so earlier results stay valid.
+    """
+    return field(default=default, metadata={"absent": default if absent is ... else absent})
