@@ -1,0 +1,65 @@
+# `make` alone: set up, train the demo runs, render every report. `make help` lists the rest.
+PYTHON ?= python3
+VENV   ?= .venv
+# Trainings and rules at a time: a number, or all cores.
+JOBS   ?= all
+# Passed on to Snakemake: make reports CONFIG="tier=lite", CONFIG="train=never", CONFIG="runs_per_job=4"
+CONFIG ?=
+
+SYSTEM_PATH := $(PATH)
+export PATH := $(abspath $(VENV))/bin:$(PATH)
+# glibc gives big tensors back at each step and page-faults them in again; keeping them is worth 10-40 % on a CPU.
+export MALLOC_MMAP_MAX_ := 0
+export MALLOC_TRIM_THRESHOLD_ := 20000000000
+
+SNAKEMAKE := snakemake --cores $(JOBS) $(if $(CONFIG),--config $(CONFIG) --)
+READY     := $(VENV)/ready
+
+.DEFAULT_GOAL := reports
+.PHONY: reports demo setup test test-all lint format check lock slurm-test bench unlock clean help
+
+reports: $(READY) ## train what the demo needs, render all reports (open reports/index.html)
+	@$(SNAKEMAKE) reports
+	@echo "Done: reports/index.html (recorded results), reports/demo/index.html (trained here)"
+
+demo: $(READY) ## only the demo reports, from trainings on this machine
+	@$(SNAKEMAKE) demo
+
+setup: $(READY) ## make or renew the environment in $(VENV)
+$(READY): envs/constraints.txt envs/requirements.txt envs/requirements-nodeps.txt pyproject.toml scripts/setup.sh
+	@PATH="$(SYSTEM_PATH)" PYTHON="$(PYTHON)" VENV="$(VENV)" bash scripts/setup.sh
+
+test: $(READY) ## the default tests (minutes)
+	@python -m pytest
+
+test-all: $(READY) ## every test, the slow ones too
+	@python -m pytest -m "not gpu"
+
+lint: $(READY) ## style of Python and of the Snakefile
+	@ruff check . && ruff format --check . && snakefmt --check Snakefile && snakemake --lint
+
+format: $(READY) ## put the style right
+	@ruff check --fix . ; ruff format . && snakefmt Snakefile
+
+check: $(READY) ## are all recorded results valid, and is dvc.lock in step? (seconds; no data, no GPU)
+	@python -m pipelines check
+
+lock: $(READY) ## renew the pins of envs/constraints.txt
+	@bash scripts/lock.sh
+
+slurm-test: $(READY) ## part of the smoke tier through a real SLURM on this machine (needs root)
+	@bash scripts/slurm-test.sh
+
+bench: $(READY) ## speed of the layers against escnn, e2cnn and dense convolutions
+	@python -m benchmarks
+
+unlock: $(READY) ## after a killed Snakemake: take its lock away
+	@snakemake --unlock
+
+clean: ## remove the trainings and logs of this machine (recorded results stay)
+	@rm -rf .repro .snakemake logs reports/demo
+	@echo "Removed .repro, .snakemake, logs and reports/demo; the environment ($(VENV)) and data/ stay"
+
+help:
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1: /' | awk -F': ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
+	@echo "Options: PYTHON=$(PYTHON) VENV=$(VENV) JOBS=$(JOBS) CONFIG=\"tier=lite\" TORCH=auto|cpu|default"
