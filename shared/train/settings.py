@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.errors import UserError, unknown
+from shared.interface import OutOfTime
 
 
 class TrainingDiverged(UserError):
@@ -20,7 +21,7 @@ class TrainingDiverged(UserError):
         )
 
 
-class TrainingInterrupted(UserError):
+class TrainingInterrupted(OutOfTime):
     """The time is up; the checkpoint holds the state, and the same command goes on from there."""
 
 
