@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Something the user can put right; the message is one sentence that says what is wrong and what to do."""
+    """Something the user can put right: one sentence that says what is wrong and what to do."""
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:

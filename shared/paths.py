@@ -30,7 +30,9 @@ def root() -> Path:
     if chosen:
         folder = Path(chosen).resolve()
         if not _is_root(folder):
-            raise UserError(f"REPRO_ROOT={chosen} is not a checkout of this repository; unset it or point it at one")
+            raise UserError(
+                f"REPRO_ROOT={chosen} is not a checkout of this repository; unset it or point it at one"
+            )
         return folder
     here = Path.cwd().resolve()
     for folder in (here, *here.parents):
@@ -65,7 +67,7 @@ def store() -> Path:
 
 
 def results(paper: str, tier: str) -> Path:
-    """Folder of the collected results of one paper and tier: committed for lite and paper, else in the store."""
+    """Folder of one paper's collected results: committed for lite and paper, else in the store."""
     if tier in COMMITTED_TIERS:
         return pipeline(paper) / "results" / tier
     return store() / "results" / paper / tier

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -48,8 +49,9 @@ def digits(settings: Settings, device: str = "cpu") -> Digits:
     wanted = settings.train_images + settings.validation_images
     if len(images) < wanted or len(test) < max(settings.test_images, settings.sweep_images):
         raise UserError(
-            f"{settings.dataset} has {len(images)} images for training and {len(test)} for testing, fewer than the "
-            f"{wanted} and {settings.test_images} in experiments.yaml; lower train_images, validation_images or test_images"
+            f"{settings.dataset} has {len(images)} images for training and {len(test)} for testing, fewer "
+            f"than the {wanted} and {settings.test_images} asked for; lower train_images, validation_images, "
+            "test_images or sweep_images in experiments.yaml"
         )
     pool = images.float() / 255
     if settings.training == "uniform":
@@ -76,7 +78,12 @@ def split(settings: Settings, count: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def network_input(images: Tensor, settings: Settings) -> Tensor:
-    """Standardize grey images in [0, 1] and repeat the channel: (..., 1, size, size) to (..., channels, size, size)."""
+    """Standardize grey images in [0, 1] and repeat the channel.
+
+    Shape:
+        in  (..., 1, size, size)
+        out (..., channels, size, size)
+    """
     shape = (*images.shape[:-3], settings.channels, *images.shape[-2:])
     return ((images - MEAN) / STD).expand(shape)
 
@@ -101,7 +108,7 @@ def line_figure(size: int, width: float = 0.05) -> Tensor:
     y, x = torch.meshgrid(centers, centers, indexing="ij")
     distance = torch.full((size, size), float("inf"), dtype=torch.float64)
     for stroke in STROKES:
-        for (x0, y0), (x1, y1) in zip(stroke[:-1], stroke[1:]):
+        for (x0, y0), (x1, y1) in pairwise(stroke):
             dx, dy = x1 - x0, y1 - y0
             along = (((x - x0) * dx + (y - y0) * dy) / (dx * dx + dy * dy)).clamp(0, 1)
             distance = torch.minimum(distance, torch.hypot(x - x0 - along * dx, y - y0 - along * dy))

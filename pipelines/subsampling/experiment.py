@@ -107,7 +107,9 @@ def _sweep(
     return [dict(sorted(curve.items())) for curve in curves]
 
 
-def _turned_outputs(settings: Settings, networks: list[nn.Module], images: Tensor, angle: int) -> list[Tensor]:
+def _turned_outputs(
+    settings: Settings, networks: list[nn.Module], images: Tensor, angle: int
+) -> list[Tensor]:
     """Logits of every network on ``images`` turned by ``angle`` degrees."""
     parts: list[list[Tensor]] = [[] for _ in networks]
     for batch in images.split(512):

@@ -6,7 +6,15 @@ import torch
 from torch import Tensor, nn
 
 from pipelines.subsampling.settings import Settings
-from shared.nn import Dropout, GlobalAvgPool, GroupBatchNorm, GroupConv, GroupPool, LiftingConv, SpatialMaxPool
+from shared.nn import (
+    Dropout,
+    GlobalAvgPool,
+    GroupBatchNorm,
+    GroupConv,
+    GroupPool,
+    LiftingConv,
+    SpatialMaxPool,
+)
 
 #: Blocks 1 to 6 have 3x3 kernels with padding 1, block 7 has 4x4 without; the pool follows block 2.
 KERNELS = (3, 3, 3, 3, 3, 3, 4)

@@ -71,9 +71,9 @@ class Settings:
             if value not in known:
                 raise UserError(unknown(name, value, known))
         if self.model != "toy" and not 8 <= self.size <= 256:
-            raise UserError(f"size {self.size} is out of range; the networks take inputs from 8 to 256 pixels")
+            raise UserError(f"size {self.size} is out of range; the networks take 8 to 256 pixels")
         if self.angle_step < 1 or 90 % self.angle_step:
-            raise UserError(f"angle_step {self.angle_step} must divide 90, so that quarter turns are among the angles")
+            raise UserError(f"angle_step {self.angle_step} must divide 90; choose 10, 15, 30, 45 or 90")
 
     def datasets(self) -> tuple[str, ...]:
         """Names of the data sets that this run reads."""

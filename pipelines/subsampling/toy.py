@@ -55,7 +55,7 @@ def _train(settings: Settings, seed: int, context: Context) -> list[Row]:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-    context.log(f"toy at {settings.size} pixels, seed {seed}: loss {loss.item():.4f} after {settings.steps} steps")
+    context.log(f"toy, {settings.size} pixels, seed {seed}: loss {loss.item():.4f} at step {settings.steps}")
     # with equal logits the two samples get one class, so half of them are right
     rows.append(Row("accuracy", "", 100 * (logits.argmax(1) == labels).double().mean().item()))
     return rows + _pictures(network, x)

@@ -6,7 +6,7 @@ channels, height, width)``.
 
 | layer | symmetry | condition |
 |---|---|---|
-| `LiftingConv`, `GroupConv` | C4, D4 and their subgroups | exact when (size + 2 padding - K) is divisible by stride |
+| `LiftingConv`, `GroupConv` | C4, D4 and their subgroups | stride divides (size + 2 padding - K) |
 | `SpatialMaxPool`, `SpatialAvgPool` | the same | the same |
 | `GlobalAvgPool`, `GroupPool`, `GroupBatchNorm` | the same | always exact |
 | `Dropout` | none while training | identity in eval mode |

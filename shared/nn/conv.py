@@ -52,12 +52,13 @@ class _RegularConv(nn.Module):
         self.group = group if group is not None else cyclic(4)
         self.kernel_size = pair(kernel_size, "kernel_size", 1)
         if self.kernel_size[0] != self.kernel_size[1]:
-            raise ValueError(f"kernel_size must be square, not {kernel_size!r}: a quarter turn swaps its sides")
+            raise ValueError(f"kernel_size must be square, not {kernel_size!r}: a turn swaps its sides")
         self.stride, self.dilation = pair(stride, "stride", 1), pair(dilation, "dilation", 1)
         self.padding = pair(padding, "padding", 0)
         if min(in_channels, out_channels, groups) < 1 or in_channels % groups or out_channels % groups:
             raise ValueError(
-                f"in_channels={in_channels} and out_channels={out_channels} must be positive multiples of groups={groups}"
+                f"in_channels={in_channels} and out_channels={out_channels} must be positive "
+                f"multiples of groups={groups}"
             )
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         free = (out_channels, in_channels // groups, *self._free_axes(), *self.kernel_size)
@@ -91,8 +92,9 @@ class _RegularConv(nn.Module):
 
     def extra_repr(self) -> str:
         return (
-            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, group={self.group.name}, "
-            f"stride={self.stride}, padding={self.padding}, dilation={self.dilation}, bias={self.bias is not None}"
+            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
+            f"group={self.group.name}, stride={self.stride}, padding={self.padding}, "
+            f"dilation={self.dilation}, bias={self.bias is not None}"
         )
 
 

@@ -46,27 +46,15 @@ class Dropout(nn.Module):
         if x.shape[1] % blocks:
             raise ValueError(f"{x.shape[1]} channels cannot be shared by {blocks} replicas")
         dropped = round(self.p * _LEVELS)
-        keep = self._bits(x, blocks) >= dropped - _LEVELS // 2
-        return x * keep.to(x.dtype).mul_(_LEVELS / (_LEVELS - dropped))
-
-    def _bits(self, x: Tensor, blocks: int) -> Tensor:
-        """Uniform 16-bit integers in the shape and the memory order of ``x``, block after block of channels.
-
-        A mask in another memory order would turn the product into a gather.
-        """
-        batch, channels, *rest = x.shape
-        pixels_last = x.dim() > 3 and not x.is_contiguous()
-        fields, pixels = (rest[:-2], rest[-2:]) if pixels_last else (rest, [])
-        shape = (batch, *pixels, channels // blocks, *fields)
-        parts = [self._draw(shape, generator, x.device) for generator in self.generators]
-        axis = 1 + len(pixels)
-        bits = parts[0] if blocks == 1 else torch.cat(parts, axis)
-        if not pixels_last:
-            return bits
-        return bits.permute(0, *range(3, 4 + len(fields)), 1, 2)
+        shape = (x.shape[0], x.shape[1] // blocks, *x.shape[2:])
+        bits = torch.cat([self._draw(shape, generator, x.device) for generator in self.generators], 1)
+        # drawn in logical order, stored in the memory order of x: the same mask for every memory format
+        mask = torch.empty_like(x).copy_(bits >= dropped - _LEVELS // 2)
+        return x * mask.mul_(_LEVELS / (_LEVELS - dropped))
 
     @staticmethod
     def _draw(shape: Sequence[int], generator: torch.Generator | None, device: torch.device) -> Tensor:
+        """Uniform 16-bit integers of ``shape``."""
         count = math.prod(shape)
         words = torch.empty((count + 3) // 4, dtype=torch.int64, device=device)
         words.random_(-(2**63), None, generator=generator)

@@ -52,7 +52,8 @@ class _ChannelsLastBatchNorm(torch.autograd.Function):
         c = -a * sum_g / count - k * mean
         a, k, c = (t.repeat_interleave(order).to(g.dtype) for t in (a, k, c))
         batch, channels, height, width = ctx.shape
-        grad_x = torch.addcmul(c, v, k).addcmul_(g, a).view(batch, height, width, channels).permute(0, 3, 1, 2)
+        dv = torch.addcmul(c, v, k).addcmul_(g, a)
+        grad_x = dv.view(batch, height, width, channels).permute(0, 3, 1, 2)
         return grad_x, grad_weight.to(weight.dtype), sum_g.to(weight.dtype), None, None
 
 
@@ -77,7 +78,9 @@ class GroupBatchNorm(nn.Module):
     running_mean: Tensor
     running_var: Tensor
 
-    def __init__(self, channels: int, group: Group | None = None, eps: float = 1e-5, momentum: float = 0.1) -> None:
+    def __init__(
+        self, channels: int, group: Group | None = None, eps: float = 1e-5, momentum: float = 0.1
+    ) -> None:
         super().__init__()
         self.channels, self.eps, self.momentum = channels, eps, momentum
         self.group = group if group is not None else cyclic(4)
@@ -90,7 +93,8 @@ class GroupBatchNorm(nn.Module):
         order = self.group.order
         if x.dim() != 5 or x.shape[1:3] != (self.channels, order):
             raise ValueError(
-                f"GroupBatchNorm expects (batch, {self.channels}, {order}, height, width), not {tuple(x.shape)}"
+                f"GroupBatchNorm expects (batch, {self.channels}, {order}, height, width), "
+                f"not {tuple(x.shape)}"
             )
         dense = x.flatten(1, 2)
         if not self.training:
@@ -102,9 +106,8 @@ class GroupBatchNorm(nn.Module):
             y, mean, variance = _ChannelsLastBatchNorm.apply(dense, self.weight, self.bias, order, self.eps)
             self._update(mean, variance, x.numel() // self.channels)
             return y.view_as(x)
-        y = F.batch_norm(
-            x.flatten(2), self.running_mean, self.running_var, self.weight, self.bias, True, self.momentum, self.eps
-        )
+        statistics = self.running_mean, self.running_var
+        y = F.batch_norm(x.flatten(2), *statistics, self.weight, self.bias, True, self.momentum, self.eps)
         return y.view_as(x)
 
     @torch.no_grad()

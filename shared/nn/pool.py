@@ -34,7 +34,8 @@ class _SpatialPool(nn.Module):
         return self._pool(x.flatten(1, 2)).unflatten(1, x.shape[1:3])
 
     def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, ceil_mode={self.ceil_mode}"
+        window = f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+        return f"{window}, ceil_mode={self.ceil_mode}"
 
 
 class SpatialMaxPool(_SpatialPool):

@@ -1,6 +1,6 @@
 """Training engine: plain torch, several seeds at once, data on the device, resume after a kill.
 
-    from shared.train import FitSettings, TrainingSet, fit
+from shared.train import FitSettings, TrainingSet, fit
 """
 
 from shared.train.checkpoints import load_checkpoint, save_checkpoint

@@ -14,7 +14,7 @@ from shared.files import write_atomic
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write ``state`` (tensors, numbers, strings, lists, dicts) so that a kill leaves the old file or the new."""
+    """Write ``state`` (tensors and plain values) so that a kill leaves the old file or the new."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     write_atomic(path, buffer.getvalue())
@@ -32,4 +32,5 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
     except FileNotFoundError:
         return None
     except Exception as error:  # the reader raises many kinds; all mean that the file is not usable
-        raise UserError(f"checkpoint {path} cannot be read ({type(error).__name__}); delete it to start over") from None
+        kind = type(error).__name__
+        raise UserError(f"checkpoint {path} cannot be read ({kind}); delete it to start over") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -63,7 +64,9 @@ class Fit:
 class _Session:
     """State of one training, which a checkpoint can hold."""
 
-    def __init__(self, models: Sequence[nn.Module], seeds: Sequence[int], settings: FitSettings, device: str) -> None:
+    def __init__(
+        self, models: Sequence[nn.Module], seeds: Sequence[int], settings: FitSettings, device: str
+    ) -> None:
         self.models, self.seeds, self.settings, self.device = list(models), list(seeds), settings, device
         for model in self.models:
             model.to(device)
@@ -75,6 +78,7 @@ class _Session:
         self.order = [torch.Generator().manual_seed(seed) for seed in seeds]
         self.augment = [torch.Generator(device).manual_seed(seed + 1_000_003) for seed in seeds]
         self.drop = [torch.Generator(device).manual_seed(seed + 2_000_003) for seed in seeds]
+        self.streams = (self.order, self.augment, self.drop)
         for module in self.network.modules():
             if hasattr(module, "seed") and callable(module.seed):
                 module.seed(self.drop)
@@ -86,18 +90,18 @@ class _Session:
             "epoch": self.epoch,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "generators": [[g.get_state() for g in streams] for streams in (self.order, self.augment, self.drop)],
+            "generators": [[g.get_state() for g in streams] for streams in self.streams],
             "fit": [fit.losses, fit.validations, fit.seconds, fit.images, fit.best],
             "seeds": self.seeds,
         }
 
     def restore(self, state: dict) -> None:
         if state["seeds"] != self.seeds:
-            raise UserError(f"the checkpoint is of seeds {state['seeds']}, not {self.seeds}; delete it to start over")
+            raise UserError(f"the checkpoint is of seeds {state['seeds']}, not {self.seeds}; delete it")
         self.epoch = state["epoch"]
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
-        for streams, saved in zip((self.order, self.augment, self.drop), state["generators"]):
+        for streams, saved in zip(self.streams, state["generators"]):
             for generator, value in zip(streams, saved):
                 generator.set_state(value.cpu())
         losses, validations, seconds, images, best = state["fit"]
@@ -157,7 +161,9 @@ def fit(
         log(f"resumed after epoch {session.epoch} of {settings.epochs}")
     while session.epoch < settings.epochs:
         if deadline is not None and time.monotonic() > deadline:
-            raise TrainingInterrupted(f"time is up after epoch {session.epoch} of {settings.epochs}; run again to go on")
+            raise TrainingInterrupted(
+                f"time is up after epoch {session.epoch} of {settings.epochs}; run again"
+            )
         _epoch(session, data)
         _validate(session, data)
         log(_progress(session))
@@ -197,7 +203,9 @@ def _one_by_one(models, data, settings, seeds, device, log, checkpoint, deadline
         )
         alone = replace(settings, replicas="together")
         path = checkpoint.with_suffix(f".{seed}{checkpoint.suffix}") if checkpoint else None
-        one = fit([models[index]], part, alone, [seed], device=device, log=log, checkpoint=path, deadline=deadline)
+        one = fit(
+            [models[index]], part, alone, [seed], device=device, log=log, checkpoint=path, deadline=deadline
+        )
         joined.losses += one.losses
         joined.validations += one.validations
         joined.best += one.best
@@ -222,7 +230,7 @@ def _epoch(session: _Session, data: TrainingSet) -> None:
         total += _step(session, data, rows) * rows.shape[1]
     session.epoch += 1
     means = (total / count).tolist()  # the one wait for the device in an epoch
-    bad = [seed for seed, mean in zip(session.seeds, means) if not mean - mean == 0]
+    bad = [seed for seed, mean in zip(session.seeds, means) if not math.isfinite(mean)]
     if bad:
         raise TrainingDiverged(bad, session.epoch)
     for losses, mean in zip(session.fit.losses, means):
@@ -242,7 +250,8 @@ def _step(session: _Session, data: TrainingSet, rows: Tensor) -> Tensor:
     with precision(settings.precision, session.device):
         outputs = session.network(x)
     logits = outputs.float().unflatten(1, (replicas, -1)).transpose(0, 1)
-    losses = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(replicas, batch).mean(1)
+    each = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
+    losses = each.view(replicas, batch).mean(1)  # a replica's gradient is that of its own mean
     session.optimizer.zero_grad(set_to_none=True)
     losses.sum().backward()
     session.optimizer.step()

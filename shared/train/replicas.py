@@ -42,7 +42,7 @@ def stack(models: Sequence[nn.Module]) -> nn.Module:
     for name, module in list(models[0].named_modules()):
         if not _known(module):
             raise UserError(
-                f"layer {name or type(module).__name__} of kind {type(module).__name__} cannot be trained side by side; "
+                f"layer {name or 'itself'} of kind {type(module).__name__} cannot be trained side by side; "
                 "set replicas: one_by_one"
             )
         parts = [model.get_submodule(name) for model in models]

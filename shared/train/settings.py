@@ -80,7 +80,7 @@ class FitSettings:
             if getattr(self, key) not in known:
                 raise UserError(unknown(key, getattr(self, key), known))
         if self.epochs < 1 or self.batch_size < 1 or self.step_every < 1 or self.lr <= 0:
-            raise UserError("epochs, batch_size, step_every and lr must be positive; correct experiments.yaml")
+            raise UserError("epochs, batch_size, step_every and lr must be positive; correct them")
         if self.selection == "best" and not self.validate_every:
             raise UserError("selection: best needs validations; set validate_every to 1 or more")
 

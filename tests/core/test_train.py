@@ -1,0 +1,209 @@
+"""The training engine: reproducible, resumable, honest about failures."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import torch
+from torch import nn
+
+from shared.errors import UserError
+from shared.nn import Dropout, GlobalAvgPool, GroupBatchNorm, GroupPool, LiftingConv
+from shared.train import (
+    FitSettings,
+    TrainingDiverged,
+    TrainingInterrupted,
+    TrainingSet,
+    accuracy,
+    fit,
+    load_checkpoint,
+    predict,
+    save_checkpoint,
+)
+
+
+def network(seed: int) -> nn.Sequential:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return nn.Sequential(
+            # no bias: before a batch norm it has no gradient, and Adam would move it by rounding alone
+            LiftingConv(1, 4, 3, padding=1, bias=False),
+            GroupBatchNorm(4),
+            nn.ReLU(),
+            Dropout(0.2),
+            GlobalAvgPool(),
+            GroupPool(),
+            nn.Linear(4, 2),
+        )
+
+
+def plain(batch: torch.Tensor) -> torch.Tensor:
+    return batch.float() / 255
+
+
+def problem(seeds: list[int], count: int = 48) -> TrainingSet:
+    """Stripes against blobs; each seed trains on its own part."""
+    g = torch.Generator().manual_seed(9)
+    labels = torch.randint(0, 2, (count,), generator=g)
+    images = torch.randint(0, 60, (count, 1, 8, 8), generator=g)
+    images[labels == 1, :, ::2] += 190
+    index = [torch.randperm(count, generator=torch.Generator().manual_seed(s)) for s in seeds]
+
+    def noisy(batch: torch.Tensor, generators: list[torch.Generator]) -> torch.Tensor:
+        noise = [torch.randn(x.shape, generator=g) for x, g in zip(batch, generators)]
+        return plain(batch) + 0.05 * torch.stack(noise)
+
+    return TrainingSet(images.byte(), labels, [i[:32] for i in index], noisy, plain, [i[32:] for i in index])
+
+
+SETTINGS = FitSettings(epochs=6, batch_size=10, lr=0.02, schedule="step", step_every=2)
+
+
+def weights(model: nn.Module) -> list[torch.Tensor]:
+    return [v.clone() for v in model.state_dict().values()]
+
+
+def test_it_learns_and_reports():
+    lines: list[str] = []
+    model = network(0)
+    result = fit([model], problem([0]), SETTINGS, [0], log=lines.append)
+    assert result.losses[0][-1] < result.losses[0][0]
+    assert sorted(result.validations[0]) == [1, 2, 3, 4, 5, 6]
+    assert "epoch 6/6" in lines[-1]
+    assert "min left" in lines[0]
+    data = problem([0])
+    assert accuracy(predict(model, data.images, plain), data.labels) > 90
+
+
+def test_same_seed_same_bits():
+    runs = [fit([network(1)], problem([1]), SETTINGS, [1]).losses for _ in range(2)]
+    assert runs[0] == runs[1]
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_a_seed_does_not_depend_on_its_neighbors(channels_last):
+    how = FitSettings(epochs=3, batch_size=10, lr=0.02, channels_last=channels_last, replicas="together")
+    one = FitSettings(epochs=3, batch_size=10, lr=0.02, channels_last=channels_last)
+    models = [network(s) for s in (1, 2, 3)]
+    together = fit(models, problem([1, 2, 3]), how, [1, 2, 3])
+    for i, seed in enumerate((1, 2, 3)):
+        alone_model = network(seed)
+        alone = fit([alone_model], problem([seed]), one, [seed])
+        assert together.losses[i] == pytest.approx(alone.losses[0], rel=1e-4)
+        for a, b in zip(weights(models[i]), weights(alone_model)):
+            torch.testing.assert_close(a, b, atol=2e-4, rtol=1e-3)
+
+
+def test_one_by_one_equals_alone_to_the_bit():
+    how = FitSettings(epochs=2, batch_size=10, replicas="one_by_one")
+    both = fit([network(1), network(2)], problem([1, 2]), how, [1, 2])
+    assert both.losses[1] == fit([network(2)], problem([2]), how, [2]).losses[0]
+
+
+@pytest.mark.parametrize("replicas", ["together", "one_by_one"])
+def test_a_killed_training_ends_with_the_same_bits(tmp_path, replicas):
+    how = FitSettings(epochs=6, batch_size=10, lr=0.02, schedule="step", step_every=2, replicas=replicas)
+    seeds = [4, 5]
+    whole = [network(s) for s in seeds]
+    expected = fit(whole, problem(seeds), how, seeds)
+    broken = [network(s) for s in seeds]
+    calls = []
+
+    def stop(line: str) -> None:
+        calls.append(line)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "state.pt"
+    with pytest.raises(KeyboardInterrupt):
+        fit(broken, problem(seeds), how, seeds, log=stop, checkpoint=path)
+    again = [network(s) for s in seeds]
+    lines: list[str] = []
+    result = fit(again, problem(seeds), how, seeds, log=lines.append, checkpoint=path)
+    assert "resumed after epoch 3" in lines[0]
+    assert result.losses == expected.losses
+    for a, b in zip(whole, again):
+        assert all(torch.equal(x, y) for x, y in zip(weights(a), weights(b)))
+
+
+def test_the_best_weights_are_the_best_and_do_not_move_on():
+    how = FitSettings(epochs=8, batch_size=10, lr=0.3, selection="best")  # a wild rate, so that epochs differ
+    model = network(2)
+    result = fit([model], problem([2]), how, [2])
+    data = problem([2])
+    rows = data.validation[0]
+    reached = accuracy(predict(model, data.images[rows], plain), data.labels[rows])
+    assert reached == max(result.validations[0].values())
+
+
+def test_a_loss_that_is_not_finite_is_named_with_its_seed():
+    data = problem([1, 2])
+    data.transform = lambda batch, _: plain(batch) * torch.tensor([1.0, float("nan")]).view(2, 1, 1, 1, 1)
+    how = FitSettings(epochs=2, batch_size=10, replicas="together")
+    with pytest.raises(TrainingDiverged, match=r"seed\(s\) 2 is not finite in epoch 1") as caught:
+        fit([network(1), network(2)], data, how, [1, 2])
+    assert caught.value.seeds == [2]
+
+
+def test_the_deadline_stops_between_epochs_and_keeps_the_state(tmp_path):
+    path = tmp_path / "state.pt"
+    later = time.monotonic() + 1e6
+    fit([network(1)], problem([1]), FitSettings(epochs=2), [1], checkpoint=path, deadline=later)
+    with pytest.raises(TrainingInterrupted, match="after epoch 0 of 2"):
+        fit([network(1)], problem([1]), FitSettings(epochs=2), [1], deadline=time.monotonic() - 1)
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path):
+    path = tmp_path / "state.pt"
+    save_checkpoint(path, {"epoch": 1})
+    assert load_checkpoint(path) == {"epoch": 1}
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(UserError, match="delete it to start over"):
+        load_checkpoint(path)
+    assert load_checkpoint(tmp_path / "none.pt") is None
+
+
+@pytest.mark.parametrize("settings", [{"precision": "bf16"}, {"channels_last": True}])
+def test_faster_settings_stay_near_float32(settings):
+    def losses(**extra: object) -> list[float]:
+        model = network(3)
+        how = FitSettings(epochs=3, batch_size=10, lr=0.02, **extra)
+        return fit([model], problem([3]), how, [3]).losses[0]
+
+    tolerance = 0.05 if "precision" in settings else 1e-3
+    assert losses(**settings) == pytest.approx(losses(), rel=tolerance)
+
+
+def test_rates_follow_the_schedules():
+    step = FitSettings(epochs=50, lr=0.01, schedule="step", step_every=10, step_factor=0.5)
+    assert [step.rate(e * 32, 32) for e in (0, 9, 10, 49)] == pytest.approx([0.01, 0.01, 0.005, 0.000625])
+    cycle = FitSettings(epochs=10, lr=1.0, schedule="one_cycle")
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0, momentum=0.9)
+    reference = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1.0, total_steps=100)
+    for number in range(100):
+        assert cycle.rate(number, 10) == pytest.approx(optimizer.param_groups[0]["lr"], abs=1e-9)
+        optimizer.step()
+        reference.step()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [({"optimizer": "adm"}, "adam"), ({"precision": "fp8"}, "unknown precision"), ({"lr": 0}, "positive")],
+)
+def test_wrong_settings_are_explained(wrong, message):
+    with pytest.raises(UserError, match=message):
+        FitSettings(epochs=1, **wrong)
+
+
+@pytest.mark.gpu
+def test_cuda_agrees_with_the_cpu():
+    how = FitSettings(epochs=2, batch_size=10)
+    cpu_model, gpu_model = network(1), network(1)
+    cpu_model[3] = gpu_model[3] = nn.Identity()
+    data = problem([1])
+    data.transform = lambda batch, _: plain(batch)
+    on_cpu = fit([cpu_model], data, how, [1])
+    data.images, data.labels = data.images.cuda(), data.labels.cuda()
+    on_gpu = fit([gpu_model], data, how, [1], device="cuda")
+    assert on_gpu.losses[0] == pytest.approx(on_cpu.losses[0], rel=1e-3)
