@@ -1,0 +1,113 @@
+"""Unpacking of downloaded files, on the assumption that they are hostile.
+
+Only members whose names are expected are written, under our own names; nothing else in an archive is looked at
+closer than its header. Unpacking stops at the expected size, so a decompression bomb costs nothing.
+"""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import posixpath
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+
+from shared.errors import UserError
+
+_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, ValueError)
+_TAR_ENDINGS = (".tar.gz", ".tgz", ".tar")
+#: An archive with more members than this is not one of ours.
+_MOST_MEMBERS = 10_000
+
+
+def unpack(packed: Path, members: Mapping[str, int], target: Path) -> None:
+    """Write the wanted ``members`` of ``packed`` into the folder ``target``.
+
+    Args:
+        packed: a ``.gz`` file (one member, whatever its name), a tar or zip archive, or a plain file.
+        members: file name (without folders) -> size in bytes that it must have.
+        target: an empty folder of the caller, to be thrown away if this raises.
+
+    Raises:
+        UserError: if a member is missing, twice there, no regular file, outside its folder, or of another size,
+            or if the archive is damaged.
+    """
+    try:
+        if packed.name.endswith(_TAR_ENDINGS):
+            _unpack_tar(packed, members, target)
+        elif packed.name.endswith(".zip"):
+            _unpack_zip(packed, members, target)
+        else:
+            ((name, size),) = members.items()
+            with gzip.open(packed) if packed.name.endswith(".gz") else open(packed, "rb") as source:
+                _copy(source, target / name, size)
+    except UserError as error:
+        raise UserError(f"{packed.name} is refused: {error}") from None
+    except _ERRORS as error:
+        raise UserError(f"{packed.name} is refused: it is damaged or cut short ({error})") from None
+
+
+def _copy(source: IO[bytes], target: Path, size: int) -> None:
+    """Copy exactly ``size`` bytes; one byte more or less is an error."""
+    done = 0
+    with open(target, "xb") as file:
+        while block := source.read(min(1 << 20, size + 1 - done)):
+            done += len(block)
+            if done > size:
+                raise UserError(f"{target.name} unpacks to more than its {size} bytes")
+            file.write(block)
+    if done < size:
+        raise UserError(f"{target.name} has {done} of {size} bytes")
+
+
+def _base_name(path: str) -> str:
+    """File name of an archive member, after refusing names that lead out of the archive's folder."""
+    parts = path.replace("\\", "/").split("/")
+    if path.startswith(("/", "\\")) or ".." in parts or ":" in parts[0] or "\0" in path:
+        raise UserError(f"its member {path!r} leads outside the archive")
+    return posixpath.basename(path)
+
+
+def _unpack_tar(packed: Path, members: Mapping[str, int], target: Path) -> None:
+    """Write the wanted members of a tar archive, in the order in which they lie there."""
+    todo = dict(members)
+    # A member skipped is still decompressed: an archive may hold a little more than what we want from it.
+    allowance = sum(members.values()) + (16 << 20)
+    with tarfile.open(packed, mode="r:*" if packed.name.endswith(".tar") else "r:gz") as archive:
+        for count, info in enumerate(archive):
+            allowance -= info.size if info.isreg() else 0
+            if count >= _MOST_MEMBERS or allowance < 0:
+                raise UserError("it holds far more than the data set")
+            name = _base_name(info.name)
+            if info.issym() or info.islnk() or info.isdev():
+                raise UserError(f"its member {info.name!r} is a link or a device")
+            if name not in todo or not info.isreg():
+                continue
+            source = archive.extractfile(info)
+            assert source is not None  # a regular file
+            _copy(source, target / name, todo.pop(name))
+            if not todo:
+                return
+    raise UserError(f"{', '.join(todo)} is not in it")
+
+
+def _unpack_zip(packed: Path, members: Mapping[str, int], target: Path) -> None:
+    """Write the wanted members of a zip archive."""
+    with zipfile.ZipFile(packed) as archive:
+        found: dict[str, zipfile.ZipInfo] = {}
+        for info in archive.infolist():
+            name = _base_name(info.filename)
+            if (info.external_attr >> 28) == 0xA:
+                raise UserError(f"its member {info.filename!r} is a link")
+            if name in found and name in members:
+                raise UserError(f"{name} is in it twice")
+            found[name] = info
+        for name, size in members.items():
+            if name not in found:
+                raise UserError(f"{name} is not in it")
+            with archive.open(found[name]) as source:
+                _copy(source, target / name, size)

@@ -1,0 +1,279 @@
+"""The catalogue of data sets, datasets.yaml: where each comes from, what it must be, how to cite it.
+
+No torch here: the identity of a run needs the checksum of its data and nothing else of it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from shared import paths
+from shared.data.digest import folder_md5, text_md5
+from shared.errors import UserError, unknown
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_MD5 = re.compile(r"[0-9a-f]{32}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+FORMATS = ("idx", "cifar10", "cifar100", "npz")
+#: Preparation steps that a derived set may be made of -> settings that each takes.
+STEPS = {
+    "rotate": {"kind", "low", "high", "mean", "std"},
+    "scramble": set(),
+    "resize": {"size"},
+    "circle_crop": set(),
+}
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of a data set as it is kept: unpacked, byte for byte as published."""
+
+    name: str
+    size: int
+    md5: str
+    sha256: str = ""
+    source: str = ""  # the publisher's file it comes in; empty for generated files
+
+
+@dataclass(frozen=True)
+class Download:
+    """One file as a publisher serves it. ``md5`` and ``size`` are the published ones, for information.
+
+    They do not decide: the bytes of a .gz depend on who compressed it, its content does not.
+    """
+
+    name: str
+    urls: tuple[str, ...]
+    members: Mapping[str, int]
+    md5: str = ""
+    size: int = 0
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Known other bytes of some files, accepted under a name, with a note for the record."""
+
+    name: str
+    files: Mapping[str, File]
+    note: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One preparation step of a derived set."""
+
+    name: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """One entry of datasets.yaml.
+
+    Attributes:
+        checksum: identity, 32 hexadecimal digits: DVC's md5 of the folder of files, or, for a derived set, the
+            md5 of the checksum it is derived from and of the steps.
+        files: what is kept under ``path``.
+        downloads: what the publisher serves, by file name.
+        splits: split -> names of the files that hold it.
+        generator: name of the function that makes an embedded set, else empty.
+        base, steps: for a derived set, the set it is made from and how; it has no path and no files.
+        notes: remarks that hold for every copy of the set.
+    """
+
+    name: str
+    title: str
+    checksum: str
+    shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    licence: str
+    citation: str
+    path: str = ""
+    format: str = ""
+    mirror: str = ""
+    files: Mapping[str, File] = field(default_factory=dict)
+    downloads: Mapping[str, Download] = field(default_factory=dict)
+    variants: tuple[Variant, ...] = ()
+    splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    generator: str = ""
+    base: str = ""
+    steps: tuple[Step, ...] = ()
+    homepage: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files as they are kept."""
+        return sum(file.size for file in self.files.values())
+
+
+def load() -> dict[str, DataSet]:
+    """All data sets of the checkout, by name, in the order of datasets.yaml.
+
+    Raises:
+        UserError: if datasets.yaml is missing or an entry in it is wrong.
+    """
+    path = paths.root() / "datasets.yaml"
+    try:
+        state = path.stat()
+    except OSError:
+        raise UserError(f"{path} does not exist; restore it from git") from None
+    return dict(_load(path, state.st_mtime_ns, state.st_size))
+
+
+def find(name: str) -> DataSet:
+    """The data set of this name.
+
+    Raises:
+        UserError: if there is none; names the nearest.
+    """
+    sets = load()
+    if name not in sets:
+        raise UserError(unknown("data set", name, sets))
+    return sets[name]
+
+
+@lru_cache(maxsize=8)
+def _load(path: Path, mtime: int, size: int) -> dict[str, DataSet]:
+    try:
+        entries = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(entries, dict):
+        raise UserError(f"{path} must map names of data sets to their entries")
+    sets: dict[str, DataSet] = {}
+    for name, entry in entries.items():
+        try:
+            sets[name] = _derived(name, dict(entry), sets) if "derived" in entry else _stored(name, dict(entry))
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            raise UserError(f"datasets.yaml: the entry of {name!r} is wrong: {error}") from None
+    return sets
+
+
+def _simple(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is not a plain file name")
+    return name
+
+
+def _hash(value: str, pattern: re.Pattern[str], what: str) -> str:
+    if not pattern.fullmatch(value):
+        raise ValueError(f"{value!r} is not {what}")
+    return value
+
+
+def _file(name: str, entry: dict[str, Any]) -> File:
+    sha256 = entry.pop("sha256", "")
+    file = File(
+        _simple(name),
+        int(entry.pop("size")),
+        _hash(entry.pop("md5"), _MD5, "an md5"),
+        _hash(sha256, _SHA256, "a sha256") if sha256 else "",
+        entry.pop("from", ""),
+    )
+    _nothing_left(entry, f"file {name}")
+    return file
+
+
+def _nothing_left(entry: dict[str, Any], what: str) -> None:
+    if entry:
+        raise ValueError(f"{what} has unknown keys: {', '.join(map(str, entry))}")
+
+
+def _texts(entry: dict[str, Any]) -> dict[str, Any]:
+    """Fields that stored and derived sets share."""
+    return {key: " ".join(entry.pop(key, "").split()) for key in ("title", "licence", "citation", "homepage")} | {
+        "notes": tuple(" ".join(note.split()) for note in entry.pop("notes", ()))
+    }
+
+
+def _stored(name: str, entry: dict[str, Any]) -> DataSet:
+    """A set that lies in files of its own: downloaded or generated."""
+    files = {n: _file(n, dict(e)) for n, e in entry.pop("files").items()}
+    sources = tuple(url.rstrip("/") for url in entry.pop("sources", ()))
+    downloads = {}
+    for packed, facts in entry.pop("downloads", {}).items():
+        members = {f.name: f.size for f in files.values() if f.source == packed}
+        urls = tuple(f"{url}/{_simple(packed)}" for url in sources)
+        downloads[packed] = Download(packed, urls, members, **facts)
+    generator = entry.pop("generator", "")
+    if any(f.source not in downloads for f in files.values()) and not generator:
+        raise ValueError("every file needs 'from', one of its downloads, or the set a generator")
+    variants = tuple(
+        Variant(n, {f: _file(f, dict(e)) for f, e in v["files"].items()}, " ".join(v["note"].split()))
+        for n, v in entry.pop("variants", {}).items()
+    )
+    checksum = _hash(entry.pop("checksum"), _MD5, "an md5")
+    if checksum != (right := folder_md5({f.name: f.md5 for f in files.values()})):
+        raise ValueError(f"its checksum does not follow from its files; write {right}")
+    data_set = DataSet(
+        name=_simple(name),
+        checksum=checksum,
+        shape=tuple(entry.pop("shape")),
+        classes=tuple(map(str, entry.pop("classes"))),
+        path=entry.pop("path"),
+        format=entry.pop("format"),
+        mirror=_simple(entry.pop("mirror", name)),
+        files=files,
+        downloads=downloads,
+        variants=variants,
+        splits={split: tuple(names) for split, names in entry.pop("splits").items()},
+        generator=generator,
+        **_texts(entry),
+    )
+    _nothing_left(entry, "it")
+    _check(data_set)
+    return data_set
+
+
+def _check(data_set: DataSet) -> None:
+    """What the types cannot say."""
+    if data_set.path != f"data/{data_set.name}":
+        raise ValueError(f"its path must be data/{data_set.name}")
+    if data_set.format not in FORMATS:
+        raise ValueError(unknown("format", data_set.format, FORMATS))
+    named = [f for names in data_set.splits.values() for f in names]
+    named += [f for variant in data_set.variants for f in variant.files]
+    if missing := sorted(set(named) - set(data_set.files)):
+        raise ValueError(f"it has no file {missing[0]!r}")
+
+
+def _derived(name: str, entry: dict[str, Any], sets: Mapping[str, DataSet]) -> DataSet:
+    """A set that is computed from another one, with a seed, when it is loaded."""
+    recipe = dict(entry.pop("derived"))
+    base_name = recipe.pop("from")
+    if base_name not in sets:
+        raise ValueError(unknown("data set", base_name, sets) + "; a derived set comes after the one it is made from")
+    base, shape = sets[base_name], sets[base_name].shape
+    steps = []
+    for item in recipe.pop("prepare"):
+        ((step, settings),) = item.items() if isinstance(item, dict) else ((item, {}),)
+        if step not in STEPS:
+            raise ValueError(unknown("preparation step", step, STEPS))
+        if wrong := set(settings) - STEPS[step]:
+            raise ValueError(unknown(f"setting of {step}", sorted(wrong)[0], STEPS[step]))
+        if step == "resize":
+            shape = (shape[0], settings["size"], settings["size"])
+        steps.append(Step(step, dict(settings)))
+    identity = json.dumps([base.checksum, [[s.name, dict(s.settings)] for s in steps]], sort_keys=True)
+    texts = _texts(entry)
+    texts |= {key: texts[key] or getattr(base, key) for key in ("licence", "citation", "homepage")}
+    _nothing_left({**recipe, **entry}, "it")
+    return DataSet(
+        name=_simple(name),
+        checksum=text_md5(identity),
+        shape=shape,
+        classes=base.classes,
+        splits=dict.fromkeys(base.splits, ()),
+        base=base_name,
+        steps=tuple(steps),
+        **texts,
+    )

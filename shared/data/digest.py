@@ -1,0 +1,40 @@
+"""Checksums of files and folders, the folder's in the form that DVC uses."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def file_digests(path: Path) -> tuple[str, str]:
+    """MD5 (what publishers print and DVC uses) and SHA-256 (what cannot be forged) of a file, read once."""
+    md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            md5.update(block)
+            sha256.update(block)
+    return md5.hexdigest(), sha256.hexdigest()
+
+
+def file_md5(path: Path) -> str:
+    """MD5 of a file's content, 32 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def folder_md5(md5_by_file: Mapping[str, str]) -> str:
+    """MD5 that DVC gives to a folder, from the MD5 of its files alone (without DVC's suffix ``.dir``).
+
+    DVC hashes the sorted JSON list of (md5, path) of the files; so the checksum of a folder of published
+    files follows from the published checksums, even on a machine that has never seen the files.
+    """
+    entries = [{"md5": md5_by_file[name], "relpath": name} for name in sorted(md5_by_file)]
+    text = json.dumps(entries, sort_keys=True)
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def text_md5(text: str) -> str:
+    """MD5 of a text in UTF-8, used as the identity of data that is computed from other data."""
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()

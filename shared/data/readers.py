@@ -1,0 +1,142 @@
+"""Readers of the publishers' formats: IDX, the binary version of CIFAR, and NPZ; none of them can run code.
+
+Every reader checks the header against the bytes that are there before it makes an array, so a damaged file
+ends in a sentence, not in a wrong array or a crash. The pickled version of CIFAR is not read on purpose.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import struct
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from shared.errors import UserError
+
+#: Types of IDX files (third byte of the header), always big-endian.
+_IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+_CIFAR_PIXELS = 3 * 32 * 32
+_NPY_MAGIC = b"\x93NUMPY"
+_ZIP_ERRORS = (zipfile.BadZipFile, EOFError, OSError, ValueError, RuntimeError, NotImplementedError, struct.error)
+
+
+def _damaged(path: Path, what: str) -> UserError:
+    return UserError(f"{path} is damaged: {what}; delete it and get the data set again")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); get the data set again") from None
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """Array of an (uncompressed) IDX file, the format of MNIST, in the machine's byte order.
+
+    The header is two zero bytes, a type byte, the number of axes, then one 32-bit size per axis.
+
+    Shape:
+        as the header says, for example (60000, 28, 28)
+
+    Raises:
+        UserError: if the header is not one of an IDX file or does not fit the length of the file.
+    """
+    content = _read(path)
+    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in _IDX_TYPES or content[3] == 0:
+        raise _damaged(path, "it does not begin with the header of an IDX file")
+    start = 4 + 4 * content[3]
+    if len(content) < start:
+        raise _damaged(path, "it ends within its header")
+    shape = struct.unpack(f">{content[3]}I", content[4:start])
+    kind = np.dtype(_IDX_TYPES[content[2]])
+    wanted = start + math.prod(shape) * kind.itemsize
+    if len(content) != wanted:
+        raise _damaged(path, f"its header promises {wanted} bytes and it has {len(content)}")
+    if content[3] > 32:
+        raise _damaged(path, f"it has {content[3]} axes")
+    array = np.frombuffer(content, kind, offset=start).reshape(shape)
+    return array.astype(kind.newbyteorder("="))
+
+
+def idx_bytes(array: np.ndarray) -> bytes:
+    """The IDX file that holds a uint8 array; the same bytes on every machine.
+
+    Raises:
+        ValueError: if the array is not uint8 or has no axis.
+    """
+    if array.dtype != np.uint8 or not 0 < array.ndim <= 32:
+        raise ValueError(f"idx_bytes takes a uint8 array with 1 to 32 axes, not {array.dtype} with {array.ndim}")
+    header = struct.pack(f">HBB{array.ndim}I", 0, 0x08, array.ndim, *array.shape)
+    return header + np.ascontiguousarray(array).tobytes()
+
+
+def read_cifar(path: Path, label_bytes: int = 1, classes: int = 10) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels of one batch of the binary version of CIFAR-10 or CIFAR-100.
+
+    A record is ``label_bytes`` labels (CIFAR-10: the class; CIFAR-100: coarse, then fine, of which the fine
+    one is returned) and 3,072 pixels, channel first.
+
+    Shape:
+        uint8 (n, 3, 32, 32) and uint8 (n,)
+
+    Raises:
+        UserError: if the file is not a whole number of records or a label is out of range.
+    """
+    record = label_bytes + _CIFAR_PIXELS
+    content = _read(path)
+    if not content or len(content) % record:
+        raise _damaged(path, f"its {len(content)} bytes are not a whole number of records of {record} bytes")
+    rows = np.frombuffer(content, np.uint8).reshape(-1, record)
+    labels = rows[:, label_bytes - 1].copy()
+    if labels.max() >= classes:
+        raise _damaged(path, f"it has the label {labels.max()} and there are {classes} classes")
+    return rows[:, label_bytes:].reshape(-1, 3, 32, 32).copy(), labels
+
+
+def read_npz(path: Path, limit: int = 2 << 30) -> dict[str, np.ndarray]:
+    """Arrays of an NPZ file; refuses pickled objects, and archives that unpack to more than ``limit`` bytes.
+
+    Raises:
+        UserError: if the file is damaged, holds objects, or is larger than the limit when unpacked.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            if sum(member.file_size for member in members) > limit:
+                raise UserError(f"{path} unpacks to more than {limit} bytes and is refused; check where it came from")
+            return {m.filename.removesuffix(".npy"): _read_npy(path, m, archive.read(m)) for m in members}
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; get the data set again") from None
+    except _ZIP_ERRORS as error:
+        raise _damaged(path, f"it is not a whole NPZ file ({error})") from None
+
+
+def _read_npy(path: Path, member: zipfile.ZipInfo, content: bytes) -> np.ndarray:
+    """One array of an NPZ file, from the bytes of its NPY file."""
+    name = member.filename
+    if content[:6] != _NPY_MAGIC or len(content) < 12 or content[6] not in (1, 2, 3):
+        raise _damaged(path, f"its member {name!r} is not an array")
+    start, length = (10, "<H") if content[6] == 1 else (12, "<I")
+    end = start + struct.unpack(length, content[8:start])[0]
+    kind, shape, fortran = _npy_header(path, name, content[start:end])
+    if len(content) != end + math.prod(shape) * kind.itemsize:
+        raise _damaged(path, f"the header of {name!r} does not fit its {len(content)} bytes")
+    order = "F" if fortran else "C"
+    return np.frombuffer(content, kind, offset=end).reshape(shape, order=order).copy()
+
+
+def _npy_header(path: Path, name: str, header: bytes) -> tuple[np.dtype, tuple[int, ...], bool]:
+    """Type, shape and order from the text of an NPY header (a Python literal; nothing in it is executed)."""
+    try:
+        fields = ast.literal_eval(header.decode("latin-1").strip()) if len(header) <= 10_000 else None
+        kind, shape = np.dtype(fields["descr"]), tuple(fields["shape"])
+        fortran = bool(fields["fortran_order"])
+    except (SyntaxError, ValueError, TypeError, KeyError, MemoryError, RecursionError, AttributeError):
+        raise _damaged(path, f"the header of {name!r} cannot be read") from None
+    if kind.kind not in "biufc" or len(shape) > 32 or not all(type(n) is int and n >= 0 for n in shape):
+        raise _damaged(path, f"{name!r} is not a plain array of numbers (objects are never unpickled)")
+    return kind, shape, fortran
