@@ -1,0 +1,182 @@
+"""Everything one paper's report says, before it becomes Markdown, CSV or HTML."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from shared import config, paths, runs, verdicts
+from shared.report import published, text
+from shared.report.results import Reader, Results
+from shared.report.tables import Cell, Row, Table
+
+if TYPE_CHECKING:
+    from shared.report.figures import Figure
+
+DEMO_WARNING = (
+    "**Demo.** These numbers come from short trainings of small networks on embedded data, made to show "
+    "that everything runs. They are not comparable with the paper and get no verdict; the paper's numbers "
+    "stand beside them only to show the form of the report."
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the numbers of one experiment come from.
+
+    Attributes:
+        experiment, tier: names; tier is "" for an experiment without results.
+        seeds: in short, for example ``0-4``.
+        facts: device, versions, precision, time, commit, one phrase each.
+        notes: what the records note about the data, and whether the code has changed since.
+        files: CSV and sidecar, relative to the repository; empty without results.
+    """
+
+    experiment: str
+    title: str
+    tier: str
+    seeds: str
+    facts: tuple[str, ...]
+    notes: tuple[str, ...]
+    files: tuple[str, ...]
+    command: str
+
+
+class Report:
+    """The tables, figures, deviations and sources of one paper."""
+
+    def __init__(self, paper: str, demo: bool = False, read: Reader | None = None) -> None:
+        self.paper = paper
+        self.demo = demo
+        self.declared = config.load(paper)
+        self.results = Results(paper, demo, read)
+
+    @property
+    def title(self) -> str:
+        """The paper's title."""
+        return self.declared.title
+
+    @cached_property
+    def tables(self) -> list[Table]:
+        """The tables that the pipeline's ``tables.py`` makes."""
+        return list(config.module(self.paper, "tables").tables(self.results))
+
+    @cached_property
+    def figures(self) -> list[Figure]:
+        """The figures that the pipeline's ``figures.py`` makes; none if it has no such file."""
+        if not (paths.pipeline(self.paper) / "figures.py").is_file():
+            return []
+        return list(config.module(self.paper, "figures").figures(self.results))
+
+    @cached_property
+    def deviations(self) -> list[published.Deviation]:
+        """What we do differently from the paper."""
+        return published.deviations(self.paper)
+
+    def blocks(self) -> Iterator[Table | Figure]:
+        """Tables and figures in reading order: a figure follows the table of its name, the others last."""
+        named = {figure.name: figure for figure in self.figures}
+        for table in self.tables:
+            yield table
+            if table.name in named:
+                yield named.pop(table.name)
+        yield from named.values()
+
+    @cached_property
+    def sources(self) -> list[Source]:
+        """One entry per declared experiment and tier shown."""
+        return [source for name in self.declared.experiments for source in _sources(self.results, name)]
+
+    def counts(self) -> tuple[Counter[str], Counter[str]]:
+        """How often each status occurs: among cells that have a number of the paper's, and among claims."""
+        cells: Counter[str] = Counter()
+        claims: Counter[str] = Counter()
+        for table in self.tables:
+            for _, _, cell in table.cells():
+                status = cell.verdict.status if cell.verdict else None
+                if status and (table.claims or cell.published):
+                    (claims if table.claims else cells)[status] += 1
+        return cells, claims
+
+    def headline(self) -> tuple[Table, Row, Cell] | None:
+        """The first row marked as headline, with the first cell of it that carries a verdict."""
+        for table in self.tables:
+            for row in table.rows:
+                judged = [cell for cell in row.cells if isinstance(cell, Cell) and cell.verdict]
+                if row.headline and judged:
+                    return table, row, judged[0]
+        return None
+
+
+def tally(counts: Mapping[str, int]) -> str:
+    """``7 reproduced, 1 differs``; ``none`` if there is nothing to count."""
+    return ", ".join(f"{counts[status]} {status}" for status in verdicts.STATUSES if counts[status]) or "none"
+
+
+def rules() -> tuple[str, ...]:
+    """The rule for verdicts in words, for readers; `shared.verdicts` has it in full."""
+    return (
+        f"A cell needs {verdicts.MIN_RUNS} seeds or more, else it says *too few runs*.",
+        "A cell *differs* if the 95 % interval of (our mean - the paper's value) leaves out 0. The interval "
+        "joins our standard error over seeds with the paper's (Welch), allows for the rounding of the "
+        "printed number, and treats a number printed without spread as one run that scatters like ours.",
+        f"Otherwise it is *reproduced*, unless the interval is wider than {verdicts.WIDEST:g} of the "
+        "paper's standard deviations: then our runs could not have disagreed, and the cell says *too few "
+        "runs*.",
+        "A claim such as 'A beats B' is *reproduced* if the 95 % interval of the difference over seeds "
+        "(paired where both ran the same seeds, else Welch) lies above the threshold, *differs* if it lies "
+        "below, *too few runs* if it holds the threshold. 'A equals B' is tested by two one-sided tests at "
+        "5 % within a stated margin.",
+        "If nothing differs from the paper, up to 5 % of the cells still say *differs* by chance: in a "
+        "table of 20 cells one lone *differs* near the limit means little.",
+        "The tier says how much of the protocol was followed: *paper* all of it, *lite* a declared shorter "
+        "one on the same data. Each arm shows the highest tier that has seeds enough. ± is the standard "
+        "deviation (n - 1) between seeds.",
+    )
+
+
+def _sources(results: Results, experiment: str) -> list[Source]:
+    title = config.load(results.paper).experiment(experiment).title
+    frame, command = results.frame(experiment), results.command(experiment)
+    tiers = list(dict.fromkeys(frame["tier"]))
+    if not tiers:
+        return [Source(experiment, title, "", "", (), (), (), command)]
+    records = results.records(experiment)
+    found = []
+    for tier in tiers:
+        of_tier = frame[frame["tier"] == tier]
+        shown = list(dict.fromkeys(of_tier["run"]))
+        facts = [records[run] for run in shown if run in records]
+        notes = list(dict.fromkeys(note for entry in facts for note in entry.get("notes", ())))
+        earlier = runs.earlier_code(results.paper, experiment, tier) & set(shown)
+        if earlier:
+            notes.append(f"{text.lines(len(earlier), 'run')} of {len(shown)} made by earlier code")
+        folder = paths.results(results.paper, tier).relative_to(paths.root()).as_posix()
+        files = (f"{folder}/{experiment}.csv", f"{folder}/{experiment}.env.json")
+        seeds = text.spans([int(seed) for seed in of_tier["seed"].unique()])
+        found.append(
+            Source(experiment, title, tier, seeds, _facts(facts, len(shown)), tuple(notes), files, command)
+        )
+    return found
+
+
+def _facts(entries: list[Mapping[str, object]], count: int) -> tuple[str, ...]:
+    """One phrase per circumstance, the same for every rerun but for time: what ran where, for how long."""
+
+    def each(key: str) -> list[str]:
+        return list(dict.fromkeys(str(entry[key]) for entry in entries if entry.get(key) not in (None, "")))
+
+    versions = [entry["versions"] for entry in entries if isinstance(entry.get("versions"), dict)]
+    torch = list(dict.fromkeys(str(version["torch"]) for version in versions if "torch" in version))
+    hours = sum(float(str(entry.get("wall_s", 0))) for entry in entries) / 3600
+    facts = [text.lines(count, "run"), " / ".join(each("device_name") or each("cpu") or each("device"))]
+    facts += [f"torch {text.join(torch)}"] if torch else []
+    facts += [text.join(each("precision"))] if each("precision") else []
+    facts += [f"{hours:.1f} h in all" if hours >= 1 else f"{hours * 60:.1f} min in all"] if hours else []
+    commits = [commit[:8] for commit in each("commit")]
+    changed = " with uncommitted changes" if any(entry.get("dirty") for entry in entries) else ""
+    facts += [f"commit {text.join(commits)}{changed}"] if commits else []
+    return tuple(fact for fact in facts if fact)

@@ -1,0 +1,192 @@
+"""The two hand-written tables of a pipeline: what the paper prints, and what we do differently.
+
+``paper.csv`` has one line per printed number; its place in our reports is (table, row, column). Numbers are
+kept as written, because the number of printed digits says how precisely they are known. ``deviations.csv``
+has one line per difference of protocol; it is printed under the paper's tables.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+from shared import paths
+from shared.errors import UserError
+from shared.verdicts import SPREAD_KINDS
+
+PAPER_COLUMNS = (
+    "claim",
+    "table",
+    "row",
+    "column",
+    "metric",
+    "unit",
+    "direction",
+    "value",
+    "spread",
+    "spread_kind",
+    "n",
+    "read_from",
+    "note",
+)
+DEVIATION_COLUMNS = ("what", "paper", "ours", "why", "expected_effect")
+DIRECTIONS = ("higher", "lower", "")
+
+
+@dataclass(frozen=True)
+class PaperValue:
+    """One printed number. ``printed`` and ``printed_spread`` keep the digits as the source gives them."""
+
+    claim: str
+    table: str
+    row: str
+    column: str
+    metric: str
+    unit: str
+    direction: str
+    printed: str
+    printed_spread: str
+    spread_kind: str
+    n: int | None
+    read_from: str
+    note: str
+
+    @property
+    def value(self) -> float:
+        """The number."""
+        return float(self.printed)
+
+    @property
+    def spread(self) -> float | None:
+        """What follows the plus-minus sign, None if nothing does."""
+        return float(self.printed_spread) if self.printed_spread else None
+
+    @property
+    def rounding(self) -> float:
+        """Half a unit of the last printed digit: how far rounding may have moved the number."""
+        return 0.5 * 10.0 ** Decimal(self.printed).as_tuple().exponent
+
+    @property
+    def text(self) -> str:
+        """As a table shows it: ``97.69 ± 0.17 (n = 100)``."""
+        spread = f" ± {self.printed_spread}" if self.printed_spread else ""
+        return f"{self.printed}{spread}" + (f" (n = {self.n})" if self.n else "")
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """One difference between the paper's protocol and ours."""
+
+    what: str
+    paper: str
+    ours: str
+    why: str
+    expected_effect: str
+
+
+def paper_values(paper: str) -> dict[tuple[str, str, str], PaperValue]:
+    """The numbers of ``pipelines/<paper>/paper.csv`` by (table, row, column), in the file's order.
+
+    Raises:
+        UserError: if the file is missing or a line of it makes no sense; the message names file and line.
+    """
+    found: dict[tuple[str, str, str], PaperValue] = {}
+    file = paths.pipeline(paper) / "paper.csv"
+    for where, line in _lines(file, PAPER_COLUMNS):
+        value = _paper_value(where, line)
+        key = (value.table, value.row, value.column)
+        if key in found:
+            raise UserError(f"{where}: {'/'.join(key)} was given before; keep one of the two lines")
+        found[key] = value
+    return found
+
+
+def deviations(paper: str) -> list[Deviation]:
+    """The lines of ``pipelines/<paper>/deviations.csv``.
+
+    Raises:
+        UserError: if the file is missing or has other columns, or a field is empty.
+    """
+    found = []
+    for where, line in _lines(paths.pipeline(paper) / "deviations.csv", DEVIATION_COLUMNS):
+        empty = [name for name in DEVIATION_COLUMNS if not line[name].strip()]
+        if empty:
+            raise UserError(
+                f"{where}: the field {empty[0]!r} is empty; every deviation says what, why and its effect"
+            )
+        found.append(Deviation(**{name: line[name].strip() for name in DEVIATION_COLUMNS}))
+    return found
+
+
+def _paper_value(where: str, line: Mapping[str, str]) -> PaperValue:
+    fields = {name: line[name].strip() for name in PAPER_COLUMNS}
+    for name in ("table", "row", "column", "value", "read_from"):
+        if not fields[name]:
+            raise UserError(
+                f"{where}: the field {name!r} is empty; a number needs a place, a value and a source"
+            )
+    _choice(where, "direction", fields["direction"], DIRECTIONS)
+    _choice(where, "spread_kind", fields["spread_kind"], SPREAD_KINDS)
+    if bool(fields["spread"]) != bool(fields["spread_kind"]):
+        raise UserError(f"{where}: give both spread and spread_kind or neither")
+    _parse(where, "value", fields["value"], _number)
+    if fields["spread"] and _parse(where, "spread", fields["spread"], _number) < 0:
+        raise UserError(f"{where}: spread is {fields['spread']!r}, but a spread cannot be negative")
+    runs = _parse(where, "n", fields["n"], int) if fields["n"] else None
+    if runs is not None and runs < 1:
+        raise UserError(
+            f"{where}: n is {runs}, but a number of runs starts at 1; leave it empty if it is unknown"
+        )
+    names = {"value": "printed", "spread": "printed_spread"}
+    return PaperValue(
+        **{names.get(name, name): runs if name == "n" else fields[name] for name in PAPER_COLUMNS}
+    )
+
+
+def _number(text: str) -> float:
+    number = float(Decimal(text))
+    if not math.isfinite(number):
+        raise ValueError("not finite")
+    return number
+
+
+def _parse(where: str, name: str, text: str, parse: Callable[[str], float]) -> float:
+    try:
+        return parse(text)
+    except (ValueError, InvalidOperation):
+        raise UserError(f"{where}: {name} is {text!r}, which is not a number") from None
+
+
+def _choice(where: str, name: str, text: str, known: tuple[str, ...]) -> None:
+    if text not in known:
+        raise UserError(
+            f"{where}: {name} is {text!r}; use one of {', '.join(filter(None, known))}, or nothing"
+        )
+
+
+def _lines(file: Path, columns: tuple[str, ...]) -> list[tuple[str, dict[str, str]]]:
+    """The data lines of a CSV file with exactly these columns, each with its place for error messages."""
+    name = file.relative_to(paths.root()) if file.is_relative_to(paths.root()) else file
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{name} does not exist; pipelines/_template has one to start from") from None
+    reader = csv.DictReader(text.splitlines(), strict=True)
+    try:
+        if tuple(reader.fieldnames or ()) != columns:
+            raise UserError(f"{name} should start with the line {','.join(columns)}")
+        found = []
+        for line in reader:
+            where = f"{name}, line {reader.line_num}"
+            if None in line or None in line.values():
+                raise UserError(
+                    f"{where}: the number of fields is not {len(columns)}; quote fields that hold a comma"
+                )
+            found.append((where, line))
+        return found
+    except csv.Error as error:
+        raise UserError(f"{name}, line {reader.line_num}: not valid CSV ({error})") from None

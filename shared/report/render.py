@@ -1,0 +1,113 @@
+"""Writing a paper's report: one file per table and figure, and ``report.md`` that shows them together.
+
+Everything is made from collected results and hand-written tables; nothing is trained. The same inputs give
+the same bytes, so a changed file in git means a changed number.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shared import config, paths
+from shared.files import write_atomic
+from shared.report import contents, tables
+from shared.report.contents import Report
+from shared.report.tables import Table
+
+#: Endings of generated files; others in a report's folder are left alone.
+_GENERATED = (".md", ".csv", ".svg", ".png")
+
+
+def render_all(demo: bool = False) -> None:
+    """Render the report of every paper, committed results or demo."""
+    for paper in config.papers():
+        render(paper, demo)
+
+
+def render(paper: str, demo: bool = False) -> Path:
+    """Render one paper's report into ``reports/<paper>/`` (demo: ``reports/demo/<paper>/``).
+
+    Returns:
+        The folder. Generated files of tables and figures that no longer exist are removed from it.
+
+    Raises:
+        UserError: if the paper is unknown or one of its files has a mistake.
+    """
+    report = Report(paper, demo)
+    folder = paths.reports(demo) / paper
+    written = {"report.md"}
+    for table in report.tables:
+        write_atomic(folder / f"{table.name}.md", _table_page(report, table))
+        write_atomic(folder / f"{table.name}.csv", tables.to_csv(table))
+        written |= {f"{table.name}.md", f"{table.name}.csv"}
+    written |= render_figures(report)
+    write_atomic(folder / "report.md", report_markdown(report))
+    for file in folder.iterdir():
+        if file.suffix in _GENERATED and file.name not in written:
+            file.unlink()
+    return folder
+
+
+def render_figures(report: Report) -> set[str]:
+    """Write the figures that have results as SVG and PNG; returns the names of the files."""
+    drawable = [figure for figure in report.figures if figure.draw]
+    if not drawable:
+        return set()
+    from shared.report import figures  # loads matplotlib
+
+    written = set()
+    folder = paths.reports(report.demo) / report.paper
+    for figure in drawable:
+        svg, png = figures.render(figure)
+        write_atomic(folder / f"{figure.name}.svg", svg)
+        write_atomic(folder / f"{figure.name}.png", png)
+        written |= {f"{figure.name}.svg", f"{figure.name}.png"}
+    return written
+
+
+def report_markdown(report: Report) -> str:
+    """The whole report as Markdown: verdicts, tables, figures, deviations, sources."""
+    cells, claims = report.counts()
+    parts = [f"# {report.title}\n"]
+    if report.demo:
+        parts.append(f"> {contents.DEMO_WARNING}\n")
+    else:
+        parts.append(f"Claims: {contents.tally(claims)}. Numbers: {contents.tally(cells)}.\n")
+    for block in report.blocks():
+        if isinstance(block, Table):
+            parts.append(tables.markdown(block))
+        else:
+            parts.append(f"## {block.title}\n")
+            if block.draw:
+                parts.append(f"![{block.alt}]({block.name}.svg)\n")
+            parts += [f"{line}\n" for line in (block.caption, *block.footnotes())]
+    parts += [deviations_markdown(report), sources_markdown(report)]
+    parts.append("## How verdicts are made\n")
+    parts.append("".join(f"- {rule}\n" for rule in contents.rules()))
+    return "\n".join(parts)
+
+
+def deviations_markdown(report: Report, level: int = 2) -> str:
+    """What we do differently from the paper, as a table."""
+    header = ("What", "Paper", "Ours", "Why", "Expected effect")
+    rows = [(d.what, d.paper, d.ours, d.why, d.expected_effect) for d in report.deviations]
+    body = tables.grid(header, rows) if rows else "None.\n"
+    return f"{'#' * level} Deviations from the paper\n\n{body}"
+
+
+def sources_markdown(report: Report) -> str:
+    """Where the numbers come from: experiment, tier, seeds, circumstances, files."""
+    up = "../" * (3 if report.demo else 2)
+    rows = []
+    for source in report.sources:
+        files = ", ".join(f"[{Path(file).name}]({up}{file})" for file in source.files)
+        facts = "\n".join((*source.facts, *source.notes)) or f"not run: `{source.command}`"
+        rows.append((source.experiment, source.tier or "-", source.seeds or "-", facts, files or "-"))
+    header = ("Experiment", "Tier", "Seeds", "Circumstances", "Records")
+    return f"## Where the numbers come from\n\n{tables.grid(header, rows)}"
+
+
+def _table_page(report: Report, table: Table) -> str:
+    """The file of one table: the table, what differs from the paper, and the warning if it is a demo."""
+    warning = f"> {contents.DEMO_WARNING}\n\n" if report.demo else ""
+    return f"{warning}{tables.markdown(table)}\n{deviations_markdown(report, 3)}"

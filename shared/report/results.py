@@ -1,0 +1,203 @@
+"""What a pipeline's ``tables.py`` and ``figures.py`` see: our results beside the paper's numbers.
+
+`Results` hides where numbers come from: for each arm the tier that says most, committed results for the
+report, demo results for the demo, or an earlier git revision for `shared.report.diff`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from shared import config, paths, runs, stats, verdicts
+from shared.errors import UserError
+from shared.report import published
+from shared.report.tables import Cell, Sample, measured
+
+COLUMNS = ("run", "experiment", "arm", "seed", "metric", "step", "value")
+#: Reads the results of (paper, experiment, tier): a frame like that of `runs.read`, empty if there are none.
+Reader = Callable[[str, str, str], pd.DataFrame]
+
+
+class Results:
+    """Results of one paper.
+
+    Args:
+        paper: name of the pipeline.
+        demo: results of the demo tier instead of the committed ones; they get no verdicts.
+        read: where results come from; the working tree by default.
+    """
+
+    def __init__(self, paper: str, demo: bool = False, read: Reader | None = None) -> None:
+        self.paper = paper
+        self.demo = demo
+        self.tiers = ("demo",) if demo else tuple(reversed(paths.COMMITTED_TIERS))
+        self._read = read or runs.read
+        self._frames: dict[str, pd.DataFrame] = {}
+        self._published: dict[tuple[str, str, str], published.PaperValue] | None = None
+
+    def frame(self, experiment: str) -> pd.DataFrame:
+        """Rows ``run, experiment, arm, seed, metric, step, value, tier``; steps are numbers, NaN where there
+        are none.
+
+        For each arm: the highest tier with enough seeds for a verdict, else the highest tier that has any.
+
+        Raises:
+            UserError: if the paper declares no such experiment.
+        """
+        if experiment not in self._frames:
+            declared = config.load(self.paper).experiment(experiment)
+            found = [self._tier(experiment, tier) for tier in self.tiers if tier in declared.tiers]
+            kept = [self._best(found, arm) for arm in declared.arms]
+            kept = [frame for frame in kept if len(frame)]
+            empty = pd.DataFrame(columns=[*COLUMNS, "tier"])
+            self._frames[experiment] = pd.concat(kept, ignore_index=True) if kept else empty
+        return self._frames[experiment]
+
+    def _tier(self, experiment: str, tier: str) -> pd.DataFrame:
+        return self._read(self.paper, experiment, tier).assign(tier=tier)
+
+    @staticmethod
+    def _best(tiers: list[pd.DataFrame], arm: str) -> pd.DataFrame:
+        of_arm = [frame[frame["arm"] == arm] for frame in tiers]
+        enough = [frame for frame in of_arm if frame["seed"].nunique() >= verdicts.MIN_RUNS]
+        return next((frame for frame in (*enough, *of_arm) if len(frame)), pd.DataFrame())
+
+    def curves(self, experiment: str, arm: str, metric: str) -> pd.DataFrame:
+        """One row per seed, one column per step (sorted), for example accuracy by angle; empty if there are
+        no runs.
+
+        A metric without steps has the one column 0.
+
+        Raises:
+            UserError: if a seed has two values at one step.
+        """
+        frame = self.frame(experiment)
+        chosen = frame[(frame["arm"] == arm) & (frame["metric"] == metric)].fillna({"step": 0.0})
+        if chosen.duplicated(["seed", "step"]).any():
+            raise UserError(
+                f"{self.paper}/{experiment}: {arm} has {metric} twice for one seed and step; collect the "
+                "results again"
+            )
+        return chosen.pivot(index="seed", columns="step", values="value").sort_index().sort_index(axis=1)
+
+    def tier(self, experiment: str, arm: str) -> str:
+        """The tier that an arm's results come from, "" if it has none."""
+        frame = self.frame(experiment)
+        found = frame.loc[frame["arm"] == arm, "tier"]
+        return "" if found.empty else str(found.iloc[0])
+
+    def sample(
+        self,
+        experiment: str,
+        arm: str,
+        metric: str,
+        steps: Iterable[float] | None = None,
+        reduce: Callable[[np.ndarray], float] = np.mean,
+    ) -> Sample:
+        """One value per seed: the metric at the given steps (all by default), reduced over the steps.
+
+        A seed that lacks one of the steps is left out, since a mean over other angles is another quantity.
+
+        Raises:
+            UserError: if a value is not finite.
+        """
+        curves = self.curves(experiment, arm, metric)
+        if steps is not None:
+            curves = curves.reindex(columns=[float(step) for step in steps])
+        values = {int(seed): row.to_numpy(float) for seed, row in curves.iterrows()}
+        whole = {
+            seed: float(reduce(row)) for seed, row in values.items() if len(row) and not np.isnan(row).any()
+        }
+        broken = [seed for seed, value in whole.items() if not np.isfinite(value)]
+        if broken:
+            raise UserError(
+                f"{self.paper}/{experiment}: {metric} of {arm}, seed {broken[0]}, is not finite; run it "
+                "with --refresh"
+            )
+        return Sample(whole, self.tier(experiment, arm) if whole else "")
+
+    def last(self, experiment: str, arm: str, metric: str) -> Sample:
+        """The metric at each seed's last step."""
+        curves = self.curves(experiment, arm, metric)
+        return self.sample(experiment, arm, metric, list(curves.columns[-1:]) if len(curves) else None)
+
+    def published(self, table: str, row: str, column: str) -> published.PaperValue | None:
+        """The paper's number at one place of our tables, None if paper.csv has none."""
+        if self._published is None:
+            self._published = published.paper_values(self.paper)
+        return self._published.get((table, row, column))
+
+    def cell(
+        self,
+        table: str,
+        row: str,
+        column: str,
+        sample: Sample,
+        *,
+        experiment: str,
+        decimals: int = 2,
+        form: Callable[[float], str] | None = None,
+        note: str = "",
+    ) -> Cell:
+        """A table cell for ``sample`` beside the paper's number at this place, with the verdict if there is one."""
+        paper = self.published(table, row, column)
+        verdict = verdicts.Verdict(verdicts.NOT_RUN) if not sample.n else None
+        if paper is not None and sample.n:
+            verdict = verdicts.cell(
+                sample.numbers,
+                paper.value,
+                paper.spread,
+                paper.n,
+                spread_kind=paper.spread_kind,
+                rounding=paper.rounding,
+                tier=sample.tier,
+            )
+        return measured(
+            sample,
+            verdict=verdict,
+            published=paper,
+            decimals=decimals,
+            form=form,
+            command=self.command(experiment),
+            note=note,
+            unit=paper.unit if paper else "",
+        )
+
+    def command(self, experiment: str) -> str:
+        """What a person types to compute an experiment: the tier shown, else the shortest that is declared."""
+        present = set(self.frame(experiment)["tier"])
+        shown = [tier for tier in self.tiers if tier in present]
+        declared = config.load(self.paper).experiment(experiment).tiers
+        able = [tier for tier in reversed(self.tiers) if tier in declared]
+        tier = (shown or able or self.tiers)[0]
+        return f"python -m pipelines.{self.paper} run {experiment} --tier {tier}"
+
+    def records(self, experiment: str) -> dict[str, Mapping[str, Any]]:
+        """Environment and inputs of the runs shown, by run (from the ``.env.json`` beside the results)."""
+        frame = self.frame(experiment)
+        found: dict[str, Mapping[str, Any]] = {}
+        for tier in dict.fromkeys(frame["tier"]):
+            entries = runs.environments(self.paper, experiment, tier)
+            shown = dict.fromkeys(frame.loc[frame["tier"] == tier, "run"])
+            found |= {run: entries[run] for run in shown if run in entries}
+        return found
+
+    def settings(self, experiment: str, key: str) -> list[Any]:
+        """The different values that the runs shown have for one setting, in order of appearance."""
+        found: list[Any] = []
+        for record in self.records(experiment).values():
+            value = record.get("inputs", {}).get("settings", {}).get(key)
+            if value is not None and value not in found:
+                found.append(value)
+        return found
+
+
+def difference(first: Sample, second: Sample) -> stats.Difference | None:
+    """Difference of two arms over seeds, paired if they ran the same ones; None unless both have two."""
+    if min(first.n, second.n) < 2:
+        return None
+    return stats.compare(first.values, second.values)

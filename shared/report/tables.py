@@ -1,0 +1,280 @@
+"""Tables as data, and their Markdown and CSV.
+
+A pipeline's ``tables.py`` builds `Table` objects; nothing here knows about papers. Markdown is made to give
+small diffs: one method per line, declared order, fixed decimals, no padding, no dates. CSV has one line per
+cell with everything about it (our mean, spread, n, tier, the paper's number, the difference with its
+interval, the verdict).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from shared.report import text
+from shared.report.published import PaperValue
+from shared.stats import Summary, summary
+from shared.verdicts import NOT_RUN, Verdict
+
+CSV_COLUMNS = (
+    "row",
+    "column",
+    "text",
+    "mean",
+    "sd",
+    "n",
+    "tier",
+    "paper",
+    "paper_spread",
+    "paper_spread_kind",
+    "paper_n",
+    "paper_read_from",
+    "difference",
+    "low",
+    "high",
+    "p",
+    "verdict",
+)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Our values of one quantity, one per seed, and the tier they come from ("" if there are none)."""
+
+    values: Mapping[int, float] = field(default_factory=dict)
+    tier: str = ""
+
+    @property
+    def n(self) -> int:
+        """Number of seeds."""
+        return len(self.values)
+
+    @property
+    def numbers(self) -> list[float]:
+        """The values in the order of their seeds."""
+        return [self.values[seed] for seed in sorted(self.values)]
+
+    @property
+    def summary(self) -> Summary:
+        """Mean and standard deviation; raises ValueError if there are no values."""
+        return summary(self.numbers)
+
+    def map(self, function: Callable[[float], float]) -> Sample:
+        """The same seeds with every value transformed."""
+        return Sample({seed: function(value) for seed, value in self.values.items()}, self.tier)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: a text, and for a measured one the sample, the paper's number and the verdict behind it.
+
+    Attributes:
+        text: what stands first in the cell; ours.
+        paper: the paper's number as text, "" if there is none.
+        verdict: None for cells that are not compared with anything.
+        sample: our values by seed, for CSV and for comparing revisions.
+        published: the paper's number, if it comes from paper.csv.
+        decimals: of the difference that the verdict speaks about.
+        command: what would fill the cell, if it is not run.
+        note: a short remark shown last.
+        unit: unit of the difference, for people to read.
+    """
+
+    text: str
+    paper: str = ""
+    verdict: Verdict | None = None
+    sample: Sample = field(default_factory=Sample)
+    published: PaperValue | None = None
+    decimals: int = 2
+    command: str = ""
+    note: str = ""
+    unit: str = ""
+
+    @property
+    def not_run(self) -> bool:
+        """Whether the cell waits for results."""
+        return self.verdict is not None and self.verdict.status == NOT_RUN
+
+    @property
+    def provenance(self) -> str:
+        """``n = 5, lite``, or nothing for a cell that is not measured."""
+        return f"n = {self.sample.n}, {self.sample.tier}" if self.sample.n else ""
+
+    @property
+    def difference(self) -> str:
+        """``-0.07 [-0.20, 0.06]``: ours minus the paper's with its 95 % interval, if the cell has one."""
+        verdict = self.verdict
+        if self.published is None or verdict is None or verdict.difference is None:
+            return ""
+        if verdict.low is None or verdict.high is None or verdict.low == verdict.high:
+            return text.signed(verdict.difference, self.decimals)
+        return (
+            f"{text.signed(verdict.difference, self.decimals)} "
+            f"{text.interval(verdict.low, verdict.high, self.decimals)}"
+        )
+
+    def lines(self) -> list[str]:
+        """The cell's content, one Markdown text per line."""
+        first = f"{self.text} ({self.provenance})" if self.provenance else self.text
+        found = [first] if not self.not_run else []
+        if self.paper:
+            found.append(f"paper: {self.paper}")
+        if self.difference:
+            found.append(f"difference {self.difference}")
+        if self.verdict is not None:
+            found.append(f"**{self.verdict.text}**")
+        return [*found, *([self.note] if self.note else [])]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: a short key for CSV and for naming cells, and the title people read."""
+
+    key: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: key, the text of its header (the first column), and a cell for each further column."""
+
+    key: str
+    title: str
+    cells: tuple[Cell | str, ...]
+    headline: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a report.
+
+    Attributes:
+        name: file name without ending, and anchor.
+        title, caption: texts; the caption is Markdown with inline markup only.
+        columns: the first is the row header's.
+        rows: in the order to print.
+        commands: what computes the results shown, exactly as to be typed.
+        notes: one line each, below the table.
+        claims: whether the rows are claims (counted apart from cells in summaries).
+    """
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    caption: str = ""
+    commands: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    claims: bool = False
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row.cells) != len(self.columns) - 1:
+                raise ValueError(
+                    f"table {self.name}, row {row.key}: {len(row.cells)} cells for {len(self.columns) - 1} "
+                    "columns"
+                )
+        keys = [row.key for row in self.rows]
+        if len(set(keys)) != len(keys):
+            raise ValueError(
+                f"table {self.name}: two rows have the same key; keys name cells, so they must differ"
+            )
+
+    def cells(self) -> Iterable[tuple[Row, Column, Cell]]:
+        """Every cell with its row and column, plain texts made into cells."""
+        for row in self.rows:
+            for column, cell in zip(self.columns[1:], row.cells):
+                yield row, column, cell if isinstance(cell, Cell) else Cell(cell)
+
+    def missing_commands(self) -> tuple[str, ...]:
+        """What to type to fill the cells that are not run."""
+        return tuple(
+            dict.fromkeys(cell.command for _, _, cell in self.cells() if cell.not_run and cell.command)
+        )
+
+    def footnotes(self) -> tuple[str, ...]:
+        """Lines below the table: how to compute it, what is missing, the table's own notes."""
+        found = (
+            [f"Computed by {text.join([f'`{command}`' for command in self.commands])}."]
+            if self.commands
+            else []
+        )
+        missing = self.missing_commands()
+        if missing:
+            found.append(
+                f"Cells marked *not run* are filled by {text.join([f'`{command}`' for command in missing])}."
+            )
+        return (*found, *self.notes)
+
+
+def measured(
+    sample: Sample,
+    *,
+    verdict: Verdict | None = None,
+    published: PaperValue | None = None,
+    decimals: int = 2,
+    form: Callable[[float], str] | None = None,
+    command: str = "",
+    note: str = "",
+    unit: str = "",
+) -> Cell:
+    """A cell for our values: mean ± standard deviation, or ``form(mean)`` if a form is given."""
+    if sample.n == 0:
+        shown = "not run"
+    elif form is not None:
+        shown = form(sample.summary.mean)
+    else:
+        shown = text.plus_minus(sample.summary.mean, sample.summary.sd, decimals)
+    paper = published.text if published and form is not text.thousands else ""
+    if published and form is text.thousands:
+        paper = text.thousands(published.value)
+    return Cell(shown, paper, verdict, sample, published, decimals, command, note, unit)
+
+
+def markdown(table: Table, level: int = 2) -> str:
+    """The table with title, caption and notes as Markdown; ``level`` is the heading's."""
+    parts = [f"{'#' * level} {table.title}\n"]
+    if table.caption:
+        parts.append(f"{table.caption}\n")
+    parts.append(grid([column.title for column in table.columns], [_fields(row) for row in table.rows]))
+    parts += [f"{line}\n" for line in table.footnotes()]
+    return "\n".join(parts)
+
+
+def grid(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A bare Markdown table, unpadded so that one longer cell changes one line only."""
+    body = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(text.markdown_cell(field) for field in fields)} |\n" for fields in body)
+
+
+def _fields(row: Row) -> list[str]:
+    cells = ["\n".join(cell.lines()) if isinstance(cell, Cell) else cell for cell in row.cells]
+    return [row.title, *cells]
+
+
+def to_csv(table: Table) -> str:
+    """One line per cell, numbers with six significant digits."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for row, column, cell in table.cells():
+        writer.writerow([row.key, column.key, text.plain(cell.text), *_numbers(cell)])
+    return out.getvalue()
+
+
+def _numbers(cell: Cell) -> list[str]:
+    ours = ["", "", "", ""]
+    if cell.sample.n:
+        found = cell.sample.summary
+        ours = [text.significant(found.mean), text.significant(found.sd), str(found.n), cell.sample.tier]
+    paper = cell.published
+    theirs = ["", "", "", "", ""]
+    if paper:
+        theirs = [paper.printed, paper.printed_spread, paper.spread_kind, str(paper.n or ""), paper.read_from]
+    verdict = cell.verdict
+    if verdict is None:
+        return [*ours, *theirs, "", "", "", "", ""]
+    compared = [text.significant(number) for number in (verdict.difference, verdict.low, verdict.high)]
+    return [*ours, *theirs, *compared, text.significant(verdict.p, 3), verdict.text]
