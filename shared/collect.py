@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from shared import config, paths, records
+from shared import collected, config, records, validity
 from shared.files import lock, write_atomic, write_json
 from shared.interface import Row
 
@@ -29,7 +29,7 @@ def collect(experiment: config.Experiment, tier: str) -> bool:
     paper, name = experiment.paper, experiment.name
     with lock(records.lock_path(f"collect-{paper}-{name}-{tier}")):
         text, environments = compose(experiment, tier)
-        file, sidecar = records.csv_path(paper, name, tier), records.env_path(paper, name, tier)
+        file, sidecar = collected.csv_path(paper, name, tier), collected.env_path(paper, name, tier)
         if not environments:
             gone = file.exists() or sidecar.exists()
             file.unlink(missing_ok=True)
@@ -48,8 +48,8 @@ def is_collected(
     """Whether the CSV and sidecar hold all that is known, that is, whether `collect` would change nothing."""
     if text is None:
         text, environments = compose(experiment, tier)
-    file = records.csv_path(experiment.paper, experiment.name, tier)
-    sidecar = records.env_path(experiment.paper, experiment.name, tier)
+    file = collected.csv_path(experiment.paper, experiment.name, tier)
+    sidecar = collected.env_path(experiment.paper, experiment.name, tier)
     if not environments:
         return not file.exists() and not sidecar.exists()
     try:
@@ -60,16 +60,17 @@ def is_collected(
 
 def compose(experiment: config.Experiment, tier: str) -> tuple[str, dict[str, dict[str, Any]]]:
     """The text of the CSV and the content of the sidecar, in declared order."""
-    old = records.collected(experiment.paper, experiment.name, tier)
+    old = collected.of(experiment.paper, experiment.name, tier)
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
-    writer.writerow(records.HEADER)
+    writer.writerow(collected.HEADER)
     environments = {}
     for run in experiment.runs(tier):
-        record = records.known(run) or old.record(old.runs.get((run.arm, run.seed), ""))
+        record = validity.known(run) or old.record(old.runs.get((run.arm, run.seed), ""))
         if record is None:
             continue
-        environments[record.run] = {**record.environment, "inputs": dict(record.inputs)}
+        digest = records.rows_digest(record.rows)
+        environments[record.run] = {**record.environment, "inputs": dict(record.inputs), "rows": digest}
         for row in record.rows:
             step = row.step if isinstance(row.step, str) else repr(row.step)
             writer.writerow(
@@ -88,7 +89,7 @@ def read(paper: str, experiment: str, tier: str) -> pd.DataFrame:
         UserError: for an unknown paper, experiment or tier, or an unreadable file.
     """
     declared = config.load(paper).experiment(experiment)
-    here = records.collected(paper, experiment, tier)
+    here = collected.of(paper, experiment, tier)
     rows = [
         (run.id, experiment, run.arm, run.seed, *row)
         for run in declared.runs(tier)
@@ -100,46 +101,24 @@ def read(paper: str, experiment: str, tier: str) -> pd.DataFrame:
 def _frame(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
     import pandas as pd
 
-    frame = pd.DataFrame(rows, columns=list(records.HEADER))
+    frame = pd.DataFrame(rows, columns=list(collected.HEADER))
     frame["step"] = pd.to_numeric(frame["step"].replace("", None), errors="coerce").astype(float)
     kinds = {"seed": "int64", "value": "float64", "run": str, "experiment": str, "arm": str, "metric": str}
     return frame.astype(kinds)
 
 
-def read_best(paper: str, experiment: str, demo: bool = False) -> pd.DataFrame:
-    """For each arm the results of the highest tier that has any, with that tier in the column ``tier``.
-
-    Args:
-        paper: name of the paper.
-        experiment: name of the experiment.
-        demo: read the demo tier instead of ``paper`` and ``lite``; the two never mix.
-    """
-    import pandas as pd
-
-    declared = config.load(paper).experiment(experiment)
-    order = ("demo",) if demo else tuple(reversed(paths.COMMITTED_TIERS))
-    frames = [read(paper, experiment, t).assign(tier=t) for t in order if t in declared.tiers]
-    chosen = []
-    for arm in declared.arms:
-        of_arm = [frame[frame["arm"] == arm] for frame in frames]
-        chosen += [frame for frame in of_arm if len(frame)][:1]
-    if not chosen:
-        return _frame([]).assign(tier=pd.Series(dtype=str))
-    return pd.concat(chosen, ignore_index=True)
-
-
 def environments(paper: str, experiment: str, tier: str) -> Mapping[str, Mapping[str, Any]]:
     """Environment and inputs of each collected run, by run."""
-    return records.collected(paper, experiment, tier).environments
+    return collected.of(paper, experiment, tier).environments
 
 
 def earlier_code(paper: str, experiment: str, tier: str) -> set[str]:
     """The collected runs that were made by other code than the present one."""
     found = environments(paper, experiment, tier)
-    return {run for run, facts in found.items() if records.is_earlier_code(facts, paper)}
+    return {run for run, facts in found.items() if validity.is_earlier_code(facts, paper)}
 
 
 def rows_of(run: config.Run) -> tuple[Row, ...]:
     """The rows known of a run; empty if there are none."""
-    record = records.known(run)
+    record = validity.known(run)
     return record.rows if record else ()

@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib
 import json
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from shared import declarations, paths
 from shared.errors import UserError, unknown
+from shared.loading import module
 from shared.settings import resolve
 
 
@@ -245,25 +242,3 @@ def find(spec: str) -> Run:
         raise UserError(f"{spec!r} should have the form paper/experiment/tier/arm/seed")
     paper, experiment, tier, arm, seed = parts
     return load(paper).experiment(experiment).runs(tier, [arm], [int(seed)])[0]
-
-
-def module(paper: str, name: str) -> ModuleType:
-    """Import ``pipelines.<paper>.<name>`` of the checkout that `paths.root` names.
-
-    If another checkout's ``pipelines`` was imported before, it is forgotten first.
-
-    Raises:
-        UserError: if there is no such module.
-    """
-    if not (paths.pipeline(paper) / f"{name}.py").is_file():
-        raise UserError(f"pipelines/{paper} has no {name}.py; pipelines/_template/{name}.py shows its form")
-    root = paths.root()
-    loaded = sys.modules.get("pipelines")
-    if loaded is not None and root / "pipelines" not in [Path(p).resolve() for p in loaded.__path__]:
-        for key in [key for key in sys.modules if key == "pipelines" or key.startswith("pipelines.")]:
-            del sys.modules[key]
-        loaded = None
-    if loaded is None:
-        sys.path[:] = [str(root), *(p for p in sys.path if p != str(root))]
-        importlib.invalidate_caches()
-    return importlib.import_module(f"pipelines.{paper}.{name}")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import statistics
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from shared import collect, config, records
@@ -19,19 +18,13 @@ class Cost:
     source: str  # measured, declared, or not measured
 
 
-def settings_key(run: config.Run) -> str:
-    """Text that is equal for runs that differ in their seed only."""
-    inputs = {key: value for key, value in run.inputs.items() if key != "seed"}
-    return json.dumps(inputs, sort_keys=True)
-
-
 def measured(experiment: config.Experiment, tier: str, device: str) -> dict[str, Cost]:
     """Median cost of one run of each arm that was trained on this kind of device with these settings."""
     kind = device.partition(":")[0]
-    collected = collect.environments(experiment.paper, experiment.name, tier)
+    facts_of = collect.environments(experiment.paper, experiment.name, tier)
     costs = {}
     for arm in experiment.arms:
-        facts = [collected.get(run.id) or _stored_facts(run.id) for run in experiment.runs(tier, [arm])]
+        facts = [facts_of.get(run.id) or _stored_facts(run.id) for run in experiment.runs(tier, [arm])]
         same = [f for f in facts if f and f.get("device") == kind and "wall_s" in f]
         if same:
             memory = [f["peak_mb"] for f in same if "peak_mb" in f]
@@ -60,13 +53,25 @@ def of_arm(experiment: config.Experiment, tier: str, arm: str, known: dict[str, 
     return Cost(None, None, "not measured")
 
 
-def total(experiment: config.Experiment, tier: str, runs: Iterable[config.Run], device: str) -> Cost:
+def total(
+    experiment: config.Experiment, tier: str, runs: Sequence[config.Run], known: dict[str, Cost]
+) -> Cost:
     """Cost of several runs of an experiment one after the other: summed time, largest memory."""
-    known = measured(experiment, tier, device)
-    each = [of_arm(experiment, tier, run.arm, known) for run in runs]
-    if not each or any(cost.seconds is None for cost in each):
-        empty = Cost(0.0, None, "measured") if not each else each[0]
-        return Cost(empty.seconds, empty.memory_mb, empty.source)
-    seconds = sum(cost.seconds for cost in each if cost.seconds is not None)
+    each = [of_arm(experiment, tier, run.arm, known) for run in runs] or [Cost(0.0, None, "measured")]
+    seconds = [cost.seconds for cost in each if cost.seconds is not None]
     memory = max((cost.memory_mb for cost in each if cost.memory_mb is not None), default=None)
-    return Cost(seconds, memory, each[0].source)
+    return Cost(sum(seconds) if len(seconds) == len(each) else None, memory, each[0].source)
+
+
+def estimator(runs: Iterable[config.Run], device: str) -> Callable[[config.Run], float | None]:
+    """A function that says how many seconds a run will take, None where nothing says."""
+    known = {}
+    for paper, name, tier in {(run.paper, run.experiment, run.tier) for run in runs}:
+        experiment = config.load(paper).experiment(name)
+        known[paper, name, tier] = (experiment, measured(experiment, tier, device))
+
+    def seconds(run: config.Run) -> float | None:
+        experiment, costs = known[run.paper, run.experiment, run.tier]
+        return of_arm(experiment, run.tier, run.arm, costs).seconds
+
+    return seconds

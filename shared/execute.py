@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import sys
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from shared import config, devices, environment, fingerprint, paths, records
-from shared.costs import settings_key
+from shared import batches, config, devices, environment, fingerprint, paths, records, validity
+from shared.batches import settings_key
 from shared.errors import UserError
 from shared.interface import PRECISIONS, Context, OutOfTime
 
@@ -57,31 +56,18 @@ class Outcome:
     left: list[config.Run] = field(default_factory=list)
 
 
-def batches(runs: Iterable[config.Run], replicas: Callable[[config.Run], int]) -> list[list[config.Run]]:
-    """Cut runs into batches of equal settings, ordered so that seeds are completed one after the other.
-
-    A run that several experiments share is computed once.
-
-    Args:
-        runs: the runs, in declared order.
-        replicas: how many seeds to compute at once.
-    """
-    arms: dict[tuple[str, str], dict[str, config.Run]] = {}
-    for run in runs:
-        arms.setdefault((run.paper, settings_key(run)), {}).setdefault(run.id, run)
-    cut = []
-    for place, members in enumerate(arms.values()):
-        ordered = list(members.values())
-        size = max(1, replicas(ordered[0]))
-        cut += [(i // size, place, ordered[i : i + size]) for i in range(0, len(ordered), size)]
-    return [batch for _, _, batch in sorted(cut, key=lambda entry: entry[:2])]
-
-
-def execute(runs: Iterable[config.Run], options: Options | None = None) -> Outcome:
+def execute(
+    runs: Iterable[config.Run], options: Options | None = None, outcome: Outcome | None = None
+) -> Outcome:
     """Compute the runs that have no valid result, and store each as soon as its batch is done.
 
     A batch that fails leaves the records as they were, and the others go on; one that another process is
     computing is put off, then waited for. When the time is up, the rest is in ``Outcome.left``.
+
+    Args:
+        runs: the runs wanted, in declared order.
+        options: how to compute them.
+        outcome: filled while the work goes on, for callers that may be interrupted; returned.
 
     Raises:
         UserError: for options that make no sense here (unknown precision, no such device).
@@ -89,9 +75,9 @@ def execute(runs: Iterable[config.Run], options: Options | None = None) -> Outco
     options = options or Options()
     if options.precision not in (None, *PRECISIONS):
         raise UserError(f"unknown precision {options.precision!r}; use one of {', '.join(PRECISIONS)}")
-    outcome, todo = Outcome(), []
+    outcome, todo = outcome or Outcome(), []
     for run in runs:
-        (todo if options.refresh or records.why_stale(run) else outcome.valid).append(run)
+        (todo if options.refresh or validity.why_stale(run) else outcome.valid).append(run)
     if todo:
         _Session(options, outcome).work(todo)
     return outcome
@@ -110,14 +96,14 @@ class _Session:
         self.started_utc = _now()
 
     def work(self, runs: list[config.Run]) -> None:
-        queue = deque((batch, False) for batch in batches(runs, self._replicas))
+        queue = deque((batch, False) for batch in batches.cut(runs, self._replicas))
         total = len(queue)
         while queue:
             batch, wait = queue.popleft()
             if not self._fits(batch):
                 self.outcome.left += batch
                 continue
-            with _locks(batch, wait) as held:
+            with batches.locks(batch, wait) as held:
                 if not held:  # another process computes it: do the others first, then see
                     queue.append((batch, True))
                     continue
@@ -137,7 +123,7 @@ class _Session:
     def _still_needed(self, run: config.Run) -> bool:
         """Whether no other process has computed the run since this one began."""
         if not self.options.refresh:
-            return bool(records.why_stale(run))
+            return bool(validity.why_stale(run))
         record = records.stored(run.id)
         return record is None or str(record.environment.get("finished", "")) < self.started_utc
 
@@ -181,7 +167,7 @@ class _Session:
         torch = sys.modules.get("torch")
         if torch is not None:
             torch.set_num_threads(self.threads)
-        checkpoint = paths.store() / "checkpoints" / f"{batch_id(batch)}.pt"
+        checkpoint = paths.store() / "checkpoints" / f"{batches.name_of(batch)}.pt"
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
         precision = precision_of(first, self.options.precision)
         context = Context(self.device, self.threads, precision, checkpoint, self.deadline, self.options.log)
@@ -207,12 +193,6 @@ class _Session:
         checkpoint.unlink(missing_ok=True)
 
 
-def batch_id(batch: list[config.Run]) -> str:
-    """Name of a batch's checkpoint: it follows from the runs in it and the code, in their order."""
-    text = " ".join([fingerprint.fingerprint(batch[0].paper), *(run.id for run in batch)])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
 def precision_of(run: config.Run, wish: str | None) -> str:
     """The precision to compute a run in.
 
@@ -234,24 +214,6 @@ def data_notes(run: config.Run) -> list[str]:
     from shared import data
 
     return [note for name in run.data for note in data.notes(name)]
-
-
-@contextlib.contextmanager
-def _locks(batch: list[config.Run], wait: bool) -> Iterator[bool]:
-    """Hold the locks of all runs of a batch (in one order everywhere, so that nobody waits in a circle)."""
-    held: list[int] = []
-    try:
-        for run_id in sorted(run.id for run in batch):
-            while (handle := devices.try_lock(records.lock_path(run_id))) is None:
-                if not wait:
-                    yield False
-                    return
-                time.sleep(0.2)
-            held.append(handle)
-        yield True
-    finally:
-        for handle in held:
-            os.close(handle)
 
 
 def _now() -> str:

@@ -18,12 +18,40 @@ from typing import Any
 from shared import paths
 from shared.errors import UserError
 
+#: Not followed, since they change no number: what they fetch is held against the checksum in the identity.
+NOT_FOLLOWED = {
+    "shared.config",
+    "shared.data.archives",
+    "shared.data.catalogue",
+    "shared.data.digest",
+    "shared.data.obtain",
+    "shared.errors",
+    "shared.files",
+    "shared.paths",
+}
+
 #: A binding of a name by an import: the module, and the name taken from it (None for the module itself).
 Binding = tuple[str, str | None]
 
 
 def fingerprint(paper: str) -> str:
-    """Sixteen hexadecimal digits for the code of ``pipelines/<paper>/experiment.py`` and what it uses."""
+    """Sixteen hexadecimal digits for the code of ``pipelines/<paper>/experiment.py`` and what it uses.
+
+    Taken once per process, because a process computes with the code it has loaded; `forget` forgets it.
+
+    Raises:
+        UserError: if the paper has no experiment.py, or a module has a syntax error.
+    """
+    return _fingerprint(paths.root(), paper)
+
+
+def forget() -> None:
+    """Look at the code again at the next call of `fingerprint`."""
+    _fingerprint.cache_clear()
+
+
+@functools.cache
+def _fingerprint(root: Path, paper: str) -> str:
     text = json.dumps(modules(paper), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -46,7 +74,7 @@ def modules(paper: str) -> dict[str, str]:
         if name not in found:
             module = closure.module(name)
             found[name] = module.digest
-            todo += closure.uses(module)
+            todo += closure.uses(module) - NOT_FOLLOWED
     return dict(sorted(found.items()))
 
 

@@ -1,0 +1,62 @@
+"""Batches: the runs of one arm that are trained together, their order, their name and their locks."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from shared import config, devices, fingerprint, records
+
+
+def settings_key(run: config.Run) -> str:
+    """Text that is equal for runs that differ in their seed only."""
+    inputs = {key: value for key, value in run.inputs.items() if key != "seed"}
+    return json.dumps(inputs, sort_keys=True)
+
+
+def cut(runs: Iterable[config.Run], replicas: Callable[[config.Run], int]) -> list[list[config.Run]]:
+    """Cut runs into batches of equal settings, ordered so that seeds are completed one after the other.
+
+    A run that several experiments share is computed once.
+
+    Args:
+        runs: the runs, in declared order.
+        replicas: how many seeds to compute at once.
+    """
+    arms: dict[tuple[str, str], dict[str, config.Run]] = {}
+    for run in runs:
+        arms.setdefault((run.paper, settings_key(run)), {}).setdefault(run.id, run)
+    cut = []
+    for place, members in enumerate(arms.values()):
+        ordered = list(members.values())
+        size = max(1, replicas(ordered[0]))
+        cut += [(i // size, place, ordered[i : i + size]) for i in range(0, len(ordered), size)]
+    return [batch for _, _, batch in sorted(cut, key=lambda entry: entry[:2])]
+
+
+def name_of(batch: list[config.Run]) -> str:
+    """Name of a batch's checkpoint: it follows from the runs in it and the code, in their order."""
+    text = " ".join([fingerprint.fingerprint(batch[0].paper), *(run.id for run in batch)])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def locks(batch: list[config.Run], wait: bool) -> Iterator[bool]:
+    """Hold the locks of all runs of a batch (in one order everywhere, so that nobody waits in a circle)."""
+    held: list[int] = []
+    try:
+        for run_id in sorted(run.id for run in batch):
+            while (handle := devices.try_lock(records.lock_path(run_id))) is None:
+                if not wait:
+                    yield False
+                    return
+                time.sleep(0.2)
+            held.append(handle)
+        yield True
+    finally:
+        for handle in held:
+            os.close(handle)

@@ -1,0 +1,204 @@
+"""What `check` looks at: are the declarations, the hand-written files and the committed results in order?
+
+Needs no data, no torch and no GPU, so that it can run for every change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from shared import collect, collected, config, paths, records, validity
+from shared.errors import UserError, unknown
+from shared.report import published
+from shared.report.results import Results
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is not in order; a warning does not fail the check."""
+
+    text: str
+    warning: bool = False
+
+
+def check(paper: str, strict_code: bool = False) -> list[Problem]:
+    """All problems of one paper; empty if everything is in order.
+
+    Args:
+        paper: its name.
+        strict_code: whether results of earlier code are an error instead of a warning.
+    """
+    try:
+        declared = config.load(paper)
+    except UserError as error:
+        return [Problem(str(error))]
+    parts = (_hand_written(paper), _produces(declared), _stage(declared), _leftovers(declared))
+    found = [problem for part in parts for problem in part]
+    for experiment in declared.experiments.values():
+        for tier in experiment.tiers:
+            try:
+                found += _tier(experiment, tier)
+            except UserError as error:
+                found.append(Problem(str(error)))
+    found += _contradictions(declared)
+    return found + [Problem(line, warning=not strict_code) for line in earlier_code(declared)]
+
+
+def _hand_written(paper: str) -> Iterator[Problem]:
+    for read in (published.paper_values, published.deviations):
+        try:
+            if not read(paper):
+                file = "deviations.csv" if read is published.deviations else "paper.csv"
+                yield Problem(f"pipelines/{paper}/{file} has no lines; it should have one at least")
+        except UserError as error:
+            yield Problem(str(error))
+
+
+def produced(paper: str) -> set[str]:
+    """Names of the tables and figures that a paper's report has.
+
+    Raises:
+        UserError: if tables.py or figures.py is missing or fails on the results that are there.
+    """
+    results = Results(paper)
+    tables = config.module(paper, "tables").tables(results)
+    figures = config.module(paper, "figures").figures(results)
+    return {made.name for made in (*tables, *figures)}
+
+
+def _produces(paper: config.Paper) -> Iterator[Problem]:
+    try:
+        known = produced(paper.name)
+    except UserError as error:
+        yield Problem(str(error))
+        return
+    for experiment in paper.experiments.values():
+        for name in experiment.produces:
+            if name not in known:
+                text = f"produces {name!r}, but tables.py and figures.py make only {', '.join(sorted(known))}"
+                yield Problem(f"{paper.name}/{experiment.name} {text}")
+
+
+def _stage(paper: config.Paper) -> Iterator[Problem]:
+    """Whether dvc.yaml has this paper's stage with every experiment that has a committed tier."""
+    if paper.name.startswith("_"):
+        return
+    try:
+        content = yaml.safe_load((paths.root() / "dvc.yaml").read_text())
+        content["stages"][paper.name]["foreach"]
+        groups = [group["recorded"] for group in content["vars"] if isinstance(group, dict)]
+        recorded = {name: tiers for group in groups for name, tiers in group.items()}[paper.name]
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        yield Problem(f"dvc.yaml has no stage {paper.name} over recorded.{paper.name}; copy another paper's")
+        return
+    for name, experiment in paper.experiments.items():
+        able = [tier for tier in experiment.tiers if tier in paths.COMMITTED_TIERS]
+        if able and recorded.get(name) not in able:
+            yield Problem(
+                f"dvc.yaml: recorded.{paper.name} should name a tier of {name}: {' or '.join(able)}"
+            )
+    for name in recorded:
+        if name not in paper.experiments:
+            yield Problem(
+                f"dvc.yaml: recorded.{paper.name}: {unknown('experiment', name, paper.experiments)}"
+            )
+
+
+def _leftovers(paper: config.Paper) -> Iterator[Problem]:
+    for tier in paths.COMMITTED_TIERS:
+        for file in sorted(paths.results(paper.name, tier).glob("*")):
+            name = file.name.removesuffix(".csv").removesuffix(".env.json")
+            experiment = paper.experiments.get(name)
+            if experiment is None or tier not in experiment.tiers:
+                shown = file.relative_to(paths.root())
+                yield Problem(f"{shown} belongs to no declared experiment; delete it or declare it")
+
+
+def _tier(experiment: config.Experiment, tier: str) -> Iterator[Problem]:
+    """Problems of one experiment at one tier: its settings, and its results if they are committed."""
+    where = f"{experiment.paper}/{experiment.name} ({tier})"
+    declared = experiment.runs(tier)
+    if tier not in paths.COMMITTED_TIERS:
+        return
+    first: dict[str, config.Run] = {}
+    for run in declared:
+        if first.setdefault(run.id, run) is not run:
+            yield Problem(f"{where}: the arms {first[run.id].arm} and {run.arm} have the same settings")
+    here = collected.of(experiment.paper, experiment.name, tier)
+    yield from (Problem(f"{where}: {text}") for text in here.problems)
+    if not here.rows:
+        return
+    yield from _sidecar(here, where)
+    names = {(run.arm, run.seed) for run in declared}
+    for arm, seed in here.runs:
+        if (arm, seed) not in names:
+            yield Problem(
+                f"{where}: {arm} with seed {seed} is left over; `python -m pipelines collect` drops it"
+            )
+    missing = [run for run in declared if (run.arm, run.seed) not in here.runs]
+    if missing:
+        yield Problem(f"{where}: {len(missing)} of {len(declared)} runs are not recorded", warning=True)
+    for run in declared:
+        if here.runs.get((run.arm, run.seed), run.id) != run.id:
+            why = "; ".join(validity.why_stale(run)) or "a newer result is not collected"
+            yield Problem(f"{where}: {run.arm} with seed {run.seed} is stale ({why})")
+    if not collect.is_collected(experiment, tier):
+        yield Problem(
+            f"{where}: the CSV is not up to date; `python -m pipelines collect` writes it", warning=True
+        )
+
+
+def _sidecar(here: collected.Collected, where: str) -> Iterator[Problem]:
+    for run, rows in here.rows.items():
+        facts = here.environments.get(run)
+        if facts is None:
+            yield Problem(f"{where}: run {run} has no environment in the sidecar; restore it from git")
+        elif config.identity(facts.get("inputs", {})) != run:
+            yield Problem(
+                f"{where}: the inputs of run {run} do not give its name; restore the sidecar from git"
+            )
+        elif facts.get("rows") != records.rows_digest(rows):
+            yield Problem(f"{where}: the rows of run {run} were edited; restore the CSV from git")
+
+
+def earlier_code(paper: config.Paper) -> list[str]:
+    """One line for each experiment and committed tier with results of earlier code."""
+    lines = []
+    for name, experiment in paper.experiments.items():
+        for tier in (tier for tier in experiment.tiers if tier in paths.COMMITTED_TIERS):
+            try:
+                runs = {run.id for run in experiment.runs(tier)}
+                earlier = collect.earlier_code(paper.name, name, tier) & runs
+            except UserError:
+                continue  # reported by _tier
+            if earlier:
+                fix = "`run --refresh` trains them again, `accept --why` keeps them"
+                lines.append(
+                    f"{paper.name}/{name} ({tier}): {len(earlier)} runs are from earlier code; {fix}"
+                )
+    return lines
+
+
+def _contradictions(paper: config.Paper) -> Iterator[Problem]:
+    """Runs that two experiments share must have the same rows in both."""
+    seen: dict[str, tuple[str, Any]] = {}
+    for name, experiment in paper.experiments.items():
+        for tier in (tier for tier in experiment.tiers if tier in paths.COMMITTED_TIERS):
+            try:
+                here = collected.of(paper.name, name, tier)
+            except UserError:
+                continue  # reported by _tier
+            for run in here.rows:
+                record = here.record(run)
+                if record is None:
+                    continue
+                where, other = seen.setdefault(run, (f"{name} ({tier})", record))
+                text = other.contradiction(record)
+                if text:
+                    yield Problem(
+                        f"{paper.name}: run {run} differs between {where} and {name} ({tier}): {text}"
+                    )

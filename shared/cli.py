@@ -1,0 +1,155 @@
+"""The command line: ``python -m pipelines`` over all papers, ``python -m pipelines.<paper>`` for one.
+
+Every error that a user can cause ends in one sentence and the exit code 2 (``--debug`` shows the traceback);
+1 means that a run failed or a check found something.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn
+
+from shared.errors import UserError
+from shared.interface import PRECISIONS
+from shared.paths import TIERS
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, treated as Ctrl-C: what is finished is collected, then the process ends."""
+
+
+def main(argv: Sequence[str] | None = None, paper: str | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: the arguments; those of the process if None.
+        paper: the paper of ``python -m pipelines.<paper>``; None for all papers.
+
+    Returns:
+        The exit code: 0 for success, 1 if a run failed or a check found something, 2 for a mistake of the
+        user, 130 or 143 after an interruption.
+    """
+    arguments = _parser(paper).parse_args(sys.argv[1:] if argv is None else argv)
+    try:
+        with _terminable():
+            return _command(arguments.command)(arguments)
+    except UserError as error:
+        if arguments.debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as stop:
+        print(
+            "interrupted; what was finished is recorded, the same command goes on from there", file=sys.stderr
+        )
+        return 143 if isinstance(stop, Terminated) else 130
+    except BrokenPipeError:  # the reader (head, less) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _command(name: str) -> Callable[[argparse.Namespace], int]:
+    from shared import commands
+
+    return getattr(commands, f"do_{name}")
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Turn SIGTERM into an exception while a command runs; only possible in the main thread."""
+
+    def stop(number: int, frame: Any) -> NoReturn:
+        raise Terminated
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _parser(paper: str | None) -> argparse.ArgumentParser:
+    name = f"python -m pipelines.{paper}" if paper else "python -m pipelines"
+    top = argparse.ArgumentParser(
+        prog=name, description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    top.set_defaults(paper=paper)
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(command: str, text: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(command, help=text, description=text)
+        made.add_argument("--debug", action="store_true", help="show the traceback of errors")
+        return made
+
+    _add_for_both(add, paper)
+    if paper is None:
+        _add_for_all(add)
+    return top
+
+
+def _add_for_both(add: Callable[[str, str], argparse.ArgumentParser], paper: str | None) -> None:
+    kind = "EXPERIMENT" if paper else "PAPER[/EXPERIMENT]"
+
+    def targets(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("targets", nargs="*", metavar=kind, help="all by default")
+
+    listing = add("list", "experiments with their runs, estimated time and memory, by tier")
+    targets(listing)
+    listing.add_argument("--tier", choices=TIERS, help="only this tier")
+    listing.add_argument("--runs", action="store_true", help="also each run without a valid result, and why")
+    running = add("run", "compute the runs that have no valid result, then collect the results")
+    targets(running)
+    running.add_argument(
+        "--tier", choices=TIERS, default="demo", help="how much of the protocol (default: demo)"
+    )
+    running.add_argument(
+        "--arm", action="append", dest="arms", metavar="ARM", help="only this arm; may be repeated"
+    )
+    running.add_argument("--seeds", metavar="0-4", help="only these of the declared seeds")
+    running.add_argument("--minutes", type=float, metavar="N", help="take what fits into this time")
+    _add_options(running)
+    checking = add("check", "are declarations, hand-written files and committed results in order?")
+    targets(checking)
+    checking.add_argument("--strict-code", action="store_true", help="results of earlier code are an error")
+    accepting = add("accept", "keep collected results after a change of code that changed no number")
+    targets(accepting)
+    accepting.add_argument("--tier", choices=TIERS, help="only this tier (default: lite and paper)")
+    accepting.add_argument("--why", required=True, help="the reason, kept in the sidecar")
+    targets(add("collect", "write the CSV files from the store of finished runs"))
+    rendering = add("table" if paper else "report", "render tables and figures from collected results")
+    rendering.add_argument("--demo", action="store_true", help="from the demo tier, into reports/demo")
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--refresh", action="store_true", help="also compute what has a valid result")
+    parser.add_argument("--device", default="auto", metavar="cpu|cuda|auto", help="default: auto")
+    parser.add_argument(
+        "--threads", type=int, metavar="N", help="CPU threads (default: OMP_NUM_THREADS, else all)"
+    )
+    parser.add_argument("--precision", choices=PRECISIONS, help="default: the paper's setting, else float32")
+    parser.add_argument(
+        "--replicas", type=int, metavar="N", help="seeds trained at once (default: see the tier)"
+    )
+
+
+def _add_for_all(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    batch = add("batch", "compute the named runs, then collect; for the workflow engines")
+    batch.add_argument("specs", nargs="+", metavar="PAPER/EXPERIMENT/TIER/ARM/SEED")
+    _add_options(batch)
+    getting = add("get", "fetch data sets and verify them")
+    getting.add_argument("names", nargs="+", metavar="NAME", help="names in datasets.yaml, or all")
+    getting.add_argument("--mirror", metavar="DIR|URL", help="look there first (default: REPRO_MIRROR)")
+    merging = add("merge", "take in results from another machine")
+    merging.add_argument("path", help="a record, a results folder, or another checkout")
+    differing = add("diff", "table cells that changed since a git revision, ready for a pull request")
+    differing.add_argument("revision", metavar="REV")
+    add("sync", "write into dvc.lock the stages whose results are valid")

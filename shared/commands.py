@@ -1,0 +1,201 @@
+"""What each command does; `shared.cli` parses the arguments."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from shared import collect, collected, config, costs, declarations, devices, exchange, paths
+from shared.errors import UserError
+from shared.execute import Options, Outcome, execute
+
+
+def _experiments(args: argparse.Namespace) -> list[config.Experiment]:
+    """The experiments named by ``args.targets``; all if none is."""
+    if not args.targets:
+        papers = [args.paper] if args.paper else config.papers()
+        return [e for paper in papers for e in config.load(paper).experiments.values()]
+    found = []
+    for target in args.targets:
+        paper, _, name = target.partition("/") if args.paper is None else (args.paper, "/", target)
+        declared = config.load(paper)
+        found += [declared.experiment(name)] if name else list(declared.experiments.values())
+    return found
+
+
+def do_list(args: argparse.Namespace) -> int:
+    """Print experiments and tiers with their runs, costs and what is left."""
+    from shared import listing
+
+    print(listing.text(_experiments(args), args.tier, args.runs))
+    return 0
+
+
+def do_run(args: argparse.Namespace) -> int:
+    """Compute runs of one tier, collect them, and say what became of them."""
+    runs: list[config.Run] = []
+    for experiment in _experiments(args):
+        if not args.targets and args.tier not in experiment.tiers:
+            continue  # "everything" means what has this tier
+        seeds = declarations.seeds(args.seeds, "--seeds") if args.seeds else None
+        runs += experiment.runs(args.tier, args.arms, seeds)
+    return _compute(runs, args, args.minutes)
+
+
+def do_batch(args: argparse.Namespace) -> int:
+    """Compute the named runs and collect them."""
+    return _compute([config.find(spec) for spec in args.specs], args, None)
+
+
+def _compute(runs: list[config.Run], args: argparse.Namespace, minutes: float | None) -> int:
+    for name in ("threads", "replicas"):
+        if getattr(args, name) is not None and getattr(args, name) < 1:
+            raise UserError(f"--{name} should be 1 or more, not {getattr(args, name)}")
+    options = Options(
+        device=args.device,
+        threads=args.threads,
+        precision=args.precision,
+        replicas=args.replicas,
+        refresh=args.refresh,
+        minutes=minutes,
+        debug=args.debug,
+        estimate=costs.estimator(runs, "cuda" if args.device != "cpu" and devices.gpus() else "cpu"),
+        log=_log,
+    )
+    outcome = Outcome()
+    try:
+        execute(runs, options, outcome)
+    finally:  # also after an interruption: what is finished shall be in the CSV
+        _collect(runs, outcome)
+    return _report(runs, outcome)
+
+
+def _log(line: str) -> None:
+    print(line, flush=True)
+
+
+def _collect(runs: Iterable[config.Run], outcome: Outcome) -> None:
+    """Collect the experiments asked for, and those of the same papers that share a finished run."""
+    wanted = {(run.paper, run.experiment, run.tier) for run in runs}
+    done = {run.id for run in outcome.done}
+    for paper in dict.fromkeys(paper for paper, _, _ in sorted(wanted)):
+        for experiment in config.load(paper).experiments.values():
+            for tier in experiment.tiers:
+                asked = (paper, experiment.name, tier) in wanted
+                if asked or any(run.id in done for run in experiment.runs(tier)):
+                    collect.collect(experiment, tier)
+
+
+def _report(runs: list[config.Run], outcome: Outcome) -> int:
+    parts = [f"{len(outcome.done)} trained", f"{len(outcome.valid)} valid already"]
+    parts += [f"{len(outcome.failed)} failed"] if outcome.failed else []
+    parts += [f"{len(outcome.left)} left"] if outcome.left else []
+    print(f"{len({run.id for run in runs})} runs: {', '.join(parts)}")
+    for sentence in dict.fromkeys(sentence for _, sentence in outcome.failed):
+        print(f"error: {sentence}", file=sys.stderr)
+    if outcome.left:
+        left = ", ".join(f"{run.experiment}/{run.arm}/{run.seed}" for run in outcome.left)
+        print(f"left for another time: {left}")
+    return 1 if outcome.failed else 0
+
+
+def do_collect(args: argparse.Namespace) -> int:
+    """Write the CSV files of experiments from the store."""
+    for experiment in _experiments(args):
+        for tier in experiment.tiers:
+            if collect.collect(experiment, tier):
+                shown = collected.csv_path(experiment.paper, experiment.name, tier).relative_to(paths.root())
+                print(f"wrote {shown}")
+    return 0
+
+
+def do_check(args: argparse.Namespace) -> int:
+    """Print what is not in order, one line each."""
+    from shared import checks
+
+    papers = list(dict.fromkeys(experiment.split("/")[0] for experiment in args.targets)) or config.papers()
+    papers = [args.paper] if args.paper else papers
+    wrong = 0
+    for paper in papers:
+        problems = checks.check(paper, args.strict_code)
+        for problem in problems:
+            print(f"{'warning' if problem.warning else 'wrong'}: {problem.text}")
+        wrong += sum(not problem.warning for problem in problems)
+    print(f"checked {', '.join(papers) or 'nothing'}: " + (f"{wrong} wrong" if wrong else "in order"))
+    return 1 if wrong else 0
+
+
+def do_accept(args: argparse.Namespace) -> int:
+    """Stamp collected results with the present code's fingerprint."""
+    tiers = (args.tier,) if args.tier else paths.COMMITTED_TIERS
+    for experiment in _experiments(args):
+        for tier in (tier for tier in tiers if tier in experiment.tiers):
+            count = exchange.accept(experiment, tier, args.why)
+            if count:
+                print(f"{experiment.paper}/{experiment.name} ({tier}): {count} runs accepted")
+    return 0
+
+
+def do_merge(args: argparse.Namespace) -> int:
+    """Take in results from another machine."""
+    path = Path(args.path)
+    if not path.exists():
+        raise UserError(f"{path} does not exist; name a record, a results folder or another checkout")
+    merged = exchange.merge(path)
+    print(f"{merged.new} new runs, {merged.known} known already")
+    if merged.undeclared:
+        print(f"{merged.undeclared} of them belong to no declared experiment; they stay in the store")
+    for name in merged.changed:
+        print(f"collected {name}")
+    return 0
+
+
+def do_get(args: argparse.Namespace) -> int:
+    """Fetch data sets."""
+    if args.mirror:
+        os.environ["REPRO_MIRROR"] = args.mirror
+    from shared import data
+
+    names = list(data.catalogue.load()) if args.names == ["all"] else args.names
+    for name in names:
+        where = Path(data.get(name))
+        shown = where.relative_to(paths.root()) if where.is_relative_to(paths.root()) else where
+        print(f"{name}: {shown} is complete and verified")
+        for note in data.notes(name):
+            print(f"{name}: note: {note}")
+    return 0
+
+
+def do_table(args: argparse.Namespace) -> int:
+    """Render one paper's report."""
+    from shared.report import render
+
+    print(f"wrote {render.render(args.paper, args.demo).relative_to(paths.root())}/report.md")
+    return 0
+
+
+def do_report(args: argparse.Namespace) -> int:
+    """Render all reports and the page that shows them together."""
+    from shared.report import page, render
+
+    render.render_all(args.demo)
+    page.write(args.demo)
+    print(f"wrote {(paths.reports(args.demo) / 'index.html').relative_to(paths.root())}")
+    return 0
+
+
+def do_diff(args: argparse.Namespace) -> int:
+    """Print the table cells that changed since a git revision."""
+    from shared.report import diff
+
+    return int(diff.main(args.revision) or 0)
+
+
+def do_sync(args: argparse.Namespace) -> int:
+    """Bring dvc.lock up to date with the results."""
+    from shared import orchestrate
+
+    return int(orchestrate.sync() or 0)

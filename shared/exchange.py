@@ -1,0 +1,161 @@
+"""Results from other machines (`merge`), and results kept after a change of code (`accept`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shared import collected, config, environment, fingerprint, records, validity
+from shared.collect import collect
+from shared.errors import UserError
+from shared.files import lock, read_json, write_json
+
+
+@dataclass
+class Merged:
+    """What a merge did: numbers of records, and the collected results that changed."""
+
+    new: int = 0
+    known: int = 0
+    undeclared: int = 0
+    changed: list[str] = field(default_factory=list)
+
+
+def merge(source: Path) -> Merged:
+    """Take in run records from elsewhere: all of them, or none if one contradicts what is here.
+
+    Args:
+        source: a record (``.json``), collected results (``.csv`` with its sidecar), a folder of these, or
+            another checkout.
+
+    Raises:
+        UserError: if there is nothing to merge, a record is damaged, or one has other rows than ours.
+    """
+    found: dict[str, records.Record] = {}
+    for record in _records(source):
+        _agree(found.get(record.run), record, "in the merged files", "twice")
+        found[record.run] = record
+    if not found:
+        raise UserError(f"{source} holds no run records; give a record, a results folder or a checkout")
+    result, fresh = Merged(), []
+    papers = config.papers(include_templates=True)
+    for record in found.values():
+        paper = str(record.inputs.get("paper"))
+        here = validity.anywhere(paper, record.run) if paper in papers else records.stored(record.run)
+        _agree(here, record, "here", "there")
+        if here is None:
+            fresh.append(record)
+    for record in fresh:
+        records.save(record)
+    result.new, result.known = len(fresh), len(found) - len(fresh)
+    _collect_all(set(found), papers, result)
+    return result
+
+
+def _agree(mine: records.Record | None, theirs: records.Record, here: str, there: str) -> None:
+    problem = mine.contradiction(theirs) if mine is not None else None
+    if problem:
+        names = f"{theirs.inputs.get('paper')}, run {theirs.run}"
+        raise UserError(
+            f"{names} contradicts: {problem} ({here}, {there}); nothing was merged, keep one of the two"
+        )
+
+
+def _collect_all(merged: set[str], papers: list[str], result: Merged) -> None:
+    declared: set[str] = set()
+    for paper in papers:
+        for experiment in config.load(paper).experiments.values():
+            for tier in experiment.tiers:
+                here = merged & {run.id for run in experiment.runs(tier)}
+                declared |= here
+                if here and collect(experiment, tier):
+                    result.changed.append(f"{paper}/{experiment.name} ({tier})")
+    result.undeclared = len(merged - declared)
+
+
+def _records(source: Path) -> Iterator[records.Record]:
+    """All records in a file or folder; of a folder, files of other kinds are passed over."""
+    if source.is_file():
+        yield from _from_file(source)
+        return
+    patterns = (
+        "*.json",
+        "runs/*.json",
+        ".repro/runs/*.json",
+        "*.csv",
+        "*/*.csv",
+        "pipelines/*/results/*/*.csv",
+    )
+    for file in sorted({file for pattern in patterns for file in source.glob(pattern)}):
+        is_results = file.suffix == ".csv" and _sidecar(file).is_file()
+        is_record = (
+            file.suffix == ".json" and len(file.stem) == 16 and set(file.stem) <= set("0123456789abcdef")
+        )
+        if is_results or is_record:
+            yield from _from_file(file)
+
+
+def _sidecar(file: Path) -> Path:
+    return file.with_name(f"{file.stem}.env.json")
+
+
+def _from_file(file: Path) -> Iterator[records.Record]:
+    if file.suffix != ".csv":
+        yield records.parse(read_json(file), file.name)
+        return
+    content = collected.read_file(file)
+    for run_id in content.rows:
+        record = content.record(run_id)
+        if record is None:
+            raise UserError(f"{file.name}: run {run_id} is not in {_sidecar(file).name}; bring both files")
+        as_json = {
+            "run": run_id,
+            "inputs": record.inputs,
+            "rows": record.rows,
+            "environment": record.environment,
+        }
+        yield records.parse(as_json, file.name)
+
+
+def accept(experiment: config.Experiment, tier: str, why: str) -> int:
+    """Stamp collected results with the present code's fingerprint, the reason on record.
+
+    For a refactoring that was shown to change no number. Runs whose inputs changed are not touched.
+
+    Returns:
+        The number of runs stamped.
+
+    Raises:
+        UserError: if no reason is given.
+    """
+    if not why.strip():
+        raise UserError('say why the earlier results still hold, as in --why "renamed a variable; same rows"')
+    paper, name = experiment.paper, experiment.name
+    code = fingerprint.fingerprint(paper)
+    with lock(records.lock_path(f"collect-{paper}-{name}-{tier}")):
+        facts = json.loads(json.dumps(collected.of(paper, name, tier).environments))
+        earlier = [
+            run.id
+            for run in experiment.runs(tier)
+            if run.id in facts and facts[run.id]["fingerprint"] != code
+        ]
+        for run_id in earlier:
+            stamp = {"from": facts[run_id]["fingerprint"], "to": code, "why": why.strip()}
+            stamp["commit"] = str(environment.code()["commit"])
+            facts[run_id]["accepted"] = [*facts[run_id].get("accepted", []), stamp]
+            facts[run_id]["fingerprint"] = code
+            _stamp_stored(run_id, facts[run_id])
+        if earlier:
+            write_json(collected.env_path(paper, name, tier), facts)
+    return len(earlier)
+
+
+def _stamp_stored(run_id: str, facts: dict[str, object]) -> None:
+    """Bring the stored record of the same execution up to date with the sidecar."""
+    record = records.stored(run_id)
+    if record is None or record.environment.get("finished") != facts.get("finished"):
+        return
+    new = {key: value for key, value in facts.items() if key not in ("inputs", "rows")}
+    records.save(records.Record(run_id, record.inputs, record.rows, new))
