@@ -1,0 +1,187 @@
+"""The subsampling pipeline against its fact sheet: counts, exactness, data, protocol."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pipelines.subsampling import data, experiment, models, toy
+from pipelines.subsampling.settings import Settings
+from shared.actions import act_image
+from shared.data import prepare
+from shared.errors import UserError
+from shared.groups import cyclic
+from shared.interface import Context
+from shared.train import accuracy
+
+SMALL = {
+    "dataset": "digits",
+    "split": "standard",
+    "width": 3,
+    "train_images": 96,
+    "validation_images": 32,
+    "test_images": 60,
+    "sweep_images": 60,
+    "batch_size": 32,
+    "epochs": 2,
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "channels", "count"),
+    [("z2cnn", 3, 25_570), ("p4cnn", 3, 24_990), ("z2cnn", 1, 25_210), ("p4cnn", 1, 24_810), ("toy", 3, 14)],
+)
+def test_parameter_counts_are_those_of_the_logs(model, channels, count):
+    network = models.build(Settings(model=model, channels=channels), 0)
+    assert models.count_parameters(network) == count
+
+
+@pytest.mark.parametrize(("size", "exact"), [(27, False), (28, True), (29, False), (8, True), (9, False)])
+def test_p4cnn_is_invariant_exactly_at_even_sizes(size, exact):
+    network = models.build(Settings(size=size), 1).double().eval()
+    x = torch.randn(2, 3, size, size, dtype=torch.float64)
+    error = max((network(act_image(cyclic(4), g, x)) - network(x)).abs().max().item() for g in (1, 2, 3))
+    assert (error < 1e-12) == exact
+    assert exact or error > 1e-6
+
+
+def test_the_log_has_four_dropouts_and_the_paper_five():
+    def dropouts(**extra: object) -> int:
+        network = models.build(Settings(**extra), 0)
+        return sum(type(module).__name__ == "Dropout" for module in network)
+
+    assert dropouts() == 4
+    assert dropouts(dropout_after="12345") == 5
+
+
+def test_weights_depend_on_the_seed_alone():
+    torch.manual_seed(123)
+    before = torch.random.get_rng_state()
+    one, two = models.build(Settings(), 5), models.build(Settings(), 5)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters()))
+    other = models.build(Settings(), 6)
+    assert not torch.equal(one[0].weight, other[0].weight)
+
+
+def test_splits_are_disjoint_and_differ_between_seeds():
+    settings = Settings()
+    train, validation = data.split(settings, 10_000, 3)
+    assert (len(train), len(validation)) == (8000, 2000)
+    assert not set(train.tolist()) & set(validation.tolist())
+    assert not torch.equal(train, data.split(settings, 10_000, 4)[0])
+
+
+def test_uniform_training_turns_the_pool_once_and_leaves_the_test_upright():
+    upright = data.digits(Settings(**SMALL))
+    turned = data.digits(Settings(**SMALL, training="uniform"))
+    again = data.digits(Settings(**SMALL, training="uniform"))
+    assert torch.equal(turned.pool, again.pool)
+    assert torch.equal(turned.test, upright.test)
+    changed = (turned.pool != upright.pool).flatten(1).any(1).double().mean()
+    assert changed > 0.99
+
+
+def test_the_crop_blanks_the_corners_of_the_pool_and_is_a_switch():
+    cropped, whole = data.digits(Settings(**SMALL)).pool, data.digits(Settings(**SMALL, crop=False)).pool
+    outside = ~prepare.circle_mask(28)
+    assert int(outside.sum()) == 28 * 28 - 560  # kept pixels at side 28: fact sheet 1.7
+    assert cropped[..., outside].abs().max() == 0
+    assert torch.equal(cropped[..., ~outside], whole[..., ~outside])
+
+
+def test_an_exact_network_has_a_period_of_90_degrees():
+    """What `_sweep` relies on: a full sweep of an exact network gives equal accuracy at a and a + 90."""
+    settings = Settings(**SMALL, angle_step=30)
+    images = data.digits(settings)
+    network = models.build(settings, 2).eval()
+    full = {}
+    for angle in range(0, 360, 30):
+        logits = experiment._turned_outputs(settings, [network], images.test, angle)[0]
+        full[angle] = accuracy(logits, images.test_labels)
+    for angle in range(0, 270, 30):
+        assert full[angle] == pytest.approx(full[angle + 90], abs=100 / 60 + 1e-9)  # one image may tie
+    short = experiment._sweep(settings, [network], images, Context(log=lambda line: None))[0]
+    assert sorted(short) == list(range(0, 360, 30))
+    for angle, value in full.items():
+        assert short[angle] == pytest.approx(value, abs=100 / 60 + 1e-9)
+
+
+@pytest.mark.parametrize("model", ["z2cnn", "p4cnn"])
+def test_a_run_returns_every_metric(model):
+    settings = Settings(**SMALL, model=model, size=27, angle_step=45)
+    rows = experiment.run(settings, [0, 1], Context(log=lambda line: None))
+    assert set(rows) == {0, 1}
+    steps = {
+        metric: [r.step for r in rows[0] if r.metric == metric] for metric in {r.metric for r in rows[0]}
+    }
+    assert steps["accuracy"] == list(range(0, 360, 45))
+    assert steps["train_loss"] == [1, 2]
+    assert steps["invariance_error"] == [0, 2]
+    assert steps["parameters"] == [""]
+    assert all(0 <= r.value <= 100 for r in rows[0] if r.metric == "accuracy")
+    assert [r for r in rows[0] if r.metric == "train_loss"] != [
+        r for r in rows[1] if r.metric == "train_loss"
+    ]
+
+
+def test_invariance_error_tells_exact_from_approximate():
+    for size, low, high in ((28, 0, 1e-5), (27, 1e-5, 10)):
+        rows = experiment.run(
+            Settings(**SMALL, size=size, angle_step=90), [0], Context(log=lambda line: None)
+        )[0]
+        errors = [r.value for r in rows if r.metric == "invariance_error"]
+        assert all(low <= e < high for e in errors), (size, errors)
+
+
+def test_the_toy_cannot_learn_at_33_pixels_and_its_logits_never_part():
+    settings = Settings(model="toy", dataset="", size=33, lr=0.1, steps=300)
+    rows = toy.run(settings, [0], Context(log=lambda line: None))[0]
+    gaps = [r.value for r in rows if r.metric == "logit_gap"]
+    assert max(gaps) < 1e-6
+    final = [r.value for r in rows if r.metric == "loss"][-1]
+    assert final == pytest.approx(0.6931, abs=1e-3)
+    assert [r.value for r in rows if r.metric == "accuracy"] == [50.0]
+
+
+@pytest.mark.slow
+def test_the_toy_learns_at_32_pixels():
+    rows = toy.run(Settings(model="toy", dataset="", size=32, lr=0.1), [0], Context(log=lambda line: None))[0]
+    assert [r.value for r in rows if r.metric == "loss"][-1] < 0.01
+    assert [r.value for r in rows if r.metric == "accuracy"] == [100.0]
+
+
+def test_the_panels_of_figure_3_coincide_at_33_pixels_only():
+    for size, side, same in ((32, 16, False), (33, 17, True)):
+        rows = toy.run(Settings(model="toy", size=size, steps=1), [3], Context(log=lambda line: None))[3]
+        panel = {n: torch.tensor([r.value for r in rows if r.metric == n]) for n in ("map", "map_of_rotated")}
+        assert len(panel["map"]) == side * side
+        assert torch.allclose(panel["map"], panel["map_of_rotated"], atol=1e-6) == same
+
+
+def test_the_line_figure_has_no_symmetry_and_is_the_same_figure_at_both_sizes():
+    small, large = data.line_figure(32), data.line_figure(33)
+    assert small.min() == 0
+    assert small.max() == 1
+    for turn in (1, 2, 3):
+        assert (torch.rot90(small, turn, (-2, -1)) - small).abs().mean() > 0.05
+    assert (small > 0.5).double().mean() == pytest.approx((large > 0.5).double().mean().item(), rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"model": "p4cn"}, "p4cnn"),
+        ({"size": 4}, "8 to 256"),
+        ({"angle_step": 7}, "must divide 90"),
+        ({"split": "half"}, "unknown split"),
+    ],
+)
+def test_wrong_settings_are_explained(wrong, message):
+    with pytest.raises(UserError, match=message):
+        Settings(**wrong)
+
+
+def test_a_data_set_that_is_too_small_is_explained():
+    with pytest.raises(UserError, match="lower train_images"):
+        data.digits(Settings(dataset="digits", split="standard"))
