@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 
 from shared import config, devices, fingerprint, records
-
-
-def settings_key(run: config.Run) -> str:
-    """Text that is equal for runs that differ in their seed only."""
-    inputs = {key: value for key, value in run.inputs.items() if key != "seed"}
-    return json.dumps(inputs, sort_keys=True)
+from shared.costs import settings_key
 
 
 def cut(runs: Iterable[config.Run], replicas: Callable[[config.Run], int]) -> list[list[config.Run]]:

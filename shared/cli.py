@@ -124,7 +124,9 @@ def _add_for_both(add: Callable[[str, str], argparse.ArgumentParser], paper: str
     targets(accepting)
     accepting.add_argument("--tier", choices=TIERS, help="only this tier (default: lite and paper)")
     accepting.add_argument("--why", required=True, help="the reason, kept in the sidecar")
-    targets(add("collect", "write the CSV files from the store of finished runs"))
+    collecting = add("collect", "write the CSV files from the store of finished runs")
+    targets(collecting)
+    collecting.add_argument("--tier", choices=TIERS, help="only this tier")
     rendering = add("table" if paper else "report", "render tables and figures from collected results")
     rendering.add_argument("--demo", action="store_true", help="from the demo tier, into reports/demo")
 
@@ -144,6 +146,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 def _add_for_all(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
     batch = add("batch", "compute the named runs, then collect; for the workflow engines")
     batch.add_argument("specs", nargs="+", metavar="PAPER/EXPERIMENT/TIER/ARM/SEED")
+    batch.add_argument("--no-collect", action="store_true", help="leave the CSV files to `collect`")
     _add_options(batch)
     getting = add("get", "fetch data sets and verify them")
     getting.add_argument("names", nargs="+", metavar="NAME", help="names in datasets.yaml, or all")

@@ -47,10 +47,12 @@ def do_run(args: argparse.Namespace) -> int:
 
 def do_batch(args: argparse.Namespace) -> int:
     """Compute the named runs and collect them."""
-    return _compute([config.find(spec) for spec in args.specs], args, None)
+    return _compute([config.find(spec) for spec in args.specs], args, collecting=not args.no_collect)
 
 
-def _compute(runs: list[config.Run], args: argparse.Namespace, minutes: float | None) -> int:
+def _compute(
+    runs: list[config.Run], args: argparse.Namespace, minutes: float | None = None, collecting: bool = True
+) -> int:
     for name in ("threads", "replicas"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             raise UserError(f"--{name} should be 1 or more, not {getattr(args, name)}")
@@ -69,7 +71,8 @@ def _compute(runs: list[config.Run], args: argparse.Namespace, minutes: float | 
     try:
         execute(runs, options, outcome)
     finally:  # also after an interruption: what is finished shall be in the CSV
-        _collect(runs, outcome)
+        if collecting:
+            _collect(runs, outcome)
     return _report(runs, outcome)
 
 
@@ -105,7 +108,7 @@ def _report(runs: list[config.Run], outcome: Outcome) -> int:
 def do_collect(args: argparse.Namespace) -> int:
     """Write the CSV files of experiments from the store."""
     for experiment in _experiments(args):
-        for tier in experiment.tiers:
+        for tier in (tier for tier in experiment.tiers if args.tier in (None, tier)):
             if collect.collect(experiment, tier):
                 shown = collected.csv_path(experiment.paper, experiment.name, tier).relative_to(paths.root())
                 print(f"wrote {shown}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,12 @@ class Cost:
     seconds: float | None
     memory_mb: float | None
     source: str  # measured, declared, or not measured
+
+
+def settings_key(run: config.Run) -> str:
+    """Text that is equal for runs that differ in their seed only."""
+    inputs = {key: value for key, value in run.inputs.items() if key != "seed"}
+    return json.dumps(inputs, sort_keys=True)
 
 
 def measured(experiment: config.Experiment, tier: str, device: str) -> dict[str, Cost]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from shared import batches, config, devices, environment, fingerprint, paths, records, validity
-from shared.batches import settings_key
+from shared.costs import settings_key
 from shared.errors import UserError
 from shared.interface import PRECISIONS, Context, OutOfTime
 
