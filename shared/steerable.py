@@ -1,0 +1,350 @@
+"""Baselines from escnn and e2cnn in the shape of this package's layers, and conversion into them.
+
+This is the only module that imports those two libraries, and it does so when a function needs them. Their
+layers are wrapped so that they take and return regular features ``(batch, channels, |G|, height, width)``.
+Both libraries order the elements of C_n and D_n as :mod:`shared.groups` does, mirror left-right as it does,
+and keep the elements of a field next to each other, so wrapping reshapes and never copies.
+
+escnn and e2cnn expand a basis of steerable filters; ``to_ours`` turns a layer with its present weights into
+one of :mod:`shared.nn` with the same function. The other way is not possible in general: their basis leaves
+out filters that vary fast along the angle.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import importlib
+import io
+import warnings
+from functools import cache
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from shared.errors import UserError, unknown
+from shared.groups import Group, cube_rotations
+from shared.nn import GroupBatchNorm, GroupConv, GroupPool, LiftingConv
+
+INSTALL = {
+    "escnn": "pip install --no-deps escnn==1.0.11 lie_learn==0.0.2 && pip install joblib pymanopt autograd",
+    "e2cnn": "pip install e2cnn==0.2.3",
+}
+
+
+@cache
+def _library(backend: str) -> SimpleNamespace:
+    """Import a library, or say how to install it."""
+    if backend not in INSTALL:
+        raise UserError(unknown("backend", backend, INSTALL))
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*py3nj.*")  # escnn has a slower way of its own
+            parts = {
+                part: importlib.import_module(f"{backend}.{part}") for part in ("group", "gspaces", "nn")
+            }
+    except (ImportError, AttributeError) as error:
+        raise UserError(
+            f"{backend} is not usable here ({error}); install it with: {INSTALL[backend]}"
+        ) from error
+    if backend == "escnn":
+        # escnn 1.0.11 gives np.matrix to scikit-learn, which refuses it since 1.2; without scikit-learn's
+        # random SVD it takes scipy's, which is deterministic as well
+        parts["group"]._numerical.randomized_svd = None
+    return SimpleNamespace(**parts)
+
+
+def available(backend: str) -> bool:
+    """Whether ``escnn`` or ``e2cnn`` can be imported.
+
+    Raises:
+        UserError: if ``backend`` is neither.
+    """
+    try:
+        _library(backend)
+    except UserError:
+        if backend not in INSTALL:
+            raise
+        return False
+    return True
+
+
+@cache
+def _space(backend: str, group: Group) -> Any:
+    """Build the library's plane with the symmetry of a cyclic or dihedral group, counter-clockwise."""
+    family, arguments = group.family or ("", ())
+    if family not in ("cyclic", "dihedral") or arguments[0] < 2:
+        raise ValueError(f"{group.name} has no baseline in {backend}; use C_n or D_n with n of at least 2.")
+    spaces = _library(backend).gspaces
+    names = {"escnn": ("rot2dOnR2", "flipRot2dOnR2"), "e2cnn": ("Rot2dOnR2", "FlipRot2dOnR2")}[backend]
+    return getattr(spaces, names[family == "dihedral"])(arguments[0])
+
+
+def _field_type(backend: str, group: Group, channels: int, regular: bool) -> Any:
+    space = _space(backend, group)
+    field = space.regular_repr if regular else space.trivial_repr
+    return _library(backend).nn.FieldType(space, channels * [field])
+
+
+class Reference(NamedTuple):
+    """What a library says about a group, with the elements in the order of :mod:`shared.groups`."""
+
+    table: np.ndarray
+    regular: np.ndarray
+    irreps: tuple[np.ndarray, ...]
+
+
+def group_representations(backend: str, group: Group) -> Reference:
+    """Read multiplication table, regular representation and irreps of a group from a library.
+
+    Args:
+        backend: ``escnn``, or ``e2cnn`` for cyclic and dihedral groups.
+        group: a group made by a constructor of :mod:`shared.groups`.
+
+    Shape:
+        ``table`` is ``(n, n)``, ``regular`` is ``(n, n, n)``, each irrep ``(n, d, d)``.
+
+    Raises:
+        ValueError: if the library does not have the group.
+    """
+    library = _library(backend).group
+    if backend == "e2cnn":
+        theirs, elements = _e2cnn_elements(library, group)
+        combine, irreps = theirs.combine, list(theirs.irreps.values())
+    else:
+        with contextlib.redirect_stdout(io.StringIO()):  # its cache announces itself
+            theirs, elements = _escnn_elements(library, group)
+            combine, irreps = (lambda a, b: a @ b), theirs.irreps()
+    table = np.array([[elements.index(combine(a, b)) for b in elements] for a in elements])
+    regular = np.stack([theirs.regular_representation(e) for e in elements])
+    position = [theirs.elements.index(e) for e in elements]
+    matrices = tuple(np.stack([np.asarray(irrep(e), dtype=float) for e in elements]) for irrep in irreps)
+    return Reference(table, regular[:, position][:, :, position], matrices)
+
+
+def _e2cnn_elements(library: Any, group: Group) -> tuple[Any, list]:
+    family, arguments = group.family or ("", ())
+    if family not in ("cyclic", "dihedral"):
+        raise ValueError(f"e2cnn does not have {group.name}; it has cyclic and dihedral groups.")
+    n = arguments[0]
+    if family == "cyclic":
+        return library.cyclic_group(n), list(range(n))
+    return library.dihedral_group(n), [divmod(g, n) for g in range(2 * n)]
+
+
+def _escnn_elements(library: Any, group: Group) -> tuple[Any, list]:
+    family, arguments = group.family or ("", ())
+    if family == "cyclic":
+        theirs = library.cyclic_group(*arguments)
+        return theirs, [theirs.element(g) for g in range(group.order)]
+    if family == "dihedral":
+        theirs = library.dihedral_group(*arguments)
+        return theirs, [theirs.element(divmod(g, arguments[0])) for g in range(group.order)]
+    if family == "octahedral":
+        theirs = library.octa_group()
+        by_matrix = {np.rint(e.to("MAT")).astype(int).tobytes(): e for e in theirs.elements}
+        return theirs, [by_matrix[matrix.astype(int).tobytes()] for matrix in cube_rotations()]
+    if family == "direct_product":
+        (left, first), (right, second) = (_escnn_elements(library, factor) for factor in arguments)
+        theirs = library.direct_product(left, right)
+        return theirs, [theirs.pair_elements(a, b) for a in first for b in second]
+    raise ValueError(
+        f"{group.name} is not a group that escnn has; use one of the constructors in shared.groups."
+    )
+
+
+class SteerableConv(nn.Module):
+    """Convolution of escnn or e2cnn between an image or regular features and regular features.
+
+    Use :func:`regular_conv`. Its state dictionary differs between training and evaluation, because the
+    libraries keep the expanded filter in evaluation; save in training mode.
+
+    Shape:
+        in  (batch, in_channels, height, width) if ``first``, else (batch, in_channels, |G|, height, width)
+        out (batch, out_channels, |G|, height', width')
+    """
+
+    def __init__(self, layer: nn.Module, as_field: Any, group: Group, first: bool) -> None:
+        super().__init__()
+        self.layer = layer
+        self.group = group
+        self.first = first
+        self.in_channels, self.out_channels = len(layer.in_type), len(layer.out_type)
+        for name in ("kernel_size", "stride", "padding", "dilation"):
+            setattr(self, name, (getattr(layer, name),) * 2)
+        self._as_field = as_field
+
+    def forward(self, x: Tensor) -> Tensor:
+        fiber = (self.in_channels,) if self.first else (self.in_channels, self.group.order)
+        if x.dim() != 3 + len(fiber) or x.shape[1:-2] != fiber:
+            raise ValueError(
+                f"expected (batch, {', '.join(map(str, fiber))}, height, width), not {tuple(x.shape)}."
+            )
+        y = self.layer(self._as_field(x.flatten(1, -3), self.layer.in_type)).tensor
+        return y.unflatten(1, (self.out_channels, self.group.order))
+
+
+class SteerableBatchNorm(nn.Module):
+    """Batch norm of escnn or e2cnn with statistics over batch, elements and pixels.
+
+    Use :func:`regular_batchnorm`.
+
+    Shape:
+        in and out (batch, channels, |G|, height, width)
+    """
+
+    def __init__(self, layer: nn.Module, as_field: Any, group: Group) -> None:
+        super().__init__()
+        self.layer = layer
+        self.group = group
+        self.channels = len(layer.in_type)
+        self._as_field = as_field
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.layer(self._as_field(x.flatten(1, 2), self.layer.in_type)).tensor
+        return y.unflatten(1, (self.channels, self.group.order))
+
+
+class SteerableGroupPool(nn.Module):
+    """Largest value over the group, by escnn or e2cnn. Use :func:`group_pool`.
+
+    Shape:
+        in  (batch, channels, |G|, height, width)
+        out (batch, channels, height, width)
+    """
+
+    mode = "max"
+
+    def __init__(self, layer: nn.Module, as_field: Any, group: Group) -> None:
+        super().__init__()
+        self.layer = layer
+        self.group = group
+        self._as_field = as_field
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(self._as_field(x.flatten(1, 2).contiguous(), self.layer.in_type)).tensor
+
+
+def regular_conv(
+    backend: str,
+    group: Group,
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    stride: int = 1,
+    padding: int = 0,
+    *,
+    first: bool = False,
+    dilation: int = 1,
+    bias: bool = True,
+) -> SteerableConv:
+    """Build a convolution of ``escnn`` or ``e2cnn`` with the library's own initialization.
+
+    Args:
+        backend: ``escnn`` or ``e2cnn``.
+        group: C_n or D_n with n of at least 2.
+        in_channels: regular fields in, or channels of the image if ``first``.
+        out_channels: regular fields out.
+        kernel_size: side of the square filter, in pixels.
+        stride: step of the output grid.
+        padding: zeros on each side.
+        first: whether the input is an image (lifting convolution).
+        dilation: distance between filter taps.
+        bias: one bias for each field.
+
+    Raises:
+        UserError: if the library is not there.
+        ValueError: for other groups.
+    """
+    library = _library(backend)
+    source = _field_type(backend, group, in_channels, regular=not first)
+    target = _field_type(backend, group, out_channels, regular=True)
+    settings = {"stride": stride, "padding": padding, "dilation": dilation, "bias": bias}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="indexing with dtype torch.uint8")  # e2cnn, harmless
+        layer = library.nn.R2Conv(source, target, kernel_size, **settings)
+    return SteerableConv(layer, library.nn.GeometricTensor, group, first)
+
+
+def regular_batchnorm(backend: str, group: Group, channels: int) -> SteerableBatchNorm:
+    """Build a batch norm of ``escnn`` or ``e2cnn`` for regular features.
+
+    Errors as in :func:`regular_conv`.
+    """
+    library = _library(backend)
+    layer = library.nn.InnerBatchNorm(_field_type(backend, group, channels, regular=True))
+    return SteerableBatchNorm(layer, library.nn.GeometricTensor, group)
+
+
+def group_pool(backend: str, group: Group, channels: int) -> SteerableGroupPool:
+    """Build a pool over the group of ``escnn`` or ``e2cnn``.
+
+    Errors as in :func:`regular_conv`.
+    """
+    library = _library(backend)
+    layer = library.nn.GroupPooling(_field_type(backend, group, channels, regular=True))
+    return SteerableGroupPool(layer, library.nn.GeometricTensor, group)
+
+
+def expand_filter(module: SteerableConv) -> Tensor:
+    """Expand the library's weights into the dense filter that it convolves with.
+
+    Shape:
+        ``(out_channels |G|, in_channels, k, k)`` if ``module.first``, else
+        ``(out_channels |G|, in_channels |G|, k, k)``; the group axis varies fastest.
+    """
+    return module.layer.expand_parameters()[0]
+
+
+@torch.no_grad()
+def to_ours(module: nn.Module) -> nn.Module:
+    """Copy a module, with the escnn and e2cnn layers in it replaced by equal ones of :mod:`shared.nn`.
+
+    The copy has weights of its own, and computes the same up to rounding and the accuracy of the library's
+    filter basis (about 1e-6). Only for the groups that permute pixels, C2, C4, D2 and D4.
+
+    Raises:
+        ValueError: if a layer has another group.
+    """
+    if isinstance(module, SteerableConv):
+        return _conv_to_ours(module)
+    if isinstance(module, SteerableBatchNorm):
+        return _batchnorm_to_ours(module)
+    if isinstance(module, SteerableGroupPool):
+        return GroupPool("max")
+    twin = copy.deepcopy(module)
+    for name, child in module._modules.items():
+        setattr(twin, name, None if child is None else to_ours(child))
+    return twin
+
+
+def _conv_to_ours(module: SteerableConv) -> LiftingConv | GroupConv:
+    """Read the free filter off the dense one: it is the response of the identity element."""
+    dense, bias = module.layer.expand_parameters()
+    order, k = module.group.order, module.kernel_size
+    build = LiftingConv if module.first else GroupConv
+    ours = build(
+        module.in_channels,
+        module.out_channels,
+        k,
+        group=module.group,
+        stride=module.stride,
+        padding=module.padding,
+        dilation=module.dilation,
+        bias=bias is not None,
+    ).to(dense)
+    ours.weight.copy_(dense[::order].reshape(ours.weight.shape))
+    if bias is not None:
+        ours.bias.copy_(bias[::order])
+    return ours.train(module.training)
+
+
+def _batchnorm_to_ours(module: SteerableBatchNorm) -> GroupBatchNorm:
+    norm = next(part for part in module.layer.modules() if isinstance(part, nn.BatchNorm3d))
+    ours = GroupBatchNorm(module.channels, module.group, eps=norm.eps, momentum=norm.momentum).to(norm.weight)
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        getattr(ours, name).copy_(getattr(norm, name))
+    return ours.train(module.training)
