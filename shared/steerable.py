@@ -240,6 +240,7 @@ def regular_conv(
     first: bool = False,
     dilation: int = 1,
     bias: bool = True,
+    **basis: Any,
 ) -> SteerableConv:
     """Build a convolution of ``escnn`` or ``e2cnn`` with the library's own initialization.
 
@@ -254,15 +255,16 @@ def regular_conv(
         first: whether the input is an image (lifting convolution).
         dilation: distance between filter taps.
         bias: one bias for each field.
+        basis: options of the library's filter basis, such as ``rings``, ``sigma`` or ``frequencies_cutoff``.
 
     Raises:
         UserError: if the library is not there.
-        ValueError: for other groups.
+        ValueError: for other groups, or from the library if its default basis is empty, as for 2x2 filters.
     """
     library = _library(backend)
     source = _field_type(backend, group, in_channels, regular=not first)
     target = _field_type(backend, group, out_channels, regular=True)
-    settings = {"stride": stride, "padding": padding, "dilation": dilation, "bias": bias}
+    settings = {"stride": stride, "padding": padding, "dilation": dilation, "bias": bias, **basis}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="indexing with dtype torch.uint8")  # e2cnn, harmless
         layer = library.nn.R2Conv(source, target, kernel_size, **settings)
