@@ -32,20 +32,30 @@ def cut(runs: Iterable[config.Run], replicas: Callable[[config.Run], int]) -> li
     return [batch for _, _, batch in sorted(cut, key=lambda entry: entry[:2])]
 
 
-def name_of(batch: list[config.Run]) -> str:
-    """Name of a batch's checkpoint: it follows from the runs in it and the code, in their order."""
-    text = " ".join([fingerprint.fingerprint(batch[0].paper), *(run.id for run in batch)])
+def name_of(batch: list[config.Run], device: str) -> str:
+    """Name of a batch's checkpoint: it follows from the runs in order, the code and the device."""
+    kind = device.partition(":")[0]
+    text = " ".join([kind, fingerprint.fingerprint(batch[0].paper), *(run.id for run in batch)])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @contextlib.contextmanager
-def locks(batch: list[config.Run], wait: bool) -> Iterator[bool]:
-    """Hold the locks of all runs of a batch (in one order everywhere, so that nobody waits in a circle)."""
+def locks(batch: list[config.Run], wait: bool, deadline: float | None = None) -> Iterator[bool]:
+    """Hold the locks of all runs of a batch, in one order everywhere, so that nobody waits in a circle.
+
+    Args:
+        batch: the runs.
+        wait: whether to wait for a process that computes one of them; else give up at once.
+        deadline: value of `time.monotonic` at which to stop waiting.
+
+    Yields:
+        Whether the locks are held.
+    """
     held: list[int] = []
     try:
         for run_id in sorted(run.id for run in batch):
             while (handle := devices.try_lock(records.lock_path(run_id))) is None:
-                if not wait:
+                if not wait or (deadline is not None and time.monotonic() >= deadline):
                     yield False
                     return
                 time.sleep(0.2)

@@ -14,7 +14,7 @@ import yaml
 from shared import collect, collected, config, paths, records, validity
 from shared.errors import UserError, unknown
 from shared.report import published
-from shared.report.results import Results
+from shared.report.contents import Report
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,10 @@ def produced(paper: str) -> set[str]:
     """Names of the tables and figures that a paper's report has.
 
     Raises:
-        UserError: if tables.py or figures.py is missing or fails on the results that are there.
+        UserError: if tables.py is missing, or the results that are there are broken.
     """
-    results = Results(paper)
-    tables = config.module(paper, "tables").tables(results)
-    figures = config.module(paper, "figures").figures(results)
-    return {made.name for made in (*tables, *figures)}
+    report = Report(paper)
+    return {made.name for made in (*report.tables, *report.figures)}
 
 
 def _produces(paper: config.Paper) -> Iterator[Problem]:

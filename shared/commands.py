@@ -174,19 +174,18 @@ def do_get(args: argparse.Namespace) -> int:
 
 def do_table(args: argparse.Namespace) -> int:
     """Render one paper's report."""
-    from shared.report import render
+    from shared import report
 
-    print(f"wrote {render.render(args.paper, args.demo).relative_to(paths.root())}/report.md")
+    print(f"wrote {report.render(args.paper, args.demo).relative_to(paths.root())}/report.md")
     return 0
 
 
 def do_report(args: argparse.Namespace) -> int:
     """Render all reports and the page that shows them together."""
-    from shared.report import page, render
+    from shared import report
 
-    render.render_all(args.demo)
-    page.write(args.demo)
-    print(f"wrote {(paths.reports(args.demo) / 'index.html').relative_to(paths.root())}")
+    report.render_all(args.demo)
+    print(f"wrote {report.page.write(args.demo).relative_to(paths.root())}")
     return 0
 
 

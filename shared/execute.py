@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from shared import batches, config, devices, environment, fingerprint, paths, records, validity
+from shared import batches, config, devices, environment, failures, fingerprint, paths, records, validity
 from shared.costs import settings_key
 from shared.errors import UserError
 from shared.interface import PRECISIONS, Context, OutOfTime
@@ -93,9 +90,10 @@ class _Session:
         self.started = time.monotonic()
         self.deadline = None if options.minutes is None else self.started + 60 * options.minutes
         self.seconds: dict[str, float] = {}  # measured in this session, per run, by settings
-        self.started_utc = _now()
+        self.before: dict[str, object] = {}  # what the store held for the runs to be computed again
 
     def work(self, runs: list[config.Run]) -> None:
+        self.before = {run.id: records.signature(run.id) for run in runs}
         queue = deque((batch, False) for batch in batches.cut(runs, self._replicas))
         total = len(queue)
         while queue:
@@ -103,7 +101,7 @@ class _Session:
             if not self._fits(batch):
                 self.outcome.left += batch
                 continue
-            with batches.locks(batch, wait) as held:
+            with batches.locks(batch, wait, self.deadline) as held:
                 if not held:  # another process computes it: do the others first, then see
                     queue.append((batch, True))
                     continue
@@ -122,10 +120,9 @@ class _Session:
 
     def _still_needed(self, run: config.Run) -> bool:
         """Whether no other process has computed the run since this one began."""
-        if not self.options.refresh:
-            return bool(validity.why_stale(run))
-        record = records.stored(run.id)
-        return record is None or str(record.environment.get("finished", "")) < self.started_utc
+        if self.options.refresh:
+            return records.signature(run.id) == self.before[run.id]
+        return bool(validity.why_stale(run))
 
     def _fits(self, batch: list[config.Run]) -> bool:
         if self.deadline is None:
@@ -139,8 +136,8 @@ class _Session:
         return time.monotonic() + (own or 0.0) * len(batch) < self.deadline
 
     def _attempt(self, batch: list[config.Run], position: str) -> list[list[config.Run]]:
-        """Compute one batch; the result is what to try instead, after running out of memory."""
-        names = f"{batch[0].paper}/{batch[0].experiment} {batch[0].arm} seed {_spans(r.seed for r in batch)}"
+        """Compute one batch; the result is what to try instead if it failed as a whole."""
+        names = f"{batch[0].paper}/{batch[0].experiment} {batch[0].arm} seed {_seeds(batch)}"
         self.options.log(f"{position} {names} ({batch[0].tier}, {self.device})")
         try:
             self._compute(batch)
@@ -150,15 +147,14 @@ class _Session:
         except Exception as error:
             if self.options.debug:
                 raise
-            if _is_out_of_memory(error) and len(batch) > 1:
-                half = (len(batch) + 1) // 2
-                self.options.log(f"{names}: out of memory, trying {half} at once")
-                return [batch[:half], batch[half:]]
-            sentence = _sentence(error, names, self.device)
-            self.outcome.failed += [(run, sentence) for run in batch]
-            self.options.log(sentence)
-        else:
-            self.outcome.done += batch
+            bad, parts = failures.isolate(batch, error)
+            if bad:
+                sentence = failures.sentence(error, names, self.device)
+                self.outcome.failed += [(run, sentence) for run in bad]
+                self.options.log(sentence)
+            if parts:
+                self.options.log(f"{names}: going on with seed {', then '.join(map(_seeds, parts))}")
+            return parts
         return []
 
     def _compute(self, batch: list[config.Run]) -> None:
@@ -167,17 +163,16 @@ class _Session:
         torch = sys.modules.get("torch")
         if torch is not None:
             torch.set_num_threads(self.threads)
-        checkpoint = paths.store() / "checkpoints" / f"{batches.name_of(batch)}.pt"
+        checkpoint = paths.store() / "checkpoints" / f"{batches.name_of(batch, self.device)}.pt"
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
         precision = precision_of(first, self.options.precision)
         context = Context(self.device, self.threads, precision, checkpoint, self.deadline, self.options.log)
         code = fingerprint.fingerprint(first.paper)
         meter = environment.Meter(self.device)
         results = experiment.run(first.settings, [run.seed for run in batch], context)
-        facts = meter.read()
+        facts: dict[str, Any] = meter.read()
         if set(results) != {run.seed for run in batch}:
             raise UserError(f"{first.spec}: the experiment returned the seeds {sorted(results)}")
-        rows = {run: records.checked_rows(results[run.seed], run.spec) for run in batch}
         facts |= environment.describe(self.device) | {
             "finished": _now(),
             "fingerprint": code,
@@ -189,8 +184,20 @@ class _Session:
         }
         self.seconds[settings_key(first)] = facts["wall_s"]
         for run in batch:
-            records.save(records.Record(run.id, run.inputs, rows[run], facts | _throughput(rows[run])))
-        checkpoint.unlink(missing_ok=True)
+            self._record(run, results[run.seed], facts)
+        for file in checkpoint.parent.glob(f"{checkpoint.stem}*"):
+            file.unlink(missing_ok=True)
+
+    def _record(self, run: config.Run, rows: Iterable[Any], facts: dict[str, Any]) -> None:
+        """Store the rows of one run; a run with a value that is not finite fails alone."""
+        try:
+            checked = records.checked_rows(rows, run.spec)
+        except UserError as error:
+            self.outcome.failed.append((run, str(error)))
+            self.options.log(str(error))
+            return
+        records.save(records.Record(run.id, run.inputs, checked, facts | _throughput(checked)))
+        self.outcome.done.append(run)
 
 
 def precision_of(run: config.Run, wish: str | None) -> str:
@@ -217,7 +224,7 @@ def data_notes(run: config.Run) -> list[str]:
 
 
 def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _default_threads() -> int:
@@ -230,24 +237,5 @@ def _throughput(rows: Iterable[records.Row]) -> dict[str, float]:
     return {"throughput": round(values[-1], 1)} if values else {}
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError) or "out of memory" in str(error).lower()
-
-
-def _sentence(error: BaseException, names: str, device: str) -> str:
-    """What went wrong, in one sentence; the traceback of an unexpected error goes to a file."""
-    if _is_out_of_memory(error):
-        return (
-            f"{names}: out of memory on {device}; use a smaller batch or another device; nothing was recorded"
-        )
-    if isinstance(error, UserError):
-        return f"{names}: {error}"
-    log: Path = paths.store() / "logs" / f"{hashlib.sha256(names.encode()).hexdigest()[:12]}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_text("".join(traceback.format_exception(error)))
-    where: Any = log.relative_to(paths.root())
-    return f"{names}: {type(error).__name__}: {error} (traceback in {where}); nothing was recorded"
-
-
-def _spans(seeds: Iterable[int]) -> str:
-    return ",".join(str(seed) for seed in seeds)
+def _seeds(batch: Iterable[config.Run]) -> str:
+    return ",".join(str(run.seed) for run in batch)

@@ -116,6 +116,15 @@ def stored(run_id: str) -> Record | None:
         return None
 
 
+def signature(run_id: str) -> tuple[int, ...] | None:
+    """Something that changes whenever the record of a run is written anew; None without a record."""
+    try:
+        stat = stored_path(run_id).stat()
+    except OSError:
+        return None
+    return (stat.st_mtime_ns, stat.st_ino)
+
+
 def parse(value: Any, where: str) -> Record:
     """A record from its JSON, verified: the name of the run must follow from the inputs.
 

@@ -1,0 +1,47 @@
+"""Tables of the template: our results beside the paper's numbers."""
+
+from __future__ import annotations
+
+from shared.report import text
+from shared.report.results import Results
+from shared.report.tables import Column, Row, Table, measured
+
+EXPERIMENT = "table1"
+TITLES = {"z2cnn": "Z2CNN (plain)", "p4cnn": "P4CNN (quarter turns)"}
+
+
+def tables(results: Results) -> list[Table]:
+    """All tables of the report, in reading order."""
+    return [_table1(results)]
+
+
+def _table1(results: Results) -> Table:
+    """Test error beside the paper's, the measured invariance, and the size of the networks."""
+    return Table(
+        name="table1",
+        title="Table 1: test error on turned digits",
+        caption="Percent of wrong answers (mean ± standard deviation over seeds). *Turn gap*: largest relative "
+        "change of a logit under a quarter turn; zero to rounding for a network that is exactly invariant.",
+        columns=(
+            Column("model", "Model"),
+            Column("error", "Error, %"),
+            Column("turn_gap", "Turn gap"),
+            Column("parameters", "Parameters"),
+        ),
+        rows=tuple(_row(results, arm, title) for arm, title in TITLES.items()),
+        commands=(results.command(EXPERIMENT),),
+    )
+
+
+def _row(results: Results, arm: str, title: str) -> Row:
+    error, gap, size = (results.sample(EXPERIMENT, arm, name) for name in ("error", "turn_gap", "parameters"))
+    return Row(
+        key=arm,
+        title=title,
+        cells=(
+            results.cell("table1", arm, "error", error, experiment=EXPERIMENT),
+            measured(gap, form=text.scientific),
+            measured(size, form=text.thousands),
+        ),
+        headline=arm == "p4cnn",
+    )

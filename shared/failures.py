@@ -1,0 +1,47 @@
+"""When a batch of runs fails: which runs have failed, how to go on with the others, and a sentence about it."""
+
+from __future__ import annotations
+
+import hashlib
+import traceback
+
+from shared import config, paths
+from shared.errors import UserError
+
+
+def isolate(batch: list[config.Run], error: Exception) -> tuple[list[config.Run], list[list[config.Run]]]:
+    """Which runs of a failed batch have failed, and how to try the others.
+
+    An error that names ``seeds`` (a training that diverged) condemns these; for want of memory the batch is
+    halved; after another error of the code the runs are tried one by one; a user's mistake holds for all.
+    """
+    named = [run for run in batch if run.seed in getattr(error, "seeds", ())]
+    if named:
+        rest = [run for run in batch if run not in named]
+        return named, [rest] if rest else []
+    if len(batch) > 1 and is_out_of_memory(error):
+        half = (len(batch) + 1) // 2
+        return [], [batch[:half], batch[half:]]
+    if len(batch) > 1 and not isinstance(error, UserError):
+        return [], [[run] for run in batch]
+    return batch, []
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the memory of the machine or of the GPU is used up."""
+    return isinstance(error, MemoryError) or "out of memory" in str(error).lower()
+
+
+def sentence(error: BaseException, names: str, device: str) -> str:
+    """What went wrong, in one sentence; the traceback of an unexpected error goes to a file."""
+    if is_out_of_memory(error):
+        return (
+            f"{names}: out of memory on {device}; use a smaller batch or another device; nothing was recorded"
+        )
+    if isinstance(error, UserError):
+        return f"{names}: {error}"
+    log = paths.store() / "logs" / f"{hashlib.sha256(names.encode()).hexdigest()[:12]}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("".join(traceback.format_exception(error)))
+    where = log.relative_to(paths.root())
+    return f"{names}: {type(error).__name__}: {error} (traceback in {where}); nothing was recorded"
