@@ -174,18 +174,18 @@ def do_get(args: argparse.Namespace) -> int:
 
 def do_table(args: argparse.Namespace) -> int:
     """Render one paper's report."""
-    from shared import report
+    from shared.report import render
 
-    print(f"wrote {report.render(args.paper, args.demo).relative_to(paths.root())}/report.md")
+    print(f"wrote {render.render(args.paper, args.demo).relative_to(paths.root())}/report.md")
     return 0
 
 
 def do_report(args: argparse.Namespace) -> int:
     """Render all reports and the page that shows them together."""
-    from shared import report
+    from shared.report import page, render
 
-    report.render_all(args.demo)
-    print(f"wrote {report.page.write(args.demo).relative_to(paths.root())}")
+    render.render_all(args.demo)
+    print(f"wrote {page.write(args.demo).relative_to(paths.root())}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""When a batch of runs fails: which runs have failed, how to go on with the others, and a sentence about it."""
+"""When a batch of runs fails: which runs have failed, how to go on with the others, a sentence about it."""
 
 from __future__ import annotations
 

@@ -27,9 +27,8 @@ def digits(settings: Settings, split: str) -> tuple[Tensor, Tensor]:
     count = settings.train_images if split == "train" else settings.test_images
     images, labels = shared.data.load(settings.dataset, split)
     if len(images) < count:
-        raise UserError(
-            f"{settings.dataset} has {len(images)} {split} images, not {count}; lower {split}_images"
-        )
+        have = f"{settings.dataset} has {len(images)} {split} images"
+        raise UserError(f"{have}, not {count}; lower {split}_images in experiments.yaml")
     pixels = images[:count].float() / 255
     turned = prepare.rotate(pixels, prepare.random_angles(count, seed=0, place=split))
     return prepare.resize(turned, settings.size), labels[:count]

@@ -31,7 +31,7 @@ class Settings:
     size: int = 14
     train_images: int = 1000
     test_images: int = 500
-    epochs: int = 6
+    epochs: int = 8
     batch_size: int = 50
     lr: float = 0.01
 
