@@ -2,9 +2,9 @@
 
     python benchmarks/prepare.py [--images 2000] [--repetitions 11] [--threads 1]
 
-All ways rotate the same images by the same angles, in turn, so that the load of the machine hits all alike. The
-figure is the median over the repetitions of the ratio within one repetition, with its quartiles. With one thread,
-processor time is measured, which other programs disturb less; with more, wall time.
+All ways rotate the same images by the same angles, in turn, so that the load of the machine hits all alike.
+The figure is the median over the repetitions of the ratio within one repetition, with its quartiles. With one
+thread, processor time is measured, which other programs disturb less; with more, wall time.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Unpacking of downloaded files, on the assumption that they are hostile.
 
-Only members whose names are expected are written, under our own names; nothing else in an archive is looked at
-closer than its header. Unpacking stops at the expected size, so a decompression bomb costs nothing.
+Only members whose names are expected are written, under our own names; of everything else in an archive only
+the header is read. Unpacking stops at the expected size, so a decompression bomb costs nothing.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def unpack(packed: Path, members: Mapping[str, int], target: Path) -> None:
         target: an empty folder of the caller, to be thrown away if this raises.
 
     Raises:
-        UserError: if a member is missing, twice there, no regular file, outside its folder, or of another size,
-            or if the archive is damaged.
+        UserError: if a member is missing, there twice, a link, outside its folder, or of another size, or if
+            the archive is damaged.
     """
     try:
         if packed.name.endswith(_TAR_ENDINGS):

@@ -79,8 +79,8 @@ class DataSet:
     """One entry of datasets.yaml.
 
     Attributes:
-        checksum: identity, 32 hexadecimal digits: DVC's md5 of the folder of files, or, for a derived set, the
-            md5 of the checksum it is derived from and of the steps.
+        checksum: identity, 32 hexadecimal digits: DVC's md5 of the folder of files, or, for a derived set,
+            the md5 of the checksum it is derived from and of the steps.
         files: what is kept under ``path``.
         downloads: what the publisher serves, by file name.
         splits: split -> names of the files that hold it.
@@ -152,7 +152,8 @@ def _load(path: Path, mtime: int, size: int) -> dict[str, DataSet]:
     sets: dict[str, DataSet] = {}
     for name, entry in entries.items():
         try:
-            sets[name] = _derived(name, dict(entry), sets) if "derived" in entry else _stored(name, dict(entry))
+            derived = "derived" in entry
+            sets[name] = _derived(name, dict(entry), sets) if derived else _stored(name, dict(entry))
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise UserError(f"datasets.yaml: the entry of {name!r} is wrong: {error}") from None
     return sets
@@ -164,9 +165,9 @@ def _simple(name: str) -> str:
     return name
 
 
-def _hash(value: str, pattern: re.Pattern[str], what: str) -> str:
-    if not pattern.fullmatch(value):
-        raise ValueError(f"{value!r} is not {what}")
+def _hash(value: object, pattern: re.Pattern[str], what: str) -> str:
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        raise ValueError(f"{value!r} is not {what} (in quotes, if it is made of digits only)")
     return value
 
 
@@ -190,9 +191,9 @@ def _nothing_left(entry: dict[str, Any], what: str) -> None:
 
 def _texts(entry: dict[str, Any]) -> dict[str, Any]:
     """Fields that stored and derived sets share."""
-    return {key: " ".join(entry.pop(key, "").split()) for key in ("title", "licence", "citation", "homepage")} | {
-        "notes": tuple(" ".join(note.split()) for note in entry.pop("notes", ()))
-    }
+    keys = ("title", "licence", "citation", "homepage")
+    texts: dict[str, Any] = {key: " ".join(entry.pop(key, "").split()) for key in keys}
+    return texts | {"notes": tuple(" ".join(note.split()) for note in entry.pop("notes", ()))}
 
 
 def _stored(name: str, entry: dict[str, Any]) -> DataSet:
@@ -251,7 +252,7 @@ def _derived(name: str, entry: dict[str, Any], sets: Mapping[str, DataSet]) -> D
     recipe = dict(entry.pop("derived"))
     base_name = recipe.pop("from")
     if base_name not in sets:
-        raise ValueError(unknown("data set", base_name, sets) + "; a derived set comes after the one it is made from")
+        raise ValueError(unknown("data set", base_name, sets) + "; it must come before the sets made from it")
     base, shape = sets[base_name], sets[base_name].shape
     steps = []
     for item in recipe.pop("prepare"):

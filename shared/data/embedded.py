@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from shared.data import drawing
+
 #: What a generator returns: split -> (images uint8 (n, c, h, w), labels uint8 (n,)).
 Splits = dict[str, tuple[np.ndarray, np.ndarray]]
 
@@ -29,7 +31,7 @@ def digits() -> Splits:
 
 
 def enlarge(images: np.ndarray, canvas: int, side: int, white: int) -> np.ndarray:
-    """Enlarge small square images to ``side`` pixels in the middle of a black canvas, bilinearly, in integers.
+    """Enlarge small square images to ``side`` pixels amid a black canvas, bilinearly, in integers.
 
     Args:
         images: (n, s, s) integers from 0 to ``white``.
@@ -63,5 +65,13 @@ def _evenly(labels: np.ndarray, count: int) -> np.ndarray:
     return chosen
 
 
+def shapes() -> Splits:
+    """Colored shapes and textures, 32 x 32 RGB, ten classes; 2,000 training and 500 test images.
+
+    Stands in for CIFAR-10: place, size, orientation, colors and noise vary (see :mod:`shared.data.drawing`).
+    """
+    return {"train": drawing.shapes(2000, seed=1), "test": drawing.shapes(500, seed=2)}
+
+
 #: Name in datasets.yaml (``generator:``) -> function.
-GENERATORS = {"digits": digits}
+GENERATORS = {"digits": digits, "shapes": shapes}

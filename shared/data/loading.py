@@ -44,15 +44,17 @@ def read_split(data_set: DataSet, folder: Path, split: str) -> tuple[np.ndarray,
         batches = [readers.read_cifar(file, label_bytes, len(data_set.classes)) for file in files]
         images, labels = (np.concatenate(arrays) for arrays in zip(*batches))
     if images.dtype != np.uint8 or images.shape != (len(labels), *data_set.shape) or labels.ndim != 1:
-        raise UserError(f"the files of {data_set.name} in {folder} are not what the catalogue says; get it again")
+        raise UserError(
+            f"{folder} does not hold what the catalogue says of {data_set.name}; correct datasets.yaml"
+        )
     return images, labels
 
 
 def apply(step: Step, images: torch.Tensor, seed: int, place: str) -> torch.Tensor:
     """One preparation step of a derived set.
 
-    The angles differ between splits (``place`` is mixed into the seed); the permutation of the pixels is one for
-    all, or nothing learned on the training images would hold on the test images.
+    The angles differ between splits (``place`` is mixed into the seed); the permutation of the pixels is one
+    for all, or nothing learned on the training images would hold on the test images.
     """
     if step.name == "rotate":
         angles = prepare.random_angles(len(images), seed, place=place, **step.settings)

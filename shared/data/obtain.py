@@ -1,20 +1,19 @@
-"""Get a data set: what is there and right, else DVC, else a mirror, else the publisher, else its generator."""
+"""Get a data set: what is there and right, else DVC, else mirror and publisher, else its generator."""
 
 from __future__ import annotations
 
-import configparser
 import contextlib
+import logging
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from shared import paths
-from shared.data import archives, catalogue, readers
+from shared.data import archives, catalogue, download, dvc, readers
 from shared.data.catalogue import DataSet, Download, File
 from shared.data.digest import file_digests
 from shared.errors import UserError
@@ -22,14 +21,18 @@ from shared.files import lock
 
 #: Directory or URL that serves the publishers' files as MIRROR/<mirror name of the set>/<file name>.
 MIRROR_VARIABLE = "REPRO_MIRROR"
+#: What a packed file may be larger than its content by: headers, and members that are not kept.
+_SLACK = 1 << 20
+_log = logging.getLogger(__name__)
 
 
 def get(name: str, mirror: str | os.PathLike[str] | None = None, progress: bool = True) -> Path:
     """Make sure that a data set is there and is what the catalogue says, and return its folder.
 
-    Tries, in this order: the files that are there; ``dvc pull`` of its folder if this checkout has a DVC remote;
-    the mirror; the publisher's addresses; the generator. Whatever arrives is unpacked beside the target, checked
-    and then moved into place in one step, so the folder holds the whole set or nothing.
+    Tries, in this order: the files that are there; ``dvc pull`` of the folder, if this checkout has a DVC
+    remote that holds it; for each file the mirror, then the publisher's addresses; the generator. What
+    arrives is unpacked beside the target, checked, and moved into place in one step: the folder holds the
+    whole set or is left as it was. A copy refused on the way to a good one is reported as a warning.
 
     Args:
         name: a name of datasets.yaml; for a derived set, the set it is made from is fetched.
@@ -46,13 +49,11 @@ def get(name: str, mirror: str | os.PathLike[str] | None = None, progress: bool 
     if not problems(data_set, target):
         return target
     with lock(paths.store() / "locks" / f"data-{name}"):
-        if not problems(data_set, target):  # another process was faster
-            return target
-        return _obtain(data_set, target, mirror or os.environ.get(MIRROR_VARIABLE, ""), progress)
+        return _obtain(data_set, target, str(mirror or os.environ.get(MIRROR_VARIABLE, "")), progress)
 
 
 def notes(name: str) -> list[str]:
-    """Remarks on a data set for the record of a run: those of the catalogue, and variants of the copy that is here."""
+    """Remarks on a data set for the record of a run: the catalogue's, and on variants in the copy here."""
     data_set = catalogue.find(name)
     if data_set.base:
         return [*notes(data_set.base), *data_set.notes]
@@ -64,15 +65,15 @@ def notes(name: str) -> list[str]:
     return found
 
 
-def problems(data_set: DataSet, folder: Path) -> list[str]:
-    """What is wrong with the files of a set in ``folder``; empty if they are what the catalogue says."""
+def problems(data_set: DataSet, folder: Path, names: Iterable[str] | None = None) -> list[str]:
+    """What is wrong with the files of a set (or those named) in ``folder``; empty if all is as catalogued."""
     found = []
-    for file in data_set.files.values():
-        known = [file, *(v.files[file.name] for v in data_set.variants if file.name in v.files)]
-        if not (folder / file.name).is_file():
-            found.append(f"{file.name} is missing")
-        elif not any(_matches(folder / file.name, one) for one in known):
-            found.append(f"{file.name} has the wrong checksum")
+    for name in data_set.files if names is None else names:
+        known = [data_set.files[name], *(v.files[name] for v in data_set.variants if name in v.files)]
+        if not (folder / name).is_file():
+            found.append(f"{name} is missing")
+        elif not any(_matches(folder / name, file) for file in known):
+            found.append(f"{name} has the wrong checksum")
     return found
 
 
@@ -84,86 +85,120 @@ def _matches(path: Path, file: File) -> bool:
         return False
     if state.st_size != file.size:
         return False
-    md5, sha256 = _digests(path, state.st_size, state.st_mtime_ns)
+    md5, sha256 = _digests(path, state.st_size, state.st_mtime_ns, state.st_ino)
     return md5 == file.md5 and file.sha256 in ("", sha256)
 
 
 @lru_cache(maxsize=256)
-def _digests(path: Path, size: int, mtime: int) -> tuple[str, str]:
-    """Checksums of a file, computed once per process as long as its size and time stay."""
+def _digests(path: Path, size: int, mtime: int, inode: int) -> tuple[str, str]:
+    """Checksums of a file, computed once per process as long as the file stays the same."""
     return file_digests(path)
 
 
 def _obtain(data_set: DataSet, target: Path, mirror: str, progress: bool) -> Path:
-    """Try all ways in order; the first that gives the right files wins."""
-    tried = []
-    for label, way in _ways(data_set, target, mirror, progress):
-        try:
-            with _staging(target) as folder:
-                way(folder)
-                wrong = problems(data_set, folder)
-                if wrong:
-                    raise UserError(f"{'; '.join(wrong)}, so it is refused")
-                _replace(folder, target)
+    """Try all ways in order; the first that gives the right files wins. The caller holds the lock."""
+    wrong = problems(data_set, target)
+    if not wrong:  # another process was faster
+        return target
+    tried = [f"{data_set.path}: {'; '.join(wrong)}"] if target.exists() else []
+    for stale in target.parent.glob(f".{target.name}.*"):  # left by a process that was killed
+        shutil.rmtree(stale, ignore_errors=True)
+    ways: list[Callable[[Path], bool]] = []
+    if data_set.downloads:
+        if refusal := dvc.pull(data_set.path):
+            tried += [f"dvc pull {data_set.path}: {refusal}"] if refusal != dvc.NOT_KEPT else []
+        elif not problems(data_set, target):
             return target
-        except (UserError, OSError) as error:
-            tried.append(f"  {label}: {error}")
-    hint = f"connect to the network, or name a mirror (--mirror DIR_OR_URL, or the variable {MIRROR_VARIABLE})"
-    raise UserError("\n".join([f"data set {data_set.name!r} cannot be had here; {hint}. Tried:", *tried]))
+        ways.append(lambda folder: _fetch_all(data_set, folder, mirror, progress, tried))
+    if data_set.generator:
+        ways.append(lambda folder: _generate(data_set, folder, tried))
+    for way in ways:
+        with _staging(target) as folder:
+            try:
+                complete = way(folder)
+            except OSError as error:  # a full disk, say
+                tried.append(str(error))
+                continue
+            if not complete:
+                continue
+            _replace(folder, target)
+        for refused in tried:
+            _log.warning("data set %s: %s", data_set.name, refused)
+        return target
+    raise UserError(_refusal(data_set, tried))
+
+
+def _refusal(data_set: DataSet, tried: list[str]) -> str:
+    """The sentence that says what to do, and the list of what was tried."""
+    advice = "update the checkout and scikit-learn"
+    if data_set.downloads:
+        advice = f"connect to the network or name a mirror (--mirror DIR_OR_URL or {MIRROR_VARIABLE})"
+    lines = "".join(f"\n  - {one}" for one in tried)
+    return f"data set {data_set.name!r} cannot be had here; {advice}. Tried:{lines}"
 
 
 @contextlib.contextmanager
 def _staging(target: Path) -> Iterator[Path]:
     """A new folder beside the target, on the same file system, gone afterwards whatever happens."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    outer = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    folder = outer / target.name  # made with the user's own permissions, unlike the one around it
     try:
-        folder.chmod(0o777 & ~_umask())
+        folder.mkdir()
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
+        shutil.rmtree(outer, ignore_errors=True)
 
 
 def _replace(folder: Path, target: Path) -> None:
-    """Put a finished folder in the target's place; what was there goes away."""
-    if target.exists():
-        old = folder.with_name(f"{folder.name}.old")
-        target.rename(old)
-        folder.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
+    """Put a finished folder in the target's place; what was there goes away with the staging folder."""
+    if target.exists() or target.is_symlink():
+        target.rename(folder.with_name("old"))
+    folder.rename(target)
+
+
+def _fetch_all(data_set: DataSet, folder: Path, mirror: str, progress: bool, tried: list[str]) -> bool:
+    """Every published file, from the first place that has it right; the others are noted in ``tried``."""
+    for wanted in data_set.downloads.values():
+        places = [f"{mirror.rstrip('/')}/{data_set.mirror}/{wanted.name}"] if mirror else []
+        for place in (*places, *wanted.urls):
+            try:
+                _fetch(data_set, wanted, place, folder, progress)
+                break
+            except (UserError, OSError) as error:
+                tried.append(f"{place}: {error}")
+                for name in wanted.members:
+                    (folder / name).unlink(missing_ok=True)
+        else:
+            return False
+    return True
+
+
+def _fetch(data_set: DataSet, wanted: Download, place: str, folder: Path, progress: bool) -> None:
+    """One published file from one place, unpacked into ``folder`` and checked."""
+    parts = urlsplit(place)
+    if parts.scheme in ("http", "https"):
+        packed = download.fetch(place, sum(wanted.members.values()) + _SLACK, progress)
     else:
-        folder.rename(target)
-
-
-Way = tuple[str, Callable[[Path], None]]
-
-
-def _ways(data_set: DataSet, target: Path, mirror: str, progress: bool) -> Iterator[Way]:
-    """The ways to get a set, each a label and a function that fills a folder."""
-    if mirror and data_set.downloads:
-        place = f"{mirror.rstrip('/')}/{data_set.mirror}"
-        yield f"mirror {place}", lambda folder: _from_mirror(data_set, Path(place), folder)
-    if data_set.generator:
-        yield f"generator {data_set.generator!r}", lambda folder: _generate(data_set, folder)
-
-
-def _from_mirror(data_set: DataSet, place: Path, folder: Path) -> None:
-    for download in data_set.downloads.values():
-        packed = place / download.name
+        packed = Path(unquote(parts.path)) if parts.scheme == "file" else Path(place).expanduser()
         if not packed.is_file():
-            raise UserError(f"{packed} does not exist")
-        archives.unpack(packed, download.members, folder)
+            raise UserError("there is no such file")
+    try:
+        archives.unpack(packed, wanted.members, folder)
+    finally:
+        if parts.scheme in ("http", "https"):
+            packed.unlink(missing_ok=True)
+    if wrong := problems(data_set, folder, wanted.members):
+        raise UserError(f"it is refused: {'; '.join(wrong)}")
 
 
-def _generate(data_set: DataSet, folder: Path) -> None:
+def _generate(data_set: DataSet, folder: Path, tried: list[str]) -> bool:
+    """Write an embedded set, and check it like any other."""
     from shared.data.embedded import GENERATORS
 
     for split, (images, labels) in GENERATORS[data_set.generator]().items():
         for name, array in zip(data_set.splits[split], (images, labels)):
             (folder / name).write_bytes(readers.idx_bytes(array))
+    wrong = problems(data_set, folder)
+    tried += [f"generator {data_set.generator!r}: {'; '.join(wrong)}"] if wrong else []
+    return not wrong

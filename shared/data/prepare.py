@@ -138,9 +138,9 @@ def _interpolated(images: torch.Tensor, angles: torch.Tensor, fill: float, chunk
 def _grid(images: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
     """Where each pixel of the rotated images comes from, in grid_sample's units: half a side is one.
 
-    A sum of one term per column and one per row, (x cos, x sin) + (-y sin, y cos). Written as complex numbers it
-    is a single broadcast addition, twice as fast as filling the two coordinates one by one, and rounds each
-    coordinate the same way wherever it lies in a chunk.
+    A sum of one term per column and one per row, (x cos, x sin) + (-y sin, y cos). Written as complex numbers
+    it is a single broadcast addition, twice as fast as filling the two coordinates one by one, and rounds
+    each coordinate the same way wherever it lies in a chunk.
 
     Shape:
         (len(angles), h, w, 2)

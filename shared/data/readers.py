@@ -10,6 +10,7 @@ import ast
 import math
 import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from shared.errors import UserError
 _IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _CIFAR_PIXELS = 3 * 32 * 32
 _NPY_MAGIC = b"\x93NUMPY"
-_ZIP_ERRORS = (zipfile.BadZipFile, EOFError, OSError, ValueError, RuntimeError, NotImplementedError, struct.error)
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, struct.error)
 
 
 def _damaged(path: Path, what: str) -> UserError:
@@ -69,7 +70,9 @@ def idx_bytes(array: np.ndarray) -> bytes:
         ValueError: if the array is not uint8 or has no axis.
     """
     if array.dtype != np.uint8 or not 0 < array.ndim <= 32:
-        raise ValueError(f"idx_bytes takes a uint8 array with 1 to 32 axes, not {array.dtype} with {array.ndim}")
+        raise ValueError(
+            f"idx_bytes takes uint8 arrays with 1 to 32 axes, not {array.dtype} with {array.ndim}"
+        )
     header = struct.pack(f">HBB{array.ndim}I", 0, 0x08, array.ndim, *array.shape)
     return header + np.ascontiguousarray(array).tobytes()
 
@@ -107,7 +110,7 @@ def read_npz(path: Path, limit: int = 2 << 30) -> dict[str, np.ndarray]:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             if sum(member.file_size for member in members) > limit:
-                raise UserError(f"{path} unpacks to more than {limit} bytes and is refused; check where it came from")
+                raise UserError(f"{path} unpacks to more than {limit} bytes and is refused; check its source")
             return {m.filename.removesuffix(".npy"): _read_npy(path, m, archive.read(m)) for m in members}
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; get the data set again") from None

@@ -1,0 +1,167 @@
+"""Downloads that resume, show progress, and never take more than they were promised."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import re
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
+
+from shared import paths
+from shared.errors import UserError
+from shared.files import write_atomic
+
+_AGENT = "equivariance-reproductions (data set download)"
+_BLOCK = 1 << 18
+#: Seconds without a byte before a connection is given up.
+TIMEOUT = 30.0
+#: Connections in one call, as long as each brings something.
+ATTEMPTS = 4
+
+
+def fetch(url: str, limit: int, progress: bool = True) -> Path:
+    """Download ``url`` and return the complete file, which the caller deletes when done with it.
+
+    A broken connection is taken up again where it stopped, also by a later call or after a kill: the part
+    lies in the store (.repro/downloads) with the server's mark of the version, and is thrown away when that
+    has changed. The content is not checked here beyond its length.
+
+    Args:
+        url: http or https.
+        limit: bytes; a larger file is refused without being read.
+        progress: show a bar, if standard error is a terminal.
+
+    Raises:
+        UserError: if the server cannot be reached, refuses, or sends less or more than it says.
+    """
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise UserError(f"{url} is not an address that begins with http:// or https://")
+    part = _part(url)
+    part.parent.mkdir(parents=True, exist_ok=True)
+    for attempt in range(1, ATTEMPTS + 1):
+        before = _size(part)
+        try:
+            _transfer(url, part, limit, progress)
+            break
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise UserError(f"the server answers {error.code} {error.reason}") from None
+        except _Broken as error:
+            if attempt == ATTEMPTS or _size(part) <= before:
+                raise UserError(f"{error}; run it again to go on from there") from None
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise UserError(f"it cannot be reached ({getattr(error, 'reason', error)})") from None
+    done = part.with_name(part.name.removesuffix(".part"))
+    part.replace(done)
+    _mark(part).unlink(missing_ok=True)
+    return done
+
+
+class _Broken(Exception):
+    """The connection ended before the file did; what has arrived is kept."""
+
+
+def _part(url: str) -> Path:
+    """Where the unfinished file of this address lies; two addresses never share one."""
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", urlsplit(url).path.rsplit("/", 1)[-1]) or "file"
+    return paths.store() / "downloads" / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}-{name}.part"
+
+
+def _mark(part: Path) -> Path:
+    """File beside the part that holds the server's mark (ETag or date) of the version it is a part of."""
+    return part.with_suffix(".mark")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _transfer(url: str, part: Path, limit: int, progress: bool) -> None:
+    """One connection: ask for what is missing, append it to the part."""
+    mark = _mark(part).read_text() if _mark(part).exists() else ""
+    start = _size(part) if mark else 0
+    request = urllib.request.Request(url, headers={"User-Agent": _AGENT, "Accept-Encoding": "identity"})
+    if start:
+        request.add_header("Range", f"bytes={start}-")
+        request.add_header("If-Range", mark)  # a changed file comes whole, with status 200
+    try:
+        response = urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code != 416 or not start:
+            raise
+        error.close()
+        part.unlink()  # the part is as long as the file or longer: not a part of it
+        raise _Broken(f"the server has no more than the {start} bytes that are here") from None
+    with response:
+        start = _start(response, start)
+        total = _total(response, start)
+        if total is not None and total > limit:
+            part.unlink(missing_ok=True)
+            raise UserError(f"it has {total} bytes, more than the {limit} that are expected")
+        _keep_mark(response, part)
+        with open(part, "ab") as file:
+            file.truncate(start)
+            _copy(response, file, part, start, total, limit, progress)
+
+
+def _start(response: http.client.HTTPResponse, asked: int) -> int:
+    """Position of the first byte that the server sends."""
+    if response.status != 206:
+        return 0
+    first = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    if not first or int(first[1]) != asked:
+        raise UserError("the server sends another part of the file than it was asked for")
+    return asked
+
+
+def _total(response: http.client.HTTPResponse, start: int) -> int | None:
+    """Length of the whole file, if the server says it."""
+    length = response.headers.get("Content-Length", "")
+    return start + int(length) if length.isdigit() else None
+
+
+def _keep_mark(response: http.client.HTTPResponse, part: Path) -> None:
+    """Remember the version, so that a later call can go on; a weak ETag does not promise equal bytes."""
+    tag = response.headers.get("ETag", "")
+    mark = response.headers.get("Last-Modified", "") if not tag or tag.startswith("W/") else tag
+    if mark:
+        write_atomic(_mark(part), mark)
+    else:
+        _mark(part).unlink(missing_ok=True)
+
+
+def _copy(
+    response: http.client.HTTPResponse,
+    file: IO[bytes],
+    part: Path,
+    start: int,
+    total: int | None,
+    limit: int,
+    progress: bool,
+) -> None:
+    """Append what the server sends; the bar shows it on a terminal only."""
+    from tqdm import tqdm  # here, so that reading the catalogue does not need it
+
+    done = start
+    name = part.name.removesuffix(".part")
+    hidden = None if progress else True
+    with tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=name, disable=hidden) as bar:
+        while True:
+            try:
+                block = response.read1(_BLOCK)
+            except (OSError, http.client.HTTPException) as error:
+                raise _Broken(f"the connection broke after {done} bytes ({error})") from None
+            if not block:
+                break
+            done += len(block)
+            if done > limit:
+                part.unlink()
+                raise UserError(f"it sends more than the {limit} bytes that are expected")
+            file.write(block)
+            bar.update(len(block))
+    if total is not None and done < total:
+        raise _Broken(f"the connection ended after {done} of {total} bytes")
