@@ -40,16 +40,18 @@ def _library(backend: str) -> SimpleNamespace:
     """Import a library, or say how to install it."""
     if backend not in INSTALL:
         raise UserError(unknown("backend", backend, INSTALL))
+    if int(np.__version__.split(".")[0]) >= 2:  # lie_learn is built for numpy 1; e2cnn fails from 2.3 on
+        raise UserError(
+            f"{backend} needs numpy below 2, but {np.__version__} is installed; use an older numpy."
+        )
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*py3nj.*")  # escnn has a slower way of its own
             parts = {
                 part: importlib.import_module(f"{backend}.{part}") for part in ("group", "gspaces", "nn")
             }
-    except (ImportError, AttributeError) as error:
-        raise UserError(
-            f"{backend} is not usable here ({error}); install it with: {INSTALL[backend]}"
-        ) from error
+    except ImportError as error:
+        raise UserError(f"{backend} cannot be imported ({error}); install it: {INSTALL[backend]}") from error
     if backend == "escnn":
         # escnn 1.0.11 gives np.matrix to scikit-learn, which refuses it since 1.2; without scikit-learn's
         # random SVD it takes scipy's, which is deterministic as well

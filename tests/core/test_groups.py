@@ -214,6 +214,10 @@ def test_sizes_below_one_are_refused(n: float) -> None:
         ("<a, b | a^2, b^3, (a b)^5>", 60),  # rotations of the icosahedron
         ("<a, b | a b a^-1 = b^2, b a b^-1 = a^2>", 1),  # trivial, and only much collapsing shows it
         ("<a, b, c | a^2, b^2, c^2, (a b)^3, (b c)^3, (a c)^2>", 24),  # permutations of four things
+        ("<a, b | a^-1 b, a b a^-1 b a a^-1 b^-1>", 1),
+        ("<a, b, c | c b^-1, a c^4, a^-1 b^2 c^-1 a b, a b b^-1 c^-1>", 1),
+        ("<a, b | b^-2 a^3, b^-1 b, b^5 a a^-1, b a^-1 b^-1 a b^-1>", 3),
+        ("<a, b, c | a^-1 b b^-1 c^-1 b^-1, b c^-2 c a^-2, a^-1 c^-1 a b^-1 c^2 a>", 6),
         ("<a, b | a^5, b^4, b a b^-1 = a^2>", 20),
         ("<a, b | a^3, b^3, (a b)^3, (a b^-1)^3>", 27),
     ],
