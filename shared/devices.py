@@ -97,8 +97,14 @@ def try_lock(path: Path) -> int | None:
         UserError: if the lock file cannot be opened.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        try:
+            handle = os.open(
+                path, flags
+            )  # first without creating: Linux forbids that for others' files in /tmp
+        except FileNotFoundError:
+            handle = os.open(path, flags | os.O_CREAT, 0o666)
     except OSError as error:
         raise UserError(f"cannot open the lock {path}: {error.strerror}; remove it or set TMPDIR") from None
     with contextlib.suppress(PermissionError):

@@ -19,7 +19,7 @@ from shared import paths
 
 _VERSIONS = ("torch", "numpy", "scipy", "pandas", "scikit-learn", "escnn", "e2cnn")
 #: What a recording itself changes does not make the code dirty.
-_NOT_CODE = (":(exclude)pipelines/*/results", ":(exclude)reports", ":(exclude)dvc.lock")
+_NOT_CODE = (":(exclude)pipelines/*/results/*", ":(exclude)reports", ":(exclude)dvc.lock")
 
 
 @dataclass

@@ -20,8 +20,8 @@ def _table1(results: Results) -> Table:
     return Table(
         name="table1",
         title="Table 1: test error on turned digits",
-        caption="Percent of wrong answers, mean ± standard deviation over seeds. *Turn gap*: largest relative "
-        "change of a logit under a quarter turn, zero to rounding for an exactly invariant network.",
+        caption="Percent of wrong answers, mean ± standard deviation over seeds. *Turn gap*: the largest "
+        "relative change of a logit under a quarter turn, zero to rounding for an exactly invariant network.",
         columns=(
             Column("model", "Model"),
             Column("error", "Error, %"),

@@ -1,0 +1,169 @@
+"""The committed CSV: a pure function of the records, in declared order, valid without the store."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+
+import pytest
+
+from shared import collected, paths, runs
+from shared.errors import UserError
+from shared.runs import Options
+
+
+def execute(wanted, **options):
+    return runs.execute(wanted, Options(device="cpu", threads=1, log=lambda line: None, **options))
+
+
+def lines(toy, name="walk", tier="lite"):
+    return collected.csv_path("toy", name, tier).read_text().splitlines()
+
+
+@pytest.fixture
+def recorded(toy):
+    """The toy with the lite tier of `walk` recorded and collected."""
+    execute(toy.runs())
+    assert runs.collect(toy.experiment(), "lite")
+    return toy
+
+
+def test_csv_has_the_declared_order(recorded):
+    text = lines(recorded)
+    assert text[0] == "run,experiment,arm,seed,metric,step,value"
+    first = recorded.runs()[0]
+    assert text[1].startswith(f"{first.id},walk,slow,0,position,0,")
+    assert [line.split(",")[4:6] for line in text[1:7]] == [
+        ["position", "0"],
+        ["position", "1"],
+        ["position", "2"],
+        ["final", ""],
+        ["angle", "7.5"],
+        ["seconds", ""],
+    ]
+    assert [line.split(",")[2:4] for line in text[1::6]] == [[r.arm, str(r.seed)] for r in recorded.runs()]
+
+
+def test_csv_does_not_depend_on_the_order_of_computing(toy):
+    order = toy.runs()
+    random.Random(0).shuffle(order)
+    for run in order:
+        execute([run])
+        runs.collect(toy.experiment(), "lite")
+    piecemeal = lines(toy)
+    collected.csv_path("toy", "walk", "lite").unlink()
+    runs.collect(toy.experiment(), "lite")
+    assert lines(toy) == piecemeal
+
+
+def test_collecting_again_writes_nothing(recorded):
+    file = collected.csv_path("toy", "walk", "lite")
+    before = file.stat().st_mtime_ns
+    assert not runs.collect(recorded.experiment(), "lite")
+    assert file.stat().st_mtime_ns == before
+    assert runs.is_collected(recorded.experiment(), "lite")
+
+
+def test_results_are_valid_without_the_store(recorded):
+    text = lines(recorded)
+    shutil.rmtree(recorded.root / ".repro")
+    assert all(runs.why_stale(run) == [] for run in recorded.runs())
+    assert execute(recorded.runs()).done == []
+    assert not runs.collect(recorded.experiment(), "lite")
+    assert lines(recorded) == text
+
+
+def test_another_experiment_takes_over_shared_runs(recorded):
+    shutil.rmtree(recorded.root / ".repro")
+    race = recorded.experiment("race")
+    assert not runs.is_collected(race, "lite")
+    assert execute(race.runs("lite")).done == []
+    runs.collect(race, "lite")
+    assert [line.split(",")[6] for line in lines(recorded, "race")] == [
+        line.split(",")[6] for line in lines(recorded)[:19]
+    ]
+
+
+def test_sidecar_is_sorted_and_complete(recorded):
+    text = collected.env_path("toy", "walk", "lite").read_text()
+    facts = json.loads(text)
+    assert list(facts) == sorted(facts)
+    assert text == json.dumps(facts, sort_keys=True, indent=1) + "\n"
+    for run in recorded.runs():
+        assert facts[run.id]["inputs"] == run.inputs
+    assert runs.environments("toy", "walk", "lite") == facts
+
+
+def test_rows_of_changed_settings_are_kept_but_not_read(recorded):
+    recorded.declare("slow: {rate: 0.25}", "slow: {rate: 0.5}")
+    assert not runs.collect(recorded.experiment(), "lite")
+    assert set(runs.read("toy", "walk", "lite")["arm"]) == {"fast"}
+    execute(recorded.runs("lite")[:1])
+    runs.collect(recorded.experiment(), "lite")
+    assert len(lines(recorded)) == 1 + 36
+    frame = runs.read("toy", "walk", "lite")
+    assert sorted(frame[frame["arm"] == "slow"]["seed"].unique()) == [0]
+
+
+def test_undeclared_rows_are_dropped(recorded):
+    recorded.declare("seeds: 0-2}", "seeds: [0, 2]}")
+    assert runs.collect(recorded.experiment(), "lite")
+    assert sorted({line.split(",")[3] for line in lines(recorded)[1:]}) == ["0", "2"]
+
+
+def test_nothing_to_collect_leaves_no_file(toy):
+    assert not runs.collect(toy.experiment(), "lite")
+    assert not paths.results("toy", "lite").exists()
+    assert runs.is_collected(toy.experiment(), "lite")
+
+
+def test_refreshed_rows_replace_the_collected_ones(recorded):
+    before = lines(recorded)
+    recorded.edit("experiment.py", "draw(0, settings.rate)", "1 + draw(0, settings.rate)")
+    execute(recorded.runs()[:1], refresh=True)
+    assert runs.collect(recorded.experiment(), "lite")
+    changed = [old != new for old, new in zip(before, lines(recorded))]
+    assert changed[1:5] == [True] * 4
+    assert not any(changed[7:])
+    assert runs.earlier_code("toy", "walk", "lite") == {run.id for run in recorded.runs()[1:]}
+
+
+def test_demo_results_are_not_among_the_committed_files(toy):
+    execute(toy.runs("demo"))
+    runs.collect(toy.experiment(), "demo")
+    assert collected.csv_path("toy", "walk", "demo").is_relative_to(toy.root / ".repro")
+    assert not (toy.folder / "results").exists()
+
+
+def test_frame_has_fixed_kinds(recorded):
+    frame = runs.read("toy", "walk", "lite")
+    assert list(frame.columns) == ["run", "experiment", "arm", "seed", "metric", "step", "value"]
+    assert str(frame["seed"].dtype) == "int64"
+    assert str(frame["step"].dtype) == str(frame["value"].dtype) == "float64"
+    assert frame["step"].isna().sum() == 12
+    assert all(isinstance(run, str) for run in frame["run"])
+    empty = runs.read("toy", "walk", "demo")
+    assert empty.empty
+    assert [str(kind) for kind in empty.dtypes] == [str(kind) for kind in frame.dtypes]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda text: text.replace("run,experiment", "Run,experiment"), "does not begin with"),
+        (lambda text: text + "abc,walk,slow\n", "line 38 is malformed"),
+        (lambda text: text.replace(",0,position,0,", ",0,position,zero,", 1), "line 2 is malformed"),
+    ],
+)
+def test_a_damaged_csv_is_named(recorded, damage, message):
+    file = collected.csv_path("toy", "walk", "lite")
+    file.write_text(damage(file.read_text()))
+    with pytest.raises(UserError, match=message):
+        runs.read("toy", "walk", "lite")
+
+
+def test_a_damaged_sidecar_is_named(recorded):
+    collected.env_path("toy", "walk", "lite").write_text("<<<<<<< HEAD\n")
+    with pytest.raises(UserError, match=r"walk.env.json is not valid JSON"):
+        runs.read("toy", "walk", "lite")

@@ -1,0 +1,100 @@
+"""Locks, and the choice of a device."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from shared import devices
+from shared.errors import UserError
+
+CHOOSE = """
+import os
+from shared import devices
+print(devices.choose("auto"), os.environ["CUDA_VISIBLE_DEVICES"])
+"""
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch, tmp_path):
+    """No locks of other tests or processes, and variables put back afterwards."""
+    monkeypatch.setattr(devices.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    held: dict[str, int] = {}
+    monkeypatch.setattr(devices, "_held", held)
+    yield
+    for handle in held.values():
+        os.close(handle)
+
+
+def test_without_gpus_it_is_the_cpu(monkeypatch):
+    monkeypatch.setenv("REPRO_GPUS", "")
+    assert devices.choose("auto") == devices.choose("cpu") == "cpu"
+    with pytest.raises(UserError, match="use --device cpu"):
+        devices.choose("cuda")
+    for wish in ("gpu", "cpu:0", "cuda:x"):
+        with pytest.raises(UserError, match="unknown device"):
+            devices.choose(wish)
+
+
+def test_each_process_gets_a_gpu_of_its_own(monkeypatch):
+    monkeypatch.setenv("REPRO_GPUS", "4,7")
+    assert devices.choose("auto") == "cuda:0"
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "4"
+    assert devices.choose("auto") == "cuda:0"
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "4", "the GPU it has already"
+    other = subprocess.run([sys.executable, "-c", CHOOSE], capture_output=True, text=True, check=True)
+    assert other.stdout.split() == ["cuda:0", "7"]
+
+
+def test_a_certain_gpu(monkeypatch):
+    monkeypatch.setenv("REPRO_GPUS", "4,7")
+    devices.choose("cuda:7")
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "7"
+    with pytest.raises(UserError, match="no GPU 5 here; there are 4, 7"):
+        devices.choose("cuda:5")
+
+
+def test_waits_for_a_busy_gpu_and_says_so(monkeypatch, tmp_path):
+    monkeypatch.setenv("REPRO_GPUS", "4")
+    handle = devices.try_lock(tmp_path / "reproductions-gpu-4.lock")
+    said = []
+
+    def release(line: str) -> None:
+        said.append(line)
+        os.close(handle)
+
+    assert devices.choose("auto", release) == "cuda:0"
+    assert said == ["waiting for a free GPU (of 4)"]
+
+
+def test_under_slurm_the_scheduler_has_chosen(monkeypatch, tmp_path):
+    monkeypatch.delenv("REPRO_GPUS", raising=False)
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2")
+    assert devices.choose("auto") == "cuda:0"
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "2"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_is_held_until_it_is_closed(tmp_path):
+    first = devices.try_lock(tmp_path / "lock")
+    assert first is not None
+    assert devices.try_lock(tmp_path / "lock") is None
+    os.close(first)
+    second = devices.try_lock(tmp_path / "lock")
+    assert second is not None
+    os.close(second)
+
+
+def test_a_link_is_not_followed(tmp_path):
+    (tmp_path / "lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="cannot open the lock"):
+        devices.try_lock(tmp_path / "lock")
+    assert not (tmp_path / "elsewhere").exists()

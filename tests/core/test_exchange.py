@@ -1,0 +1,144 @@
+"""Results from elsewhere, and results kept after a refactoring."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from shared import collected, records, runs
+from shared.errors import UserError
+from shared.runs import Options
+
+
+def execute(wanted, **options):
+    return runs.execute(wanted, Options(device="cpu", threads=1, log=lambda line: None, **options))
+
+
+@pytest.fixture
+def elsewhere(toy, tmp_path):
+    """Another checkout, in which seeds 1 and 2 were recorded; here it was seeds 0 and 1."""
+    execute(runs_of(toy, 1, 2))
+    runs.collect(toy.experiment(), "lite")
+    other = shutil.copytree(toy.root, tmp_path / "elsewhere")
+    shutil.rmtree(toy.root / ".repro")
+    shutil.rmtree(toy.folder / "results")
+    execute(runs_of(toy, 0, 1))
+    runs.collect(toy.experiment(), "lite")
+    return other
+
+
+def runs_of(toy, *seeds):
+    return toy.experiment().runs("lite", seeds=seeds)
+
+
+def snapshot(toy):
+    files = [*(toy.root / ".repro" / "runs").glob("*"), *(toy.folder / "results").rglob("*.*")]
+    return {file: file.read_bytes() for file in files}
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["", ".repro/runs", ".repro", "pipelines/toy/results", "pipelines/toy/results/lite/walk.csv"],
+)
+def test_merge_takes_what_is_new(toy, elsewhere, part):
+    merged = runs.merge(elsewhere / part)
+    assert (merged.new, merged.known, merged.undeclared) == (2, 2, 0)
+    assert all(runs.why_stale(run) == [] for run in toy.runs())
+    assert len(collected.csv_path("toy", "walk", "lite").read_text().splitlines()) == 1 + 36
+    again = runs.merge(elsewhere / part)
+    assert (again.new, again.changed) == (0, [])
+
+
+def test_merge_takes_a_single_record(toy, elsewhere):
+    run = runs_of(toy, 2)[0]
+    assert runs.merge(elsewhere / ".repro" / "runs" / f"{run.id}.json").new == 1
+    assert runs.why_stale(run) == []
+
+
+def edit(file, change):
+    value = json.loads(file.read_text())
+    change(value)
+    file.write_text(json.dumps(value))
+
+
+def test_merge_refuses_a_contradiction_as_a_whole(toy, elsewhere):
+    run = runs_of(toy, 1)[0]
+    edit(
+        elsewhere / ".repro" / "runs" / f"{run.id}.json", lambda record: record["rows"][0].__setitem__(2, 5.0)
+    )
+    before = snapshot(toy)
+    with pytest.raises(UserError, match=rf"run {run.id} contradicts: position at step 0 is .* and 5.0"):
+        runs.merge(elsewhere / ".repro")
+    assert snapshot(toy) == before
+
+
+def test_merge_lets_timings_differ(toy, elsewhere):
+    run = runs_of(toy, 1)[0]
+    edit(
+        elsewhere / ".repro" / "runs" / f"{run.id}.json",
+        lambda record: record["rows"][-1].__setitem__(2, 5.0),
+    )
+    assert runs.merge(elsewhere / ".repro").new == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda record: record["inputs"].__setitem__("seed", 7), "does not follow from its inputs"),
+        (lambda record: record["rows"][0].__setitem__(2, float("nan")), "is nan"),
+        (lambda record: record.pop("rows"), "not the record of a run"),
+        (lambda record: record.__setitem__("rows", [["a"]]), "not the record of a run"),
+    ],
+)
+def test_merge_refuses_damaged_records(toy, elsewhere, change, message):
+    run = runs_of(toy, 2)[0]
+    edit(elsewhere / ".repro" / "runs" / f"{run.id}.json", change)
+    before = snapshot(toy)
+    with pytest.raises(UserError, match=message):
+        runs.merge(elsewhere / ".repro")
+    assert snapshot(toy) == before
+
+
+def test_merge_of_nothing_is_a_mistake(toy, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="holds no run records"):
+        runs.merge(tmp_path / "empty")
+
+
+def test_merged_runs_that_are_not_declared_wait_in_the_store(toy, elsewhere):
+    toy.declare("seeds: 0-2}", "seeds: [0, 1]}")
+    toy.declare("seeds: [0, 1, 2]", "seeds: [0, 1]")
+    merged = runs.merge(elsewhere)
+    assert (merged.new, merged.undeclared) == (2, 2)
+    toy.declare("seeds: [0, 1]}\n    race", "seeds: 0-2}\n    race")
+    assert all(runs.why_stale(run) == [] for run in toy.runs())
+
+
+def test_accept_keeps_results_with_the_reason_on_record(toy):
+    execute(toy.runs())
+    runs.collect(toy.experiment(), "lite")
+    csv = collected.csv_path("toy", "walk", "lite").read_text()
+    old = runs.environments("toy", "walk", "lite")[toy.runs()[0].id]["fingerprint"]
+    toy.edit("experiment.py", "draw(0, settings.rate)", "draw(0.0, settings.rate)")
+    assert len(runs.earlier_code("toy", "walk", "lite")) == 6
+    assert runs.accept(toy.experiment(), "lite", " 0.0 is 0 ") == 6
+    assert runs.earlier_code("toy", "walk", "lite") == set()
+    facts = runs.environments("toy", "walk", "lite")[toy.runs()[0].id]
+    (stamp,) = facts["accepted"]
+    assert (stamp["from"], stamp["to"], stamp["why"]) == (old, facts["fingerprint"], "0.0 is 0")
+    assert collected.csv_path("toy", "walk", "lite").read_text() == csv
+    assert not runs.collect(toy.experiment(), "lite"), "the store knows of it, too"
+    assert records.stored(toy.runs()[0].id).environment["fingerprint"] == facts["fingerprint"]
+    assert runs.accept(toy.experiment(), "lite", "again") == 0
+
+
+def test_accept_does_not_touch_results_of_other_settings(toy):
+    execute(toy.runs())
+    runs.collect(toy.experiment(), "lite")
+    toy.declare("slow: {rate: 0.25}", "slow: {rate: 0.5}")
+    toy.edit("experiment.py", "draw(0, settings.rate)", "draw(0.0, settings.rate)")
+    assert runs.accept(toy.experiment(), "lite", "0.0 is 0") == 3
+    with pytest.raises(UserError, match="say why"):
+        runs.accept(toy.experiment(), "lite", "  ")

@@ -1,0 +1,258 @@
+"""Computing runs: batches, failures, resuming, locks, time limits."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shared import batches, environment, records, runs
+from shared.errors import UserError
+from shared.interface import Row
+from shared.runs import Options
+
+QUIET = {"device": "cpu", "threads": 1, "log": lambda line: None}
+
+
+def execute(wanted, **options):
+    return runs.execute(wanted, Options(**{**QUIET, **options}))
+
+
+def arms_and_seeds(found):
+    return sorted((run.arm, run.seed) for run in found)
+
+
+def test_what_is_computed_once_is_valid(toy):
+    first = execute(toy.runs())
+    assert first.done == toy.runs()[::3] + toy.runs()[1::3] + toy.runs()[2::3]
+    assert not first.valid + first.failed + first.left
+    again = execute(toy.runs())
+    assert again.valid == toy.runs()
+    assert not again.done
+    assert len(toy.trained()) == 6
+    assert execute(toy.runs("lite", "race")).done == []
+
+
+def test_seeds_are_completed_one_after_the_other(toy):
+    order = [[(r.arm, r.seed) for r in batch] for batch in batches.cut(toy.runs(), lambda run: 2)]
+    assert order == [
+        [("slow", 0), ("slow", 1)],
+        [("fast", 0), ("fast", 1)],
+        [("slow", 2)],
+        [("fast", 2)],
+    ]
+    shared_runs = [*toy.runs(), *toy.runs("lite", "race")]
+    assert sum(len(batch) for batch in batches.cut(shared_runs, lambda run: 1)) == 6
+
+
+def test_the_tier_may_declare_how_many_seeds_are_trained_at_once(toy):
+    toy.declare("seeds: 0-2}", "seeds: 0-2, replicas: 3}")
+    execute(toy.runs())
+    assert {records.stored(run.id).environment["replicas"] for run in toy.runs()} == {3}
+    assert [line.split()[1] for line in toy.trained()] == ["0", "1", "2", "0", "1", "2"]
+
+
+def test_a_record_keeps_every_digit(toy):
+    execute(toy.runs())
+    for run in toy.runs():
+        rows = _walk(run)
+        found = runs.known(run).rows
+        assert [r for r in found if r.metric != "seconds"] == [r for r in rows if r.metric != "seconds"]
+        assert [type(r.step) for r in found] == [int, int, int, str, float, str]
+
+
+def _walk(run):
+    module = sys.modules["pipelines.toy.experiment"]
+    return module.walk(run.settings, run.seed)
+
+
+def test_the_environment_says_how_but_not_who_or_where(toy):
+    execute(toy.runs()[:1])
+    facts = records.stored(toy.runs()[0].id).environment
+    assert facts["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert facts["device"] == "cpu"
+    assert facts["threads"] == 1
+    assert facts["precision"] == "float32"
+    assert facts["wall_s"] >= 0
+    assert facts["peak_mb"] > 1
+    assert len(facts["fingerprint"]) == 16
+    text = json.dumps(facts)
+    for secret in (socket.gethostname(), str(toy.root), str(Path.home()), f'"{getpass.getuser()}"'):
+        assert secret not in text
+
+
+def test_the_commit_and_whether_it_is_dirty(toy):
+    identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
+    for command in (["init", "-q"], ["add", "."], [*identity, "commit", "-q", "-m", "all"]):
+        subprocess.run(["git", *command], cwd=toy.root, check=True)
+    execute(toy.runs()[:1])
+    runs.collect(toy.experiment(), "lite")
+    results = toy.folder / "results" / "lite" / "walk.csv"
+    subprocess.run(["git", "add", str(results)], cwd=toy.root, check=True)
+    assert environment.code()["dirty"] is False
+    environment.code.cache_clear()
+    assert environment.code()["dirty"] is False, "new results are no change of code"
+    toy.declare("A toy", "Another toy")
+    environment.code.cache_clear()
+    assert environment.code()["dirty"] is True
+    assert len(environment.code()["commit"]) == 40
+
+
+@pytest.mark.parametrize("kind", ["nan", "diverged"])
+def test_one_bad_seed_fails_alone(toy, kind):
+    toy.declare("fast: {rate: 2}", f"fast: {{rate: 2, trouble: {kind}}}")
+    outcome = execute(toy.runs(), replicas=3)
+    assert arms_and_seeds(run for run, _ in outcome.failed) == [("fast", 1)]
+    assert len(outcome.done) == 5
+    assert runs.why_stale(outcome.failed[0][0]) == ["missing"]
+    assert "\n" not in outcome.failed[0][1]
+
+
+def test_a_failure_leaves_the_earlier_record(toy):
+    execute(toy.runs())
+    run = toy.runs()[1]
+    before = records.stored_path(run.id).read_bytes()
+    toy.edit(
+        "experiment.py", "def trouble(kind, seeds, context):", "def trouble(kind, seeds, context):\n    1 / 0"
+    )
+    outcome = execute([run], refresh=True)
+    sentence = outcome.failed[0][1]
+    assert "ZeroDivisionError: division by zero" in sentence
+    assert "nothing was recorded" in sentence
+    assert records.stored_path(run.id).read_bytes() == before
+    log = toy.root / sentence.partition("traceback in ")[2].partition(")")[0]
+    assert "1 / 0" in log.read_text()
+
+
+def test_out_of_memory_halves_the_batch(toy):
+    toy.declare("fast: {rate: 2}", "fast: {rate: 2, trouble: memory}")
+    outcome = execute(toy.runs(), replicas=3)
+    assert len(outcome.done) == 6
+    assert {records.stored(r.id).environment["replicas"] for r in toy.runs() if r.arm == "fast"} == {1}
+
+
+def test_a_crash_of_one_seed_does_not_take_the_others(toy):
+    toy.declare("fast: {rate: 2}", "fast: {rate: 2, trouble: crash}")
+    outcome = execute(toy.runs(), replicas=3)
+    assert arms_and_seeds(run for run, _ in outcome.failed) == [("fast", 1)]
+    assert len(outcome.done) == 5
+
+
+def test_a_mistake_of_the_user_fails_the_batch_at_once(toy):
+    toy.declare("fast: {rate: 2}", "fast: {rate: 2, trouble: data}")
+    outcome = execute(toy.runs(), replicas=3)
+    assert arms_and_seeds(run for run, _ in outcome.failed) == [("fast", s) for s in (0, 1, 2)]
+    assert "the data set is not there" in outcome.failed[0][1]
+    assert len(outcome.done) == 3
+
+
+def test_debug_lets_errors_through(toy):
+    toy.declare("fast: {rate: 2}", "fast: {rate: 2, trouble: crash}")
+    with pytest.raises(ZeroDivisionError):
+        execute(toy.runs(), replicas=3, debug=True)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "returned no rows"),
+        ([Row("loss", 0, float("inf"))], "loss at step 0 is inf"),
+        ([Row("loss", 0, 1.0), Row("loss", 0, 2.0)], "two values at one step"),
+        ([Row("loss", "first", 1.0)], "use a number or the empty string"),
+        ([Row("a,b", "", 1.0)], "not a name for a metric"),
+    ],
+)
+def test_rows_are_checked(rows, message):
+    with pytest.raises(UserError, match=message):
+        records.checked_rows(rows, "toy")
+
+
+def test_refresh_computes_again(toy):
+    execute(toy.runs())
+    outcome = execute(toy.runs()[:2], refresh=True)
+    assert outcome.done == toy.runs()[:2]
+    assert len(toy.trained()) == 8
+
+
+def test_a_damaged_record_counts_as_missing(toy):
+    execute(toy.runs())
+    run = toy.runs()[0]
+    path = records.stored_path(run.id)
+    path.write_text(path.read_text()[:-20])
+    assert runs.why_stale(run) == ["missing"]
+    execute([run])
+    edited = json.loads(path.read_text())
+    edited["inputs"]["seed"] = 9
+    path.write_text(json.dumps(edited))
+    assert runs.why_stale(run) == ["missing"]
+
+
+def test_why_a_run_is_stale(toy):
+    execute(toy.runs())
+    runs.collect(toy.experiment(), "lite")
+    toy.declare("rate: 0.25", "rate: 0.75")
+    toy.declare("revision: 1", "revision: 2")
+    stale = {run.arm: runs.why_stale(run) for run in toy.runs()}
+    assert stale["slow"] == ["settings.rate: 0.25 -> 0.75", "revision: 1 -> 2"]
+    assert stale["fast"] == ["revision: 1 -> 2"]
+
+
+def test_code_retrains_demo_but_not_lite(toy):
+    for tier in ("demo", "lite"):
+        execute(toy.runs(tier))
+    toy.edit("experiment.py", "draw(0, settings.rate)", "draw(0, settings.rate) + 0")
+    assert [runs.why_stale(run) for run in toy.runs("demo")] == [["code"]] * 4
+    assert [runs.why_stale(run) for run in toy.runs("lite")] == [[]] * 6
+    assert len(execute(toy.runs("demo")).done) == 4
+    toy.edit("experiment.py", "def walk", "# as before\ndef walk")
+    assert [runs.why_stale(run) for run in toy.runs("demo")] == [[]] * 4
+
+
+def test_no_minutes_no_batch(toy):
+    outcome = execute(toy.runs(), minutes=0)
+    assert outcome.left == toy.runs()[::3] + toy.runs()[1::3] + toy.runs()[2::3]
+    assert toy.trained() == []
+
+
+def test_minutes_take_what_fits(toy):
+    outcome = execute(toy.runs(), minutes=10, estimate=lambda run: 20 * 60 if run.arm == "slow" else 1)
+    assert arms_and_seeds(outcome.done) == [("fast", s) for s in (0, 1, 2)]
+    assert arms_and_seeds(outcome.left) == [("slow", s) for s in (0, 1, 2)]
+
+
+def test_a_training_that_runs_out_of_time_keeps_its_checkpoint(toy):
+    toy.declare("fast: {rate: 2}", "fast: {rate: 2, trouble: late}")
+    outcome = execute(toy.runs(), minutes=10)
+    assert arms_and_seeds(outcome.left) == [("fast", s) for s in (0, 1, 2)]
+    assert len(outcome.done) == 3
+    checkpoints = list((toy.root / ".repro" / "checkpoints").iterdir())
+    assert [file.read_text() for file in checkpoints] == ["half way"] * 3
+
+
+def test_precision_that_is_a_setting_cannot_be_overridden(toy):
+    toy.edit("settings.py", '    trouble: str = ""', '    trouble: str = ""\n    precision: str = "bf16"')
+    outcome = execute(toy.runs()[:1], precision="float32")
+    assert "precision is a setting here (bf16)" in outcome.failed[0][1]
+    execute(toy.runs()[:1])
+    assert records.stored(toy.runs()[0].id).environment["precision"] == "bf16"
+    with pytest.raises(UserError, match="unknown precision"):
+        execute(toy.runs(), precision="float99")
+
+
+def test_processes_at_once_train_each_run_once(toy):
+    toy.declare("seeds: 0-2", "seeds: 0-9")
+    command = [sys.executable, "-m", "pipelines", "run", "toy/walk", "--tier", "lite", "--device", "cpu"]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    started = [subprocess.Popen(command, cwd=toy.root, env=env, stdout=subprocess.PIPE) for _ in range(3)]
+    assert [process.wait() for process in started] == [0, 0, 0]
+    for process in started:
+        process.stdout.close()
+    assert sorted(toy.trained()) == sorted(f"{rate} {seed}" for rate in (0.25, 2.0) for seed in range(10))
+    assert runs.is_collected(toy.experiment(), "lite")
+    assert len(runs.read("toy", "walk", "lite")["run"].unique()) == 20
