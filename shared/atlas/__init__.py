@@ -1,0 +1,145 @@
+"""The size atlas: is this network exactly equivariant at this input size, and if not, where does it break?
+
+    from shared.atlas import atlas
+    print(atlas(network, 32).explain())
+
+A subsampling layer of stride s and window K keeps quarter turns and mirrors exact if ``(size + 2 p - K) mod
+s = 0`` on both axes (Edixhoven, Lengyel and van Gemert 2023, plus the padding that their equation omits).
+That rule gives the explanations and the sizes to use instead. The verdict itself is decided by running the
+network's geometry over a finite field (`shared.atlas.fingerprint`), which also sees what the rule does not:
+padding, ceil mode, adaptive and anisotropic layers, resizing, branches, and windows that hold the same
+pixels in spite of a remainder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from torch import nn
+
+from shared.atlas.graph import Branches, Chain, Graph, Node, Size
+from shared.atlas.judge import exact_here, judge
+from shared.atlas.layers import KINDS, Layer
+from shared.atlas.modules import register
+from shared.atlas.nearest import Alternative, Nearest
+from shared.atlas.reasons import reason
+from shared.atlas.report import Atlas, Row, make_row
+from shared.atlas.symmetry import SYMMETRIES, Symmetry, find
+from shared.atlas.trace import trace
+from shared.errors import UserError
+from shared.groups import Group
+
+__all__ = [
+    "KINDS", "SYMMETRIES", "Alternative", "Atlas", "Branches", "Chain", "Graph", "Layer", "Nearest", "Node",
+    "Row", "SizeVerdict", "atlas", "read", "register", "sizes",
+]  # fmt: skip
+
+Network = nn.Module | Chain | Graph | Iterable[Layer | Branches]
+
+
+def read(network: Network, group: Group | None = None) -> Graph:
+    """Turn a module, or a description by hand, into a graph of layers.
+
+    Args:
+        network: any `torch.nn.Module` of known layers, a `Chain`, or a list of `Layer` and `Branches`.
+        group: of the input if it is a regular feature map; found by itself for modules.
+
+    Raises:
+        UserError: if the module cannot be traced or holds an unknown layer.
+    """
+    if isinstance(network, Graph):
+        return network
+    if isinstance(network, nn.Module):
+        return trace(network, group)
+    return (network if isinstance(network, Chain) else Chain(tuple(network), group)).graph()
+
+
+def _size(size: int | Size) -> Size:
+    both = (size, size) if isinstance(size, int) else tuple(size)
+    if len(both) != 2 or any(not isinstance(n, int) or n < 1 for n in both):
+        raise UserError(f"size must be pixels or (height, width), not {size!r}")
+    return both
+
+
+def atlas(
+    network: Network,
+    size: int | Size,
+    symmetry: str | Group | Symmetry = "p4",
+    *,
+    geometry: bool = False,
+    group: Group | None = None,
+) -> Atlas:
+    """Say layer by layer whether a network is exactly equivariant at an input size.
+
+    Args:
+        network: a module, or a description by hand (see `read`).
+        size: pixels of the input, one number or (height, width).
+        symmetry: ``p4`` (quarter turns), ``p4m`` (and mirrors), ``rot180``, ``lr`` and ``ud`` (mirrors),
+            ``ccw`` and ``cw`` (a single quarter turn, of interest for rectangular inputs), or a group.
+        geometry: judge the sampling grid alone, as if every ordinary convolution and dense layer were tied
+            over the group. Else an ordinary convolution of more than one pixel breaks the symmetry.
+        group: of the input if it is a regular feature map and the first layer does not say so.
+
+    Raises:
+        UserError: if the network cannot be read, or does not fit the size.
+    """
+    graph, both, asked = read(network, group), _size(size), find(symmetry)
+    judged = judge(graph, both, asked, geometry)
+    elements, node_sizes, rows = asked.tested(both), graph.sizes(both), []
+    for i, node in graph:
+        here = exact_here(node, judged.maps, elements, geometry)
+        on_grid = not here or not exact_here(node, judged.maps, elements, True)
+        inputs = [node_sizes[j] for j in node.inputs]
+        why = reason(node, inputs, node_sizes[i], asked, here, on_grid)
+        rows.append(make_row(node.layer, (inputs[0], node_sizes[i]), not here, judged.broken[i], why))
+    first = _first_break(graph, judged.broken)
+    return Atlas(asked, both, tuple(rows), first is None, rows[first - 1] if first else None, graph, geometry)
+
+
+def _first_break(graph: Graph, broken: list[tuple[int, ...]]) -> int | None:
+    """The earliest node that turns exact inputs into a broken map from which the output's break descends."""
+    if not broken[graph.output]:
+        return None
+    reached, found = {graph.output}, []
+    for i in range(graph.output, 0, -1):
+        if i in reached:
+            sources = [j for j in graph.nodes[i - 1].inputs if broken[j]]
+            reached.update(sources)
+            found += [] if sources else [i]
+    return min(found)
+
+
+@dataclass(frozen=True)
+class SizeVerdict:
+    """Verdict at one input size: ``exact``, and the layer that breaks it, or why the size does not fit."""
+
+    size: Size
+    exact: bool
+    first_break: str
+    output: Size | None
+
+
+def sizes(
+    network: Network,
+    candidates: Iterable[int | Size],
+    symmetry: str | Group | Symmetry = "p4",
+    *,
+    geometry: bool = False,
+    group: Group | None = None,
+) -> list[SizeVerdict]:
+    """Judge a network at many input sizes; a size that does not fit counts as not exact.
+
+    Arguments as in `atlas`.
+    """
+    graph, asked, verdicts = read(network, group), find(symmetry), []
+    for size in map(_size, candidates):
+        try:
+            broken = judge(graph, size, asked, geometry).broken
+        except UserError as error:
+            verdicts.append(SizeVerdict(size, False, str(error), None))
+            continue
+        first = _first_break(graph, broken)
+        name = graph.nodes[first - 1].layer.name if first else ""
+        verdicts.append(SizeVerdict(size, first is None, name, graph.sizes(size)[graph.output]))
+    return verdicts

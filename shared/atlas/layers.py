@@ -1,0 +1,184 @@
+"""What the atlas needs to know of one layer: its windows on each axis, and whether its filters are tied.
+
+Axis 0 is the height, axis 1 the width. Sizes are in pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from shared.errors import UserError, unknown
+from shared.groups import Group
+
+Pair = int | tuple[int, int]
+Sides = tuple[tuple[int, int], tuple[int, int]]
+
+CONVOLUTIONS = ("lift", "group_conv", "conv")
+WINDOWED = (*CONVOLUTIONS, "max_pool", "avg_pool")
+ADAPTIVE = ("adaptive_avg", "adaptive_max", "global_avg", "global_max")
+POINTWISE = ("act", "affine", "norm", "identity")
+MERGES = ("add", "mul", "cat")
+KINDS = (
+    *WINDOWED,
+    *ADAPTIVE,
+    *POINTWISE,
+    *MERGES,
+    "group_pool",
+    "resize",
+    "pad",
+    "fixed",
+    "flatten",
+    "linear",
+)
+
+
+def _pair(value: Pair, what: str, least: int) -> tuple[int, int]:
+    both = (value, value) if isinstance(value, int) else tuple(value)
+    if len(both) != 2 or any(not isinstance(v, int) or v < least for v in both):
+        raise UserError(f"{what} must be one or two whole numbers of at least {least}, not {value!r}")
+    return both
+
+
+def _sides(padding: Pair | Sides) -> Sides:
+    """Return padding as ((top, bottom), (left, right)); negative numbers crop."""
+    both = (padding, padding) if isinstance(padding, int) else tuple(padding)
+    full = tuple((side, side) if isinstance(side, int) else tuple(side) for side in both)
+    if len(full) != 2 or any(len(s) != 2 or not all(isinstance(v, int) for v in s) for s in full):
+        raise UserError(
+            f"padding must be p, (height, width) or ((top, bottom), (left, right)), not {padding!r}"
+        )
+    return full
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a network, described by hand or read from a module.
+
+    Args:
+        name: what to call it in the report.
+        kind: one of ``KINDS``: ``lift`` and ``group_conv`` are the tied convolutions of `shared.nn`,
+            ``conv`` an ordinary one; ``max_pool``, ``avg_pool``, ``adaptive_avg``, ``adaptive_max``,
+            ``global_avg``, ``global_max`` act on pixels, ``group_pool`` on orientations; ``act`` is any
+            activation, ``affine`` a norm with running statistics, ``norm`` one over the whole map,
+            ``identity`` anything without effect in eval mode; ``resize``, ``pad`` (zeros unless ``mode``
+            says otherwise), ``fixed`` (adds a learned image), ``flatten``, ``linear``; ``add``, ``mul`` and
+            ``cat`` merge branches.
+        kernel, stride, dilation: one number, or (height, width).
+        padding: one number, (height, width), or ((top, bottom), (left, right)).
+        ceil_mode: round the number of windows up, as torch's pools do.
+        group: of the tied convolutions; `cyclic(4)` if left out.
+        output: sizes that an adaptive pool or a resize is given; None in it keeps that axis.
+        scale: factors that a resize is given instead of sizes.
+        mode: "max" or "mean" of a group pool, interpolation of a resize, filling of a pad.
+        bias: whether a constant is added.
+        count_padding: whether zeros of the padding count in an average pool's divisor.
+        divisor: fixed divisor of an average pool.
+        align_corners: of a resize.
+        keeps_zero: whether an activation maps 0 to 0.
+        monotone: whether an activation never decreases (then it commutes with a maximum).
+
+    Raises:
+        UserError: if a value makes no sense.
+    """
+
+    name: str
+    kind: str
+    kernel: Pair = 1
+    stride: Pair = 1
+    padding: Pair | Sides = 0
+    dilation: Pair = 1
+    ceil_mode: bool = False
+    group: Group | None = None
+    output: tuple[int | None, int | None] | None = None
+    scale: tuple[float, float] | None = None
+    mode: str = ""
+    bias: bool = True
+    count_padding: bool = True
+    divisor: int | None = None
+    align_corners: bool = False
+    keeps_zero: bool = True
+    monotone: bool = True
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise UserError(unknown("kind of layer", self.kind, KINDS))
+        for field in ("kernel", "stride", "dilation"):
+            object.__setattr__(self, field, _pair(getattr(self, field), f"{field} of {self.name!r}", 1))
+        object.__setattr__(self, "padding", _sides(self.padding))
+        if self.kind != "pad" and min(min(side) for side in self.padding) < 0:
+            raise UserError(
+                f"padding of {self.name!r} must not be negative; describe a crop as a 'pad' layer"
+            )
+
+    @property
+    def key(self) -> Layer:
+        """The layer without its name: layers with equal keys do the same."""
+        return replace(self, name="")
+
+    @property
+    def windowed(self) -> bool:
+        """Whether it reads windows of fixed size at fixed steps."""
+        return self.kind in WINDOWED
+
+    @property
+    def tied(self) -> bool:
+        """Whether its filters are tied over a group."""
+        return self.kind in ("lift", "group_conv")
+
+    @property
+    def isotropic(self) -> bool:
+        """Whether it does the same on both axes."""
+        pairs = (self.kernel, self.stride, self.dilation, self.padding)
+        same = all(first == second for first, second in pairs)
+        return same and all(p is None or p[0] == p[1] for p in (self.output, self.scale))
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether it pads both ends of each axis alike."""
+        return all(low == high for low, high in self.padding)
+
+    def reach(self, axis: int) -> int:
+        """Pixels from the first to the last tap of a window, K = d (k - 1) + 1."""
+        return self.dilation[axis] * (self.kernel[axis] - 1) + 1
+
+    def remainder(self, axis: int, size: int) -> int:
+        """Padded pixels after the last whole step, (size + padding - K) mod stride; 0 for adaptive layers."""
+        if not self.windowed:
+            return 0
+        return (size + sum(self.padding[axis]) - self.reach(axis)) % self.stride[axis]
+
+    def out_size(self, axis: int, size: int, like: int | None = None) -> int:
+        """Number of output pixels on an axis of ``size`` pixels; below 1 if the layer does not fit.
+
+        Args:
+            axis: 0 for the height, 1 for the width.
+            size: input pixels.
+            like: size of the map that a resize imitates.
+        """
+        if self.windowed:
+            return self._windows(axis, size)
+        if self.kind == "pad":
+            return size + sum(self.padding[axis])
+        if self.kind.startswith("global") or self.kind in ("flatten", "linear"):
+            return 1
+        if like is not None:
+            return like
+        if self.scale is not None:
+            return int(size * self.scale[axis])
+        if self.output is not None and self.output[axis] is not None:
+            return self.output[axis]
+        return size
+
+    def _windows(self, axis: int, size: int) -> int:
+        low, high = self.padding[axis]
+        step, room = self.stride[axis], size + low + high - self.reach(axis)
+        if not self.ceil_mode:
+            return room // step + 1
+        count = -(-room // step) + 1
+        return count - 1 if (count - 1) * step >= size + low else count  # torch drops it: all padding
+
+    def size_before(self, axis: int, size: int) -> int:
+        """Input size that gives ``size`` outputs and no remainder: one step of the backwards algorithm."""
+        if self.windowed:
+            return self.stride[axis] * (size - 1) + self.reach(axis) - sum(self.padding[axis])
+        return size - sum(self.padding[axis]) if self.kind == "pad" else size

@@ -1,0 +1,258 @@
+"""How each kind of layer acts on maps over the prime field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from shared.actions import grid_permutation
+from shared.atlas import axes
+from shared.atlas.axes import PRIME
+from shared.atlas.fingerprint import (
+    LANES,
+    Map,
+    common_group,
+    compose,
+    draw,
+    over_windows,
+    scramble,
+    set_value,
+    through_maxima,
+)
+from shared.atlas.layers import Layer
+from shared.atlas.symmetry import move
+from shared.errors import UserError
+from shared.groups import Group, cyclic
+
+_EXACT_TERMS = 1 << 13  # so many products of residues sum to less than 2^53
+_LARGEST_SET = 1 << 25
+
+
+@dataclass(frozen=True)
+class Ties:
+    """Whether ordinary filters count as tied over the group, and by which element of D4 the input was moved.
+
+    With ``pretend``, an ordinary filter is turned with the input; so the sampling grid is judged alone.
+    """
+
+    pretend: bool = False
+    element: int = 0
+
+
+def apply(
+    layer: Layer, seed: str, inputs: Sequence[Map], like: Map | None = None, ties: Ties | None = None
+) -> Map:
+    """Run one layer.
+
+    Args:
+        layer: what to run.
+        seed: names its weights; the same for an input and for the moved input.
+        inputs: one map, or one for each branch of a merge.
+        like: map whose size a resize imitates.
+        ties: how ordinary filters are treated; as they are if left out.
+
+    Raises:
+        UserError: if the layer does not fit the maps.
+    """
+    x = inputs[0]
+    out = tuple(layer.out_size(a, x.size[a], None if like is None else like.size[a]) for a in (0, 1))
+    if min(out) < 1:
+        raise UserError(f"layer {layer.name!r} does not fit a map of {x.size[0]}x{x.size[1]} pixels")
+    return _RULES[layer.kind](_Call(layer, seed, inputs, out, ties or Ties()))
+
+
+@dataclass(frozen=True)
+class _Call:
+    layer: Layer
+    seed: str
+    inputs: Sequence[Map]
+    out: tuple[int, int]
+    ties: Ties
+
+    @property
+    def x(self) -> Map:
+        return self.inputs[0]
+
+    def weights(self, *shape: int) -> Tensor:
+        return draw(self.seed + " weight", shape)
+
+    def bias(self, *shape: int) -> Tensor | int:
+        return draw(self.seed + " bias", shape) if self.layer.bias else 0
+
+
+def _ordinary(call: _Call) -> Map:
+    x, ties = call.x.values, call.ties
+    weight = call.weights(*x.shape[:3], *call.layer.kernel)
+    turned = move(ties.element, weight, None) if ties.pretend else weight
+    bank = turned if turned.shape == weight.shape else weight  # a kernel of unequal sides cannot be turned
+    return _convolve(call, bank[:, None], None)
+
+
+def _tied(call: _Call) -> Map:
+    """g acts on the pixels of the filter, and on its orientations by g^-1 h (Cohen and Welling 2016)."""
+    group, k = call.layer.group or cyclic(4), call.layer.kernel[0]
+    lanes, channels, fibers = call.x.values.shape[:3]
+    flat = call.weights(lanes, channels, fibers, k, k).flatten(3)
+    pixels, bank = grid_permutation(group, k), []
+    for g in range(group.order):
+        source = group.table[group.inverse[g]].tolist() if fibers > 1 else [0]
+        bank.append(flat[:, :, source][..., pixels[g]])
+    return _convolve(call, torch.stack(bank, 1).unflatten(-1, (k, k)), group)
+
+
+def _convolve(call: _Call, bank: Tensor, group: Group | None) -> Map:
+    """Cross-correlation in float64, in pieces small enough to be exact.
+
+    Shape:
+        bank ``(lanes, orientations out, channels, orientations in, k, k)``.
+    """
+    layer, lanes = call.layer, bank.shape[0]
+    x = F.pad(call.x.values, (*layer.padding[1], *layer.padding[0])).flatten(1, 2).double()
+    filters = bank.flatten(2, 3).double()
+    piece = max(1, _EXACT_TERMS // filters[0, 0, 0].numel())
+    total: Tensor | int = 0
+    for start in range(0, x.shape[1], piece):
+        part, taps = x[:, start : start + piece], filters[:, :, start : start + piece]
+        y = F.conv2d(
+            part.reshape(1, -1, *part.shape[-2:]),
+            taps.flatten(0, 1),
+            None,
+            layer.stride,
+            0,
+            layer.dilation,
+            lanes,
+        )
+        total = (total + y.long()) % PRIME
+    values = (total.view(lanes, 1, -1, *call.out) + call.bias(lanes, 1, 1, 1, 1)) % PRIME
+    return Map(values, group)
+
+
+def _resample(call: _Call) -> Map:
+    """Average pools, resizing and padding: one matrix for each axis."""
+    layer, x = call.layer, call.x
+    rows, columns = (axes.matrix(layer, a, x.size[a], call.out[a]) for a in (0, 1))
+    values = (rows.double() @ x.values.double()) % PRIME
+    values = (values @ columns.double().T) % PRIME
+    copies = layer.mode.startswith("nearest") or layer.mode in ("replicate", "reflect", "circular")
+    maxima = compose(x, rows > 0, columns > 0) if copies else None  # copied maxima are still maxima
+    return Map(values.long(), x.group, maxima)
+
+
+def _maximum(call: _Call) -> Map:
+    x = call.x
+    read = [axes.windows(call.layer.key, a, x.size[a], call.out[a]) for a in (0, 1)]
+    if not all(r.any(1).all() for r in read):
+        raise UserError(
+            f"a window of {call.layer.name!r} lies altogether in its padding, which gives minus infinity"
+        )
+    base, rows, columns = compose(x, *read)
+    members = int(rows.sum(1).max() * columns.sum(1).max()) * base[:, :, :, 0, 0].numel()
+    if members * len(rows) * len(columns) > _LARGEST_SET:
+        base, rows, columns = x.values, *read
+    return Map(over_windows(base, rows, columns), x.group, (base, rows, columns))
+
+
+def _activate(call: _Call) -> Map:
+    def function(values: Tensor) -> Tensor:
+        scrambled = scramble(values, call.seed)
+        return torch.where(values == 0, 0, scrambled) if call.layer.keeps_zero else scrambled
+
+    if call.layer.monotone:
+        return through_maxima(call.x, function, call.x.group)
+    return Map(function(call.x.values), call.x.group)
+
+
+def _affine(call: _Call) -> Map:
+    """Scale and shift each channel, with either sign."""
+    shape = (*call.x.values.shape[:2], 1, 1, 1)
+    return Map((call.x.values * call.weights(*shape) + call.bias(*shape)) % PRIME, call.x.group)
+
+
+def _normalize(call: _Call) -> Map:
+    """A function of each value and of the unordered values of the whole map."""
+    values = call.x.values
+    statistics = scramble(values, call.seed).sum((1, 2, 3, 4), keepdim=True) % PRIME
+    return Map(scramble(values * 3 + statistics, call.seed + " norm"), call.x.group)
+
+
+def _pool_orientations(call: _Call) -> Map:
+    x = call.x
+    if call.layer.mode == "mean":
+        share = pow(x.values.shape[2], -1, PRIME)
+        return Map(x.values.sum(2, keepdim=True) * share % PRIME)
+
+    def function(values: Tensor) -> Tensor:
+        last = values.movedim(2, -1)
+        return set_value(last, torch.ones_like(last, dtype=torch.bool), "orientations").unsqueeze(2)
+
+    return through_maxima(x, function, None)
+
+
+def _fixed(call: _Call) -> Map:
+    """Add, or multiply by, a learned image whose pixels are untied."""
+    values, image = call.x.values, call.weights(*call.x.values.shape)
+    return Map((values * image if call.layer.mode == "mul" else values + image) % PRIME, call.x.group)
+
+
+def _flatten(call: _Call) -> Map:
+    """Positions and orientations become channels, in an order that matters unless ties are pretended."""
+    values = call.x.values.flatten(2)
+    values = values.sort(-1).values if call.ties.pretend else values
+    return Map(values.reshape(LANES, -1, 1, 1, 1))
+
+
+def _mix(values: Tensor, weights: Tensor) -> Tensor:
+    return (values * weights % PRIME).sum(1, keepdim=True) % PRIME
+
+
+def _dense(call: _Call) -> Map:
+    """Mix channels pixel by pixel."""
+    values = call.x.values
+    mixed = _mix(values, call.weights(*values.shape[:2], 1, 1, 1))
+    return Map((mixed + call.bias(LANES, 1, 1, 1, 1)) % PRIME, call.x.group)
+
+
+def _merge(call: _Call) -> Map:
+    """Sum or product of branches; a concatenation that meets another map is mixed to one channel."""
+    parts = [x.values for x in call.inputs]
+    if len({part.shape[1] for part in parts}) > 1:
+        parts = [_mix(p, draw(f"{call.seed} {i}", (*p.shape[:2], 1, 1, 1))) for i, p in enumerate(parts)]
+    total = parts[0]
+    for part in parts[1:]:
+        _meet(call.layer, total, part)
+        total = (total * part if call.layer.kind == "mul" else total + part) % PRIME
+    return Map(total, common_group(call.inputs))
+
+
+def _meet(layer: Layer, left: Tensor, right: Tensor) -> None:
+    """Refuse branches of different sizes, unless one has a single pixel."""
+    if any(a != b and 1 not in (a, b) for a, b in zip(left.shape[-2:], right.shape[-2:])):
+        raise UserError(f"the branches that meet in {layer.name!r} differ in size")
+
+
+def _concatenate(call: _Call) -> Map:
+    if len({x.size for x in call.inputs}) > 1:
+        raise UserError(f"the branches that meet in {call.layer.name!r} differ in size")
+    return Map(torch.cat([x.values for x in call.inputs], 1), common_group(call.inputs))
+
+
+_RULES: dict[str, Callable[[_Call], Map]] = {
+    "conv": _ordinary,
+    **dict.fromkeys(("lift", "group_conv"), _tied),
+    **dict.fromkeys(("avg_pool", "adaptive_avg", "global_avg", "resize", "pad"), _resample),
+    **dict.fromkeys(("max_pool", "adaptive_max", "global_max"), _maximum),
+    "act": _activate,
+    "affine": _affine,
+    "norm": _normalize,
+    "identity": lambda call: call.x,
+    "group_pool": _pool_orientations,
+    "fixed": _fixed,
+    "flatten": _flatten,
+    "linear": _dense,
+    **dict.fromkeys(("add", "mul"), _merge),
+    "cat": _concatenate,
+}

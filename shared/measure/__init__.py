@@ -1,0 +1,176 @@
+"""Equivariance and invariance error of any module, element by element.
+
+For a group element g, ``D = f(g x) - g f(x)`` is the amount by which a module f fails. The readings of
+Eq. 14 of "Using and Abusing Equivariance" (text, formula and released code disagree) are given beside the
+scale-free errors; only the latter can be compared between networks or before and after training.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from shared.errors import UserError, unknown
+from shared.groups import Group
+from shared.measure.actions import ACTIONS, Action, act_orientations, act_trivial, find_action
+from shared.measure.errors import ElementErrors, Errors, compare
+
+__all__ = [
+    "ACTIONS", "Action", "ElementErrors", "Errors", "act_orientations", "act_trivial", "compare",
+    "equivariance_error", "errors_by_stage", "find_action", "invariance_error",
+]  # fmt: skip
+
+
+@contextlib.contextmanager
+def _evaluating(module: Any, dtype: torch.dtype | None) -> Iterator[Any]:
+    """The module in eval mode (a copy, if the type changes); afterwards every mode is as it was."""
+    if not isinstance(module, nn.Module):
+        yield module
+        return
+    if dtype is not None:
+        module = copy.deepcopy(module).to(dtype)
+    modes = {m: m.training for m in module.modules()}
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield module
+    finally:
+        for m, mode in modes.items():
+            m.training = mode
+
+
+def _chosen(group: Group, elements: Iterable[int] | None) -> list[int]:
+    chosen = [g for g in range(group.order) if g != group.identity] if elements is None else list(elements)
+    if any(not 0 <= g < group.order for g in chosen):
+        raise UserError(f"elements of {group.name} are 0 to {group.order - 1}, not {chosen}")
+    return chosen
+
+
+def equivariance_error(
+    module: Callable[[Tensor], Tensor],
+    x: Tensor,
+    group: Group,
+    act_in: str | Action | None = None,
+    act_out: str | Action | None = None,
+    *,
+    dtype: torch.dtype | None = None,
+    elements: Iterable[int] | None = None,
+) -> Errors:
+    """Measure ``f(g x) - g f(x)`` in eval mode and without gradients.
+
+    Args:
+        module: a module or function; afterwards it is in the mode in which it was.
+        x: a batch of inputs; rectangular maps are fine (a quarter turn swaps their sides).
+        group: whose elements are tried.
+        act_in, act_out: how the group acts on inputs and outputs: "image", "features", "orientations",
+            "trivial", a function, or None to tell from the shape (see `find_action`).
+        dtype: measure a copy of the module in this type, such as `torch.float64`.
+        elements: which elements; all but the identity if left out.
+
+    Raises:
+        UserError: if an action cannot be told, or an element does not exist.
+    """
+    x = x if dtype is None else x.to(dtype)
+    act = find_action(act_in, x, group, "in")
+    with _evaluating(module, dtype) as f, torch.no_grad():
+        y = f(x)
+        act_y = find_action(act_out, y, group, "out")
+        return Errors(
+            {
+                group.element_names[g]: compare(_apply(f, x, act(group, g, x)), act_y(group, g, y))
+                for g in _chosen(group, elements)
+            }
+        )
+
+
+def _apply(f: Callable[[Tensor], Any], x: Tensor, moved: Tensor) -> Any:
+    """Run the module on the moved input, which for a rectangle has another shape than ``x``."""
+    if moved.shape == x.shape:
+        return f(moved)
+    try:
+        return f(moved)
+    except (RuntimeError, ValueError) as error:
+        raise UserError(
+            f"the module reads inputs of shape {tuple(x.shape)}, but not turned ones of {tuple(moved.shape)} "
+            f"({str(error).splitlines()[0]}); use square inputs, or elements that keep the shape"
+        ) from error
+
+
+def invariance_error(
+    module: Callable[[Tensor], Tensor],
+    x: Tensor,
+    group: Group,
+    act_in: str | Action | None = None,
+    *,
+    dtype: torch.dtype | None = None,
+    elements: Iterable[int] | None = None,
+) -> Errors:
+    """Measure ``f(g x) - f(x)``; arguments as in `equivariance_error`."""
+    return equivariance_error(module, x, group, act_in, "trivial", dtype=dtype, elements=elements)
+
+
+def errors_by_stage(
+    module: nn.Module,
+    x: Tensor,
+    group: Group,
+    stages: Sequence[str] | None = None,
+    *,
+    dtype: torch.dtype | None = None,
+    elements: Iterable[int] | None = None,
+) -> dict[str, Errors]:
+    """Measure the outputs of submodules in one pass for each element.
+
+    Args:
+        module: the network.
+        x: a batch of inputs.
+        group: whose elements are tried.
+        stages: names of submodules, as in ``module.get_submodule``; the direct children if left out.
+        dtype, elements: as in `equivariance_error`.
+
+    Returns:
+        for each stage its errors, in the order given. A stage that runs several times counts with its last.
+
+    Raises:
+        UserError: if a stage does not exist, does not run, or returns no tensor.
+    """
+    x = x if dtype is None else x.to(dtype)
+    names = [name for name, _ in module.named_children()] if stages is None else list(stages)
+    known = dict(module.named_modules())
+    for name in names:
+        if name not in known:
+            raise UserError(unknown("stage", name, [n for n in known if n]))
+    act, chosen = find_action(None, x, group, "in"), _chosen(group, elements)
+    with _evaluating(module, dtype) as net, torch.no_grad():
+        before = _outputs(net, x, names)
+        moved = {g: _outputs(net, act(group, g, x), names) for g in chosen}
+    errors = {}
+    for name in names:
+        act_y = find_action(None, before[name], group, "out")
+        errors[name] = Errors(
+            {group.element_names[g]: compare(moved[g][name], act_y(group, g, before[name])) for g in chosen}
+        )
+    return errors
+
+
+def _outputs(module: nn.Module, x: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+    """Outputs of the named submodules for one input."""
+    seen: dict[str, Any] = {}
+
+    def keep(name: str) -> Callable[..., None]:
+        return lambda _module, _inputs, output: seen.__setitem__(name, output)
+
+    hooks = [module.get_submodule(name).register_forward_hook(keep(name)) for name in names]
+    try:
+        module(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    for name in names:
+        if not isinstance(seen.get(name), Tensor):
+            raise UserError(f"stage {name!r} did not run, or did not return one tensor; choose another stage")
+    return seen
