@@ -6,14 +6,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared import config, paths, runs, verdicts
-from shared.report import published, text
-from shared.report.results import Reader, Results
+from shared.loading import module
+from shared.report import published, results, text
 from shared.report.tables import Cell, Row, Table
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from shared.report.figures import Figure
 
 DEMO_WARNING = (
@@ -24,11 +26,11 @@ DEMO_WARNING = (
 
 
 @dataclass(frozen=True)
-class Source:
+class Origin:
     """Where the numbers of one experiment come from.
 
     Attributes:
-        experiment, tier: names; tier is "" for an experiment without results.
+        experiment, tier: names; the tier is "" for an experiment without results.
         seeds: in short, for example ``0-4``.
         facts: device, versions, precision, time, commit, one phrase each.
         notes: what the records note about the data, and whether the code has changed since.
@@ -36,7 +38,6 @@ class Source:
     """
 
     experiment: str
-    title: str
     tier: str
     seeds: str
     facts: tuple[str, ...]
@@ -45,14 +46,25 @@ class Source:
     command: str
 
 
+@dataclass(frozen=True)
+class Headline:
+    """The one claim or number that stands for a paper: where it is, the paper's value, ours, the verdict."""
+
+    table: Table
+    row: Row
+    paper: str
+    ours: str
+    verdict: verdicts.Verdict
+
+
 class Report:
     """The tables, figures, deviations and sources of one paper."""
 
-    def __init__(self, paper: str, demo: bool = False, read: Reader | None = None) -> None:
+    def __init__(self, paper: str, demo: bool = False, source: results.Source = runs) -> None:
         self.paper = paper
         self.demo = demo
         self.declared = config.load(paper)
-        self.results = Results(paper, demo, read)
+        self.results = results.Results(paper, demo, source)
 
     @property
     def title(self) -> str:
@@ -62,14 +74,14 @@ class Report:
     @cached_property
     def tables(self) -> list[Table]:
         """The tables that the pipeline's ``tables.py`` makes."""
-        return list(config.module(self.paper, "tables").tables(self.results))
+        return list(module(self.paper, "tables").tables(self.results))
 
     @cached_property
     def figures(self) -> list[Figure]:
         """The figures that the pipeline's ``figures.py`` makes; none if it has no such file."""
         if not (paths.pipeline(self.paper) / "figures.py").is_file():
             return []
-        return list(config.module(self.paper, "figures").figures(self.results))
+        return list(module(self.paper, "figures").figures(self.results))
 
     @cached_property
     def deviations(self) -> list[published.Deviation]:
@@ -86,9 +98,9 @@ class Report:
         yield from named.values()
 
     @cached_property
-    def sources(self) -> list[Source]:
+    def origins(self) -> list[Origin]:
         """One entry per declared experiment and tier shown."""
-        return [source for name in self.declared.experiments for source in _sources(self.results, name)]
+        return [origin for name in self.declared.experiments for origin in _origins(self.results, name)]
 
     def counts(self) -> tuple[Counter[str], Counter[str]]:
         """How often each status occurs: among cells that have a number of the paper's, and among claims."""
@@ -101,13 +113,18 @@ class Report:
                     (claims if table.claims else cells)[status] += 1
         return cells, claims
 
-    def headline(self) -> tuple[Table, Row, Cell] | None:
-        """The first row marked as headline, with the first cell of it that carries a verdict."""
+    def headline(self) -> Headline | None:
+        """The first row marked as headline, read from its first cell that has a verdict."""
         for table in self.tables:
             for row in table.rows:
-                judged = [cell for cell in row.cells if isinstance(cell, Cell) and cell.verdict]
-                if row.headline and judged:
-                    return table, row, judged[0]
+                if row.headline:
+                    cells = {column.key: cell for of_row, column, cell in table.cells() if of_row is row}
+                    judged = next((cell for cell in cells.values() if cell.verdict), None)
+                    if judged is not None and judged.verdict is not None:
+                        paper = judged.paper or cells.get("reference", Cell("-")).text
+                        ours = judged.text or cells.get("ours", Cell("-")).text
+                        paper, ours = (line.replace("\n", "; ") for line in (paper, ours))
+                        return Headline(table, row, paper, ours, judged.verdict)
         return None
 
 
@@ -138,32 +155,37 @@ def rules() -> tuple[str, ...]:
     )
 
 
-def _sources(results: Results, experiment: str) -> list[Source]:
-    title = config.load(results.paper).experiment(experiment).title
-    frame, command = results.frame(experiment), results.command(experiment)
+def _origins(found: results.Results, experiment: str) -> list[Origin]:
+    frame, command = found.frame(experiment), found.command(experiment)
     tiers = list(dict.fromkeys(frame["tier"]))
-    if not tiers:
-        return [Source(experiment, title, "", "", (), (), (), command)]
-    records = results.records(experiment)
-    found = []
-    for tier in tiers:
-        of_tier = frame[frame["tier"] == tier]
-        shown = list(dict.fromkeys(of_tier["run"]))
-        facts = [records[run] for run in shown if run in records]
-        notes = list(dict.fromkeys(note for entry in facts for note in entry.get("notes", ())))
-        earlier = runs.earlier_code(results.paper, experiment, tier) & set(shown)
-        if earlier:
-            notes.append(f"{text.lines(len(earlier), 'run')} of {len(shown)} made by earlier code")
-        folder = paths.results(results.paper, tier).relative_to(paths.root()).as_posix()
-        files = (f"{folder}/{experiment}.csv", f"{folder}/{experiment}.env.json")
-        seeds = text.spans([int(seed) for seed in of_tier["seed"].unique()])
-        found.append(
-            Source(experiment, title, tier, seeds, _facts(facts, len(shown)), tuple(notes), files, command)
-        )
-    return found
+    records = found.records(experiment)
+    return [
+        _origin(found.paper, experiment, tier, frame[frame["tier"] == tier], records, command)
+        for tier in tiers
+    ] or [Origin(experiment, "", "", (), (), (), command)]
 
 
-def _facts(entries: list[Mapping[str, object]], count: int) -> tuple[str, ...]:
+def _origin(
+    paper: str,
+    experiment: str,
+    tier: str,
+    frame: pd.DataFrame,
+    records: Mapping[str, Mapping[str, Any]],
+    command: str,
+) -> Origin:
+    shown = list(dict.fromkeys(frame["run"]))
+    facts = [records[run] for run in shown if run in records]
+    notes = list(dict.fromkeys(note for entry in facts for note in entry.get("notes", ())))
+    earlier = runs.earlier_code(paper, experiment, tier) & set(shown)
+    if earlier:
+        notes.append(f"{text.lines(len(earlier), 'run')} of {len(shown)} made by earlier code")
+    folder = paths.results(paper, tier).relative_to(paths.root()).as_posix()
+    files = (f"{folder}/{experiment}.csv", f"{folder}/{experiment}.env.json")
+    seeds = text.spans([int(seed) for seed in frame["seed"].unique()])
+    return Origin(experiment, tier, seeds, _facts(facts, len(shown)), tuple(notes), files, command)
+
+
+def _facts(entries: list[Mapping[str, Any]], count: int) -> tuple[str, ...]:
     """One phrase per circumstance, the same for every rerun but for time: what ran where, for how long."""
 
     def each(key: str) -> list[str]:

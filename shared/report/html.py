@@ -29,6 +29,11 @@ def badge(verdict: verdicts.Verdict) -> str:
     return f'<span class="badge {kind}"{reason}>{shown}</span>'
 
 
+def small(line: str) -> str:
+    """A secondary line, from Markdown."""
+    return f'<span class="small">{text.inline_html(line)}</span>'
+
+
 def count_badges(counts: dict[str, int]) -> str:
     """How often each status occurs, as labels; a dash if there is nothing to count."""
     found = [
@@ -118,19 +123,14 @@ def _row(row: Row) -> str:
 
 def _cell(cell: Cell) -> str:
     parts = []
-    if not cell.not_run:
+    if cell.text and not cell.not_run:
         ours = text.inline_html(cell.text)
         parts.append(f'<span class="ours">{ours}</span>' if cell.sample.n else f"<span>{ours}</span>")
-    if cell.provenance:
-        parts.append(f'<span class="small">{html.escape(cell.provenance)}</span>')
-    if cell.paper:
-        parts.append(f'<span class="small">paper: {text.inline_html(cell.paper)}</span>')
-    if cell.difference:
-        parts.append(f'<span class="small">difference {html.escape(cell.difference)}</span>')
-    if cell.verdict is not None:
-        parts.append(badge(cell.verdict))
-    if cell.note:
-        parts.append(f'<span class="small">{text.inline_html(cell.note)}</span>')
+    parts += [small(cell.provenance)] if cell.provenance else []
+    parts += [small(f"paper {cell.paper}")] if cell.paper else []
+    parts += [small(f"Δ {cell.difference}")] if cell.difference else []
+    parts += [badge(cell.verdict)] if cell.verdict is not None else []
+    parts += [small(cell.note)] if cell.note else []
     return "".join(parts)
 
 

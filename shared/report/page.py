@@ -70,10 +70,10 @@ def _contents(reports: list[Report]) -> str:
         '<li><a href="#rules">How verdicts are made</a></li>',
     ]
     for report in reports:
-        inner = "".join(
-            f'<li><a href="#{_anchor(report, block)}">{text.inline_html(block.title)}</a></li>'
-            for block in report.blocks()
-        )
+        inner = ""
+        for block in report.blocks():
+            short = text.inline_html(block.title.partition(":")[0])
+            inner += f'<li><a href="#{_anchor(report, block)}">{short}</a></li>'
         inner += f'<li><a href="#{report.paper}-deviations">Deviations</a></li>'
         inner += f'<li><a href="#{report.paper}-records">Records</a></li>'
         title = escaping.escape(report.title)
@@ -92,11 +92,14 @@ def _summary(reports: list[Report]) -> str:
         title = f'<a href="#{report.paper}">{escaping.escape(report.title)}</a>'
         claim, ours = "-", "-"
         if found:
-            table, row, cell = found
-            claim = f'<a href="#{_anchor(report, table)}">{text.inline_html(row.title)}</a>'
-            ours = f"{text.inline_html(cell.text)} {html.badge(cell.verdict)}" if cell.verdict else "-"
+            claim = f'<a href="#{_anchor(report, found.table)}">{text.inline_html(found.row.title)}</a>'
+            ours = (
+                html.small(f"paper: {found.paper}")
+                + html.small(f"ours: {found.ours}")
+                + html.badge(found.verdict)
+            )
         rows.append((title, claim, ours, html.count_badges(claims), html.count_badges(cells)))
-    header = ("Paper", "Headline claim", "Ours", "All claims", "All numbers")
+    header = ("Paper", "Headline claim", "Outcome", "All claims", "All numbers")
     rules = "".join(f"<li>{text.inline_html(rule)}</li>" for rule in contents.rules())
     return (
         f'<section id="summary" aria-labelledby="summary-title">\n<h2 id="summary-title">Verdicts</h2>\n'
@@ -152,13 +155,13 @@ def _deviations(report: Report) -> str:
 def _records(report: Report) -> str:
     up = "../" * (2 if report.demo else 1)
     rows = []
-    for source in report.sources:
-        links = [f'<a href="{up}{file}">{Path(file).name}</a>' for file in source.files]
-        facts = "<br>".join(text.inline_html(fact) for fact in (*source.facts, *source.notes))
-        facts = facts or f"not run: <code>{escaping.escape(source.command)}</code>"
-        seeds = escaping.escape(source.seeds or "-")
+    for origin in report.origins:
+        links = [f'<a href="{up}{file}">{Path(file).name}</a>' for file in origin.files]
+        facts = "<br>".join(text.inline_html(fact) for fact in (*origin.facts, *origin.notes))
+        facts = facts or f"not run: <code>{escaping.escape(origin.command)}</code>"
+        seeds = escaping.escape(origin.seeds or "-")
         rows.append(
-            (escaping.escape(source.experiment), source.tier or "-", seeds, facts, "<br>".join(links) or "-")
+            (escaping.escape(origin.experiment), origin.tier or "-", seeds, facts, "<br>".join(links) or "-")
         )
     header = ("Experiment", "Tier", "Seeds", "Circumstances", "Records")
     return (
@@ -187,10 +190,9 @@ def verdict_table(reports: list[Report] | None = None) -> str:
         found = report.headline()
         headline, paper, ours, verdict, command = "-", "-", "-", "-", "-"
         if found:
-            table, row, cell = found
-            headline, paper, ours = row.title, cell.paper or "-", cell.text
-            verdict = f"**{cell.verdict.text}**" if cell.verdict else "-"
-            command = f"`{table.commands[0]}`" if table.commands else "-"
+            headline, paper, ours = found.row.title, found.paper, found.ours
+            verdict = f"**{found.verdict.text}**"
+            command = f"`{found.table.commands[0]}`" if found.table.commands else "-"
         rows.append(
             (
                 report.title,

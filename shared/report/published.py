@@ -72,9 +72,9 @@ class PaperValue:
 
     @property
     def text(self) -> str:
-        """As a table shows it: ``97.69 ± 0.17 (n = 100)``."""
+        """As a table shows it: ``97.69 ± 0.17, n = 100``."""
         spread = f" ± {self.printed_spread}" if self.printed_spread else ""
-        return f"{self.printed}{spread}" + (f" (n = {self.n})" if self.n else "")
+        return f"{self.printed}{spread}" + (f", n = {self.n}" if self.n else "")
 
 
 @dataclass(frozen=True)

@@ -99,10 +99,10 @@ def sources_markdown(report: Report) -> str:
     """Where the numbers come from: experiment, tier, seeds, circumstances, files."""
     up = "../" * (3 if report.demo else 2)
     rows = []
-    for source in report.sources:
-        files = ", ".join(f"[{Path(file).name}]({up}{file})" for file in source.files)
-        facts = "\n".join((*source.facts, *source.notes)) or f"not run: `{source.command}`"
-        rows.append((source.experiment, source.tier or "-", source.seeds or "-", facts, files or "-"))
+    for origin in report.origins:
+        files = ", ".join(f"[{Path(file).name}]({up}{file})" for file in origin.files)
+        facts = "\n".join((*origin.facts, *origin.notes)) or f"not run: `{origin.command}`"
+        rows.append((origin.experiment, origin.tier or "-", origin.seeds or "-", facts, files or "-"))
     header = ("Experiment", "Tier", "Seeds", "Circumstances", "Records")
     return f"## Where the numbers come from\n\n{tables.grid(header, rows)}"
 

@@ -7,7 +7,7 @@ report, demo results for the demo, or an earlier git revision for `shared.report
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -18,8 +18,18 @@ from shared.report import published
 from shared.report.tables import Cell, Sample, measured
 
 COLUMNS = ("run", "experiment", "arm", "seed", "metric", "step", "value")
-#: Reads the results of (paper, experiment, tier): a frame like that of `runs.read`, empty if there are none.
-Reader = Callable[[str, str, str], pd.DataFrame]
+
+
+class Source(Protocol):
+    """Where results come from; the module `shared.runs` is one: the collected results of the working tree."""
+
+    def read(self, paper: str, experiment: str, tier: str) -> pd.DataFrame:
+        """The rows, as `shared.runs.read` gives them; empty if there are none."""
+        ...
+
+    def environments(self, paper: str, experiment: str, tier: str) -> Mapping[str, Mapping[str, Any]]:
+        """Environment and inputs by run."""
+        ...
 
 
 class Results:
@@ -28,14 +38,14 @@ class Results:
     Args:
         paper: name of the pipeline.
         demo: results of the demo tier instead of the committed ones; they get no verdicts.
-        read: where results come from; the working tree by default.
+        source: where results come from; the working tree by default.
     """
 
-    def __init__(self, paper: str, demo: bool = False, read: Reader | None = None) -> None:
+    def __init__(self, paper: str, demo: bool = False, source: Source = runs) -> None:
         self.paper = paper
         self.demo = demo
         self.tiers = ("demo",) if demo else tuple(reversed(paths.COMMITTED_TIERS))
-        self._read = read or runs.read
+        self._source = source
         self._frames: dict[str, pd.DataFrame] = {}
         self._published: dict[tuple[str, str, str], published.PaperValue] | None = None
 
@@ -58,7 +68,7 @@ class Results:
         return self._frames[experiment]
 
     def _tier(self, experiment: str, tier: str) -> pd.DataFrame:
-        return self._read(self.paper, experiment, tier).assign(tier=tier)
+        return self._source.read(self.paper, experiment, tier).assign(tier=tier)
 
     @staticmethod
     def _best(tiers: list[pd.DataFrame], arm: str) -> pd.DataFrame:
@@ -141,11 +151,12 @@ class Results:
         experiment: str,
         decimals: int = 2,
         form: Callable[[float], str] | None = None,
+        shared_se: float = 0.0,
         note: str = "",
     ) -> Cell:
-        """A table cell for ``sample`` beside the paper's number at this place, with the verdict if there is one."""
+        """A table cell for ``sample`` beside the paper's number at this place, with the verdict if any."""
         paper = self.published(table, row, column)
-        verdict = verdicts.Verdict(verdicts.NOT_RUN) if not sample.n else None
+        verdict = None
         if paper is not None and sample.n:
             verdict = verdicts.cell(
                 sample.numbers,
@@ -154,6 +165,7 @@ class Results:
                 paper.n,
                 spread_kind=paper.spread_kind,
                 rounding=paper.rounding,
+                shared_se=shared_se,
                 tier=sample.tier,
             )
         return measured(
@@ -168,7 +180,7 @@ class Results:
         )
 
     def command(self, experiment: str) -> str:
-        """What a person types to compute an experiment: the tier shown, else the shortest that is declared."""
+        """What a person types to compute an experiment, at the tier shown or else the shortest declared."""
         present = set(self.frame(experiment)["tier"])
         shown = [tier for tier in self.tiers if tier in present]
         declared = config.load(self.paper).experiment(experiment).tiers
@@ -181,16 +193,18 @@ class Results:
         frame = self.frame(experiment)
         found: dict[str, Mapping[str, Any]] = {}
         for tier in dict.fromkeys(frame["tier"]):
-            entries = runs.environments(self.paper, experiment, tier)
+            entries = self._source.environments(self.paper, experiment, tier)
             shown = dict.fromkeys(frame.loc[frame["tier"] == tier, "run"])
             found |= {run: entries[run] for run in shown if run in entries}
         return found
 
-    def settings(self, experiment: str, key: str) -> list[Any]:
-        """The different values that the runs shown have for one setting, in order of appearance."""
+    def settings(self, experiment: str, key: str, arm: str | None = None) -> list[Any]:
+        """The different values that the runs shown, of one arm or of all, have for one setting."""
         found: list[Any] = []
-        for record in self.records(experiment).values():
-            value = record.get("inputs", {}).get("settings", {}).get(key)
+        frame = self.frame(experiment)
+        chosen = set(frame["run"] if arm is None else frame.loc[frame["arm"] == arm, "run"])
+        for run, record in self.records(experiment).items():
+            value = record.get("inputs", {}).get("settings", {}).get(key) if run in chosen else None
             if value is not None and value not in found:
                 found.append(value)
         return found

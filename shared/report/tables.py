@@ -109,7 +109,7 @@ class Cell:
         if self.published is None or verdict is None or verdict.difference is None:
             return ""
         if verdict.low is None or verdict.high is None or verdict.low == verdict.high:
-            return text.signed(verdict.difference, self.decimals)
+            return text.signed(verdict.difference, self.decimals) if verdict.difference else ""
         return (
             f"{text.signed(verdict.difference, self.decimals)} "
             f"{text.interval(verdict.low, verdict.high, self.decimals)}"
@@ -118,11 +118,11 @@ class Cell:
     def lines(self) -> list[str]:
         """The cell's content, one Markdown text per line."""
         first = f"{self.text} ({self.provenance})" if self.provenance else self.text
-        found = [first] if not self.not_run else []
+        found = [first] if first and not self.not_run else []
         if self.paper:
-            found.append(f"paper: {self.paper}")
+            found.append(f"paper {self.paper}")
         if self.difference:
-            found.append(f"difference {self.difference}")
+            found.append(f"Δ {self.difference}")
         if self.verdict is not None:
             found.append(f"**{self.verdict.text}**")
         return [*found, *([self.note] if self.note else [])]
@@ -227,6 +227,8 @@ def measured(
         shown = form(sample.summary.mean)
     else:
         shown = text.plus_minus(sample.summary.mean, sample.summary.sd, decimals)
+    if verdict is None and sample.n == 0:
+        verdict = Verdict(NOT_RUN)
     paper = published.text if published and form is not text.thousands else ""
     if published and form is text.thousands:
         paper = text.thousands(published.value)
