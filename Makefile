@@ -8,7 +8,7 @@ CONFIG ?=
 
 SYSTEM_PATH := $(PATH)
 export PATH := $(abspath $(VENV))/bin:$(PATH)
-# glibc gives big tensors back at each step and page-faults them in again; keeping them is worth 10-40 % on a CPU.
+# glibc returns big tensors at each step and page-faults them in again; keeping them gains 10-40 % on a CPU.
 export MALLOC_MMAP_MAX_ := 0
 export MALLOC_TRIM_THRESHOLD_ := 20000000000
 
@@ -41,8 +41,10 @@ lint: $(READY) ## style of Python and of the Snakefile
 format: $(READY) ## put the style right
 	@ruff check --fix . ; ruff format . && snakefmt Snakefile
 
-check: $(READY) ## are all recorded results valid, and is dvc.lock in step? (seconds; no data, no GPU)
+check: $(READY) ## are the recorded results valid, and is dvc.lock in step? (seconds; no data, no GPU)
 	@python -m pipelines check
+	@dvc status --quiet $$(dvc stage list --name-only) || \
+		{ dvc status $$(dvc stage list --name-only); echo "dvc.lock is behind: python -m pipelines sync"; exit 1; }
 
 lock: $(READY) ## renew the pins of envs/constraints.txt
 	@bash scripts/lock.sh

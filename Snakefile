@@ -1,0 +1,182 @@
+# snakemake --cores all reports                        train the demo, render every report (what `make` runs)
+# snakemake --cores all reports --config tier=lite     train the recorded tier too, where it has no valid result
+# snakemake --cores all reports --config train=never   only render
+# More options: shared/orchestrate.py, class Wish. On a cluster: --workflow-profile profiles/slurm
+from shared import orchestrate
+
+PLAN = orchestrate.plan(
+    config,
+    main=workflow.is_main_process,
+    cores=workflow.resource_settings.cores,
+    nodes=workflow.resource_settings.nodes,
+)
+DATA = PLAN.data()
+
+
+rule reports:
+    input:
+        "reports/index.html",
+        "reports/demo/index.html" if PLAN.demo else [],
+        [collection.outputs for collection in PLAN.collections],
+        orchestrate.stamps.SYNC_DONE,
+    default_target: True
+
+
+rule demo:
+    input:
+        "reports/demo/index.html",
+
+
+rule experiments:
+    input:
+        [collection.outputs for collection in PLAN.collections],
+
+
+rule data:
+    input:
+        list(DATA.values()),
+
+
+# A data set: generated on the spot or fetched, and verified.
+for name, files in DATA.items():
+
+    rule:
+        name:
+            f"data_{name}"
+        output:
+            update(files),
+        log:
+            f"logs/data_{name}.log",
+        localrule: True
+        conda:
+            "envs/cpu.yaml"
+        params:
+            name=name,
+        shell:
+            "python -m pipelines get {params.name} > {log} 2>&1"
+
+
+# Runs without a valid result, a few per job; none in a fresh clone that asks for a recorded tier.
+# Finished runs are kept in the ignored store, so a job that fails or is killed goes on where it was.
+for job in PLAN.jobs:
+
+    rule:
+        name:
+            f"train_{job.name}"
+        input:
+            stamp=job.stamp,
+            data=[ancient(file) for name in job.data for file in DATA[name]],
+        output:
+            touch(job.done),
+        log:
+            f"logs/train_{job.name}.log",
+        benchmark:
+            f"logs/train_{job.name}.tsv"
+        conda:
+            "envs/cpu.yaml"
+        threads: job.threads
+        resources:
+            gpu=job.gpu,
+            mem_mb=job.memory_mb,
+            runtime=job.minutes,
+        params:
+            runs=job.runs,
+        shell:
+            "python -m pipelines batch {params.runs} --threads {threads} > {log} 2>&1"
+
+
+# One experiment: the command that `dvc repro` calls, too. Its runs are trained by now, so that it collects them.
+for collection in PLAN.collections:
+
+    rule:
+        name:
+            f"experiment_{collection.name}"
+        input:
+            stamp=collection.stamp,
+            jobs=collection.jobs,
+        output:
+            update(collection.outputs),
+        log:
+            f"logs/experiment_{collection.name}.log",
+        localrule: True
+        conda:
+            "envs/cpu.yaml"
+        params:
+            paper=collection.paper,
+            experiment=collection.experiment,
+            tier=collection.tier,
+        shell:
+            "python -m pipelines.{params.paper} run {params.experiment} --tier {params.tier} > {log} 2>&1"
+
+
+# Tables, figures and text of one paper; folder is reports or reports/demo.
+for paper, folder in PLAN.reports:
+
+    rule:
+        name:
+            f"report_{paper}" if folder == "reports" else f"demo_report_{paper}"
+        input:
+            stamp=orchestrate.stamps.of_report(paper, folder),
+            results=PLAN.results(paper, folder),
+        output:
+            update(f"{folder}/{paper}/report.md"),
+        log:
+            f"logs/{folder}_{paper}.log",
+        localrule: True
+        conda:
+            "envs/cpu.yaml"
+        params:
+            paper=paper,
+            demo="--demo" if folder == "reports/demo" else "",
+        shell:
+            "python -m pipelines.{params.paper} table {params.demo} > {log} 2>&1"
+
+
+# The page over all papers.
+rule page:
+    input:
+        [f"reports/{paper}/report.md" for paper in PLAN.papers],
+    output:
+        update(["reports/index.html", "reports/index.md"]),
+    log:
+        "logs/page.log",
+    localrule: True
+    conda:
+        "envs/cpu.yaml"
+    shell:
+        "python -c 'from shared.report import page; page.write()' > {log} 2>&1"
+
+
+rule demo_page:
+    input:
+        [f"reports/demo/{paper}/report.md" for paper in PLAN.papers],
+    output:
+        update(["reports/demo/index.html", "reports/demo/index.md"]),
+    log:
+        "logs/demo_page.log",
+    localrule: True
+    conda:
+        "envs/cpu.yaml"
+    shell:
+        "python -c 'from shared.report import page; page.write(demo=True)' > {log} 2>&1"
+
+
+# dvc.lock is written only for experiments whose results are all valid.
+rule sync:
+    input:
+        stamp=orchestrate.stamps.SYNC,
+        results=[collection.outputs for collection in PLAN.collections],
+        data=[ancient(file) for files in DATA.values() for file in files],
+    output:
+        touch(orchestrate.stamps.SYNC_DONE),
+    log:
+        "logs/sync.log",
+    localrule: True
+    conda:
+        "envs/cpu.yaml"
+    shell:
+        "python -m pipelines sync > {log} 2>&1"
+
+
+onsuccess:
+    orchestrate.finish(PLAN)

@@ -1,0 +1,105 @@
+"""Keeping dvc.lock true: after Snakemake or the command line trained, DVC must not call the stages changed.
+
+A bare ``dvc commit -f`` would also bless results that do not belong to the present settings. `sync` commits
+exactly the stages that DVC calls changed and whose runs are all valid and collected.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from shared import config, paths, runs
+from shared.errors import UserError
+
+#: How often and how long to wait when another DVC process holds its lock or one of the files.
+TRIES, WAIT_SECONDS = 10, 1.0
+
+
+def recorded() -> dict[str, dict[str, str]]:
+    """For each paper the tier on record of each experiment, from the variable ``recorded`` of dvc.yaml.
+
+    Raises:
+        UserError: if dvc.yaml is missing or has no such variable.
+    """
+    try:
+        content = yaml.safe_load((paths.root() / "dvc.yaml").read_text())
+        (found,) = (
+            entry["recorded"] for entry in content["vars"] if isinstance(entry, dict) and "recorded" in entry
+        )
+        return {str(paper): {str(k): str(v) for k, v in tiers.items()} for paper, tiers in found.items()}
+    except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"dvc.yaml has no readable variable 'recorded' ({error}); restore it from git"
+        ) from None
+
+
+def sync() -> int:
+    """Write into dvc.lock the stages that DVC calls changed although all their runs are valid.
+
+    Prints what it did, and which stages really are out of date. Does nothing where DVC is not installed.
+
+    Raises:
+        UserError: if DVC fails.
+    """
+    if _dvc_path() is None:
+        print("dvc is not installed; dvc.lock stays as it is")
+        return 0
+    changed = set(json.loads(_dvc("status", "--json") or "{}"))
+    stages = {
+        f"{paper}@{name}": (paper, name, tier)
+        for paper, of_one in recorded().items()
+        for name, tier in of_one.items()
+    }
+    valid = {stage for stage in changed & set(stages) if is_settled(*stages[stage])}
+    if valid:
+        _dvc("commit", "--quiet", "--force", *sorted(valid))
+        print(f"dvc.lock: wrote {', '.join(sorted(valid))}")
+    behind = sorted(changed & set(stages) - valid)
+    for stage in behind:
+        paper, name, tier = stages[stage]
+        command = f"python -m pipelines.{paper} run {name} --tier {tier}"
+        print(f"dvc.lock: {stage} has runs without a valid result: {command}")
+    if not valid and not behind:
+        print("dvc.lock: in step")
+    return 0
+
+
+def is_settled(paper: str, experiment: str, tier: str) -> bool:
+    """Whether all runs of an experiment at a tier have valid results and the CSV holds them.
+
+    Raises:
+        UserError: if there is no such paper or experiment.
+    """
+    declared = config.load(paper).experiment(experiment)
+    if tier not in declared.tiers:
+        return False
+    stale = any(runs.why_stale(run) for run in declared.runs(tier))
+    return not stale and runs.is_collected(declared, tier)
+
+
+def _dvc_path() -> str | None:
+    """The dvc beside this interpreter, else the one in PATH."""
+    beside = Path(sys.executable).with_name("dvc")
+    return str(beside) if beside.exists() else shutil.which("dvc")
+
+
+def _dvc(*arguments: str) -> str:
+    """Call DVC and return what it prints; wait while another DVC process is at work."""
+    command: list[Any] = [_dvc_path(), "--wait-for-lock", *arguments]
+    for attempt in range(TRIES):
+        done = subprocess.run(command, cwd=paths.root(), capture_output=True, text=True)
+        if done.returncode == 0:
+            return done.stdout
+        busy = "is busy" in done.stderr or "acquire lock" in done.stderr
+        if not busy or attempt == TRIES - 1:
+            break
+        time.sleep(WAIT_SECONDS)
+    raise UserError(f"`dvc {' '.join(arguments)}` failed: {' '.join(done.stderr.split())[-300:]}")

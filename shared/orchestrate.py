@@ -1,0 +1,255 @@
+"""What Snakemake has to do: the runs without a valid result, cut into jobs, and what must be rendered anew.
+
+Everything is decided from content, never from file times, which a clone makes arbitrary. What is up to date
+has no rule, or a stamp that stays as it is (`shared.stamps`); what is not gets a new stamp.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from shared import config, devices, paths, runs, stamps
+from shared.dvclock import sync
+from shared.errors import UserError, unknown
+from shared.files import read_json, write_json
+from shared.jobs import Cutter, Job, identifier
+
+__all__ = ["Collection", "Job", "Plan", "Wish", "finish", "plan", "stamps", "sync"]
+
+#: Days after which the file of a job that nobody runs any more is removed.
+KEEP_DAYS = 14
+#: glibc returns big tensors at each step and page-faults them in again; keeping them gains 10-40 % on a CPU.
+ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "20000000000"}
+
+
+@dataclass(frozen=True)
+class Wish:
+    """The options of ``snakemake --config``.
+
+    Attributes:
+        tier: tier to train; lite and paper only ever when asked for by name.
+        train: "missing" trains the runs without a valid result, "never" only renders.
+        only: comma-separated papers, or paper/experiment; everything if empty.
+        runs_per_job: the most runs in a job; 0 keeps all cores busy and starts torch few times.
+        threads: CPU threads of a job; 0 shares the cores among the jobs.
+        gpu: GPUs of a job; "auto" is one where this machine has any, else none.
+    """
+
+    tier: str = "demo"
+    train: str = "missing"
+    only: str = ""
+    runs_per_job: int = 0
+    threads: int = 0
+    gpu: str = "auto"
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Wish:
+        """Check the options as Snakemake hands them over.
+
+        Raises:
+            UserError: for an unknown option or a value that makes no sense.
+        """
+        kinds = {key: type(value) for key, value in asdict(cls()).items()}
+        for key, value in options.items():
+            if key not in kinds:
+                raise UserError(unknown("option of --config", key, kinds))
+            if kinds[key] is int and not str(value).isdecimal():
+                raise UserError(f"--config {key}={value} should be a whole number, 0 to choose by itself")
+        wish = cls(**{key: kinds[key](value) for key, value in options.items()})
+        for name, value, known in (
+            ("tier", wish.tier, paths.TIERS),
+            ("train", wish.train, ("missing", "never")),
+        ):
+            if value not in known:
+                raise UserError(unknown(name, value, known))
+        if wish.gpu != "auto" and not wish.gpu.isdecimal():
+            raise UserError(f"--config gpu={wish.gpu} should be auto, 0 or 1")
+        return wish
+
+    def experiments(self) -> list[config.Experiment]:
+        """The experiments wished for that have the tier.
+
+        Raises:
+            UserError: if ``only`` names a paper or an experiment that does not exist.
+        """
+        every = [e for paper in config.papers() for e in config.load(paper).experiments.values()]
+        names = [name.strip() for name in self.only.split(",") if name.strip()]
+        known = {e.paper for e in every} | {f"{e.paper}/{e.name}" for e in every}
+        for name in names:
+            if name not in known:
+                raise UserError(unknown("paper or experiment", name, known))
+        chosen = [e for e in every if not names or {e.paper, f"{e.paper}/{e.name}"} & set(names)]
+        return [e for e in chosen if self.tier in e.tiers]
+
+
+@dataclass(frozen=True)
+class Collection:
+    """One experiment at one tier, whose runs are to be collected.
+
+    Attributes:
+        jobs: files that the jobs which train its runs leave behind.
+    """
+
+    paper: str
+    experiment: str
+    tier: str
+    jobs: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """A word for the rule."""
+        return identifier(f"{self.paper}_{self.experiment}_{self.tier}")
+
+    @property
+    def stamp(self) -> str:
+        """File that starts the collecting, relative to the repository."""
+        return f".repro/plan/{self.name}.stamp"
+
+    @property
+    def outputs(self) -> list[str]:
+        """CSV and sidecar, relative to the repository."""
+        folder = paths.results(self.paper, self.tier).relative_to(paths.root())
+        return [f"{folder}/{self.experiment}.csv", f"{folder}/{self.experiment}.env.json"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the Snakefile makes rules of."""
+
+    wish: Wish
+    jobs: tuple[Job, ...] = ()
+    collections: tuple[Collection, ...] = ()
+
+    @property
+    def demo(self) -> bool:
+        """Whether the demo reports are part of it: demo is trained, or has results already."""
+        there = any((paths.store() / "results").glob("*/demo/*.csv"))
+        return self.wish.tier == "demo" and (self.wish.train != "never" or there)
+
+    @property
+    def papers(self) -> list[str]:
+        """The papers that have reports."""
+        return config.papers()
+
+    @property
+    def reports(self) -> list[tuple[str, str]]:
+        """What is rendered: (paper, folder of its report relative to the repository)."""
+        folders = ["reports", "reports/demo"] if self.demo else ["reports"]
+        return [(paper, folder) for folder in folders for paper in self.papers]
+
+    def results(self, paper: str, folder: str) -> list[str]:
+        """The collected files that a report is made from, whether there or to be made."""
+        tiers = ("demo",) if folder.endswith("demo") else paths.COMMITTED_TIERS
+        coming = [o for c in self.collections if c.paper == paper and c.tier in tiers for o in c.outputs]
+        there = [file for tier in tiers for file in sorted(paths.results(paper, tier).glob("*.csv"))]
+        return list(dict.fromkeys([*(str(f.relative_to(paths.root())) for f in there), *coming]))
+
+    def data(self) -> dict[str, list[str]]:
+        """Files, by name, of each data set that is generated on the spot or that a job reads."""
+        from shared.data import catalogue
+
+        known = catalogue.load()
+        needed = [name for name, entry in known.items() if entry.generator]
+        needed += [name for job in self.jobs for name in job.data]
+        return {
+            name: [f"{known[name].path}/{f}" for f in known[name].files] for name in dict.fromkeys(needed)
+        }
+
+
+def plan(
+    options: Mapping[str, Any], *, main: bool, cores: int | None = None, nodes: int | None = None
+) -> Plan:
+    """Make the plan and its stamps, or read its jobs back in a process that Snakemake starts for one of them.
+
+    A job on a cluster parses the Snakefile again, when other runs may be done; it must find its rule all the
+    same. So each job has a file of its own under a name that follows from its runs, and planning once more
+    elsewhere (a dry run, say) does not take it away.
+
+    Args:
+        options: Snakemake's ``config``.
+        main: whether this is the process that the user started.
+        cores: processors to share among the jobs, None if they run elsewhere.
+        nodes: jobs at a time elsewhere.
+
+    Raises:
+        UserError: for options that make no sense, or mistakes in the declarations.
+    """
+    _environment()
+    wish = Wish.of(options)
+    found = [] if wish.train == "never" else wish.experiments()
+    if not main:
+        return Plan(wish, tuple(_read_jobs()), tuple(Collection(e.paper, e.name, wish.tier) for e in found))
+    stale = [(e, [run for run in e.runs(wish.tier) if runs.why_stale(run)]) for e in found]
+    jobs, by_run = _jobs(wish, found, [run for _, missing in stale for run in missing], cores, nodes)
+    collections = []
+    for experiment, missing in stale:
+        trained = tuple(dict.fromkeys(by_run[run.id].done for run in missing))
+        collection = Collection(experiment.paper, experiment.name, wish.tier, trained)
+        if missing or not runs.is_collected(experiment, wish.tier):
+            stamps.renew(collection.stamp)
+        elif wish.tier in paths.COMMITTED_TIERS:
+            continue  # a recorded result is a source file: no rule may touch it
+        collections.append(collection)
+    made = Plan(wish, tuple(jobs), tuple(collections))
+    _write_stamps(made)
+    return made
+
+
+def _jobs(
+    wish: Wish,
+    experiments: list[config.Experiment],
+    stale: list[config.Run],
+    cores: int | None,
+    nodes: int | None,
+) -> tuple[list[Job], dict[str, Job]]:
+    """The jobs that train the stale runs, and by run the job it is in."""
+    gpus = len(devices.gpus()) if cores and stale and wish.gpu == "auto" else 0
+    workers = min(gpus or cores or nodes or 1, cores or nodes or 1)
+    cutter = Cutter({(e.paper, e.name): e for e in experiments}, wish.tier)
+    batches = cutter.cut(stale, workers, wish.runs_per_job)
+    gpu = int(gpus > 0) if wish.gpu == "auto" else int(wish.gpu)
+    threads = wish.threads or max(1, (cores or 1) // max(1, min(len(batches), workers)))
+    jobs, by_run = [], {}
+    for batch in batches:
+        jobs.append(cutter.job(batch, threads, gpu))
+        by_run |= {run.id: jobs[-1] for run in batch}
+    return jobs, by_run
+
+
+def _read_jobs() -> Iterable[Job]:
+    for file in sorted((paths.store() / "plan").glob("*.json")):
+        yield Job(**{key: tuple(v) if isinstance(v, list) else v for key, v in read_json(file).items()})
+
+
+def _environment() -> None:
+    """What the commands of rules inherit: this interpreter first in PATH, and the allocator's variables."""
+    folder = str(Path(sys.executable).parent)
+    if os.environ.get("PATH", "").split(os.pathsep)[0] != folder:
+        os.environ["PATH"] = os.pathsep.join(filter(None, (folder, os.environ.get("PATH"))))
+    for name, value in ALLOCATOR.items():
+        os.environ.setdefault(name, value)
+
+
+def _write_stamps(made: Plan) -> None:
+    """A file and a new stamp for each job; new stamps for the reports that are out of date."""
+    folder = paths.store() / "plan"
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in folder.glob("*.json"):
+        if time.time() - file.stat().st_mtime > KEEP_DAYS * 86400:
+            for ending in (".json", ".stamp", ".done"):
+                file.with_suffix(ending).unlink(missing_ok=True)
+    for job in made.jobs:
+        write_json(folder / f"{job.name}.json", asdict(job))
+        stamps.renew(job.stamp)
+    stamps.renew_outdated(made.reports)
+
+
+def finish(made: Plan) -> None:
+    """Remember what was rendered from what, so that the next plan knows what is up to date."""
+    stamps.remember(made.reports)
