@@ -37,7 +37,9 @@ def main(argv: Sequence[str] | None = None, paper: str | None = None) -> int:
     arguments = _parser(paper).parse_args(sys.argv[1:] if argv is None else argv)
     try:
         with _terminable():
-            return _command(arguments.command)(arguments)
+            code = _command(arguments.command)(arguments)
+            sys.stdout.flush()  # here, so that a closed pipe is noticed here
+            return code
     except UserError as error:
         if arguments.debug:
             raise

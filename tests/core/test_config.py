@@ -47,13 +47,13 @@ def test_identity_is_pinned(toy):
 
 
 def test_identity_is_the_same_in_another_process(toy):
-    code = "from shared import config as c\nprint(*[r.id for r in c.load('toy').experiment('walk').runs('lite')])"
+    code = "from shared import config as c; print(*[c.find(f'toy/walk/lite/slow/{s}').id for s in range(3)])"
     for hash_seed in ("1", "2"):
         env = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(sys.path)}
         text = subprocess.run(
             [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
         )
-        assert text.stdout.split() == [run.id for run in toy.runs()]
+        assert text.stdout.split() == [run.id for run in toy.runs()[:3]]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,327 @@
+"""The command line: what it prints, what it returns, and how it is interrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from subprocess import PIPE
+
+import pytest
+
+from shared import cli, collected, listing, runs
+
+ON_CPU = ("--device", "cpu", "--threads", "1")
+
+
+def call(*arguments, paper=None):
+    return cli.main(arguments, paper=paper)
+
+
+def csv(tier="lite", name="walk"):
+    return collected.csv_path("toy", name, tier)
+
+
+def test_run_computes_and_collects(toy, capsys):
+    assert call("run", "walk", "--tier", "lite", *ON_CPU, paper="toy") == 0
+    assert "6 runs: 6 trained, 0 valid already" in capsys.readouterr().out
+    assert len(csv().read_text().splitlines()) == 37
+    assert call("run", "toy/walk", "--tier", "lite", *ON_CPU) == 0
+    assert "0 trained, 6 valid already" in capsys.readouterr().out
+
+
+def test_a_shared_run_is_collected_wherever_it_belongs(toy):
+    call("run", "toy/walk", "--tier", "lite", *ON_CPU)
+    assert runs.is_collected(toy.experiment("race"), "lite")
+    assert len(csv(name="race").read_text().splitlines()) == 19
+
+
+def test_run_everything_takes_the_experiments_that_have_the_tier(toy, capsys):
+    assert call("run", *ON_CPU) == 0
+    assert "4 runs: 4 trained" in capsys.readouterr().out
+    assert call("run", "toy/race", *ON_CPU) == 2
+    assert "unknown tier 'demo'" in capsys.readouterr().err
+
+
+def test_run_a_part(toy):
+    call("run", "toy/walk", "--tier", "lite", "--arm", "fast", "--seeds", "1-2", *ON_CPU)
+    assert toy.trained() == ["2.0 1", "2.0 2"]
+    call("run", "toy/walk", "--tier", "lite", "--arm", "fast", "--seeds", "1", "--refresh", *ON_CPU)
+    assert toy.trained()[2:] == ["2.0 1"]
+
+
+def test_a_failed_run_ends_with_1_and_one_sentence(toy, capsys):
+    toy.declare("fast: {rate: 2}", "fast: {rate: 2, trouble: crash}")
+    assert call("run", "toy/walk", "--tier", "lite", *ON_CPU) == 1
+    out, err = capsys.readouterr()
+    assert "6 runs: 5 trained, 0 valid already, 1 failed" in out
+    assert err.count("\n") == 1
+    assert "ZeroDivisionError: division by zero" in err
+    assert "Traceback" not in out + err
+
+
+def test_what_does_not_fit_is_named(toy, capsys):
+    toy.declare("lite: {minutes: 2", "lite: {minutes: 90")
+    assert call("run", "toy/race", "--tier", "lite", "--minutes", "30", *ON_CPU) == 0
+    out = capsys.readouterr().out
+    assert "3 left" in out
+    assert "left for another time: race/turtle/0, race/turtle/1, race/turtle/2" in out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "toy/wlak", "--tier", "lite"),
+        ("run", "toi"),
+        ("run", "toy/walk", "--tier", "lite", "--arm", "slwo"),
+        ("run", "toy/walk", "--tier", "lite", "--seeds", "9"),
+        ("run", "toy/walk", "--tier", "lite", "--seeds", "a-b"),
+        ("run", "toy/walk", "--tier", "lite", "--device", "tpu"),
+        ("run", "toy/walk", "--tier", "lite", "--device", "cuda"),
+        ("run", "toy/walk", "--tier", "lite", "--threads", "0"),
+        ("run", "toy/walk", "--tier", "lite", "--replicas", "-1"),
+        ("batch", "toy/walk/lite/slow"),
+        ("merge", "/does/not/exist"),
+        ("accept", "toy/walk", "--why", ""),
+        ("list", "toi"),
+    ],
+)
+def test_mistakes_end_in_one_sentence(toy, capsys, arguments):
+    assert call(*arguments) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert "Traceback" not in out + err
+    assert toy.trained() == []
+
+
+def test_debug_shows_the_traceback(toy):
+    with pytest.raises(cli.UserError):
+        call("run", "toi", "--debug")
+
+
+def test_batch_computes_the_named_runs(toy):
+    specs = [run.spec for run in toy.runs()[:2]]
+    assert call("batch", *specs, "--no-collect", *ON_CPU) == 0
+    assert toy.trained() == ["0.25 0", "0.25 1"]
+    assert not csv().exists()
+    assert call("batch", *specs, *ON_CPU) == 0
+    assert len(csv().read_text().splitlines()) == 13
+
+
+def test_collect(toy, capsys):
+    call("batch", *[run.spec for run in toy.runs()], "--no-collect", *ON_CPU)
+    capsys.readouterr()
+    assert call("collect", "toy/walk", "--tier", "demo") == 0
+    assert capsys.readouterr().out == ""
+    assert call("collect") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "wrote pipelines/toy/results/lite/walk.csv",
+        "wrote pipelines/toy/results/lite/race.csv",
+    ]
+
+
+def test_list(toy, capsys):
+    call("run", "toy/walk", "--tier", "lite", "--arm", "fast", *ON_CPU)
+    capsys.readouterr()
+    assert call("list", "--runs") == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert rows[0][:3] == ["toy:", "A", "toy"]
+    by_name = {tuple(row[:2]): row[2:] for row in rows[2:7]}
+    assert by_name["walk", "smoke"] == ["0/2", "-", "-", "-", "not", "measured"]
+    assert by_name["walk", "lite"][0] == "3/6"
+    assert by_name["walk", "lite"][-2:] == ["measured", "(cpu)"]
+    assert by_name["race", "lite"] == ["0/3", "6", "min", "6", "min", "100", "MB", "declared"]
+    assert ["toy/walk/lite/slow/0:", "missing"] in rows
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "-"), (0.2, "< 1 s"), (40, "40 s"), (100, "2 min"), (3600, "60 min"), (12000, "3 h 20 min")],
+)
+def test_durations(seconds, text):
+    assert listing.duration(seconds) == text
+
+
+def check(capsys, *arguments):
+    capsys.readouterr()
+    code = call("check", *arguments)
+    return code, capsys.readouterr().out.splitlines()
+
+
+def test_check_finds_nothing_wrong(toy, capsys):
+    assert check(capsys) == (0, ["checked toy: in order"])
+    call("run", "--tier", "lite", *ON_CPU)
+    assert check(capsys) == (0, ["checked toy: in order"])
+
+
+def test_check_warns_of_missing_runs_and_earlier_code(toy, capsys):
+    call("run", "toy/walk", "--tier", "lite", "--arm", "fast", *ON_CPU)
+    toy.edit("experiment.py", "7.5", "8.5")
+    code, lines = check(capsys)
+    assert code == 0
+    assert [line.partition(":")[0] for line in lines] == ["warning", "warning", "checked toy"]
+    assert "3 of 6 runs are not recorded" in lines[0]
+    assert "3 runs are from earlier code" in lines[1]
+    assert check(capsys, "--strict-code")[0] == 1
+
+
+def damage_settings(toy):
+    toy.declare("fast: {rate: 2}", "fast: {rate: 3}")
+    return "fast with seed 0 is stale (settings.rate: 2.0 -> 3.0)"
+
+
+def damage_value(toy):
+    text = csv().read_text()
+    csv().write_text(text.replace(",angle,7.5,1.0", ",angle,7.5,2.0", 1))
+    return "were edited"
+
+
+def damage_seed(toy):
+    toy.declare("seeds: 0-2}", "seeds: [0, 1]}")
+    return "slow with seed 2 is left over"
+
+
+def damage_duplicate(toy):
+    lines = csv().read_text().splitlines(keepends=True)
+    csv().write_text("".join([*lines, lines[1]]))
+    return "has two values for one metric and step"
+
+
+def damage_sidecar(toy):
+    file = collected.env_path("toy", "walk", "lite")
+    facts = json.loads(file.read_text())
+    del facts[toy.runs()[0].id]
+    file.write_text(json.dumps(facts))
+    return "has no environment in the sidecar"
+
+
+def damage_shared_run(toy):
+    run = toy.runs("lite", "race")[0]
+    lines = csv(name="race").read_text().splitlines()
+    lines[1] = ",".join([*lines[1].split(",")[:-1], "9.0"])
+    csv(name="race").write_text("\n".join(lines) + "\n")
+    return f"run {run.id} differs between walk (lite) and race (lite)"
+
+
+def damage_name(toy):
+    csv().rename(csv(name="wlak"))
+    return "belongs to no declared experiment"
+
+
+def damage_arms(toy):
+    toy.declare("fast: {rate: 2}", "fast: {rate: 0.25}")
+    return "the arms slow and fast have the same settings"
+
+
+def damage_yaml(toy):
+    toy.declare("steps: 3}\n      arms:\n", "stepz: 3}\n      arms:\n")
+    return "unknown setting 'stepz'"
+
+
+def damage_paper_csv(toy):
+    toy.edit("paper.csv", "0.1", "a lot")
+    return "paper.csv, line 2"
+
+
+def damage_source(toy):
+    toy.edit("paper.csv", "Table 1,", ",")
+    return "read_from"
+
+
+def damage_deviations(toy):
+    (toy.folder / "deviations.csv").unlink()
+    return "deviations.csv does not exist"
+
+
+def damage_produces(toy):
+    toy.declare("[table1]", "[table1, figure9]")
+    return "produces 'figure9'"
+
+
+def damage_stage(toy):
+    (toy.root / "dvc.yaml").write_text("stages: {}\n")
+    return "dvc.yaml has no stage toy"
+
+
+def damage_stage_entry(toy):
+    file = toy.root / "dvc.yaml"
+    file.write_text(file.read_text().replace("walk: lite", "walk: demo"))
+    return "recorded.toy should name a tier of walk: lite"
+
+
+@pytest.mark.parametrize("damage", [value for name, value in globals().items() if name.startswith("damage_")])
+def test_check_finds(toy, capsys, damage):
+    call("run", "--tier", "lite", *ON_CPU)
+    sentence = damage(toy)
+    code, lines = check(capsys)
+    assert code == 1
+    assert any(line.startswith("wrong: ") and sentence in line for line in lines), lines
+    assert lines[-1].startswith("checked toy: ")
+
+
+def test_accept(toy, capsys):
+    call("run", "--tier", "lite", *ON_CPU)
+    toy.edit("experiment.py", "7.5", "8.5")
+    capsys.readouterr()
+    assert call("accept", "--why", "only the angle") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "toy/walk (lite): 6 runs accepted",
+        "toy/race (lite): 3 runs accepted",
+    ]
+    assert check(capsys, "--strict-code")[0] == 0
+
+
+def test_merge(toy, tmp_path, capsys):
+    call("batch", *[run.spec for run in toy.runs()[3:5]], *ON_CPU)
+    (toy.root / ".repro").rename(tmp_path / "elsewhere")
+    csv().unlink()
+    collected.env_path("toy", "walk", "lite").unlink()
+    capsys.readouterr()
+    assert call("merge", str(tmp_path / "elsewhere")) == 0
+    assert "2 new runs, 0 known already" in capsys.readouterr().out
+    assert len(csv().read_text().splitlines()) == 13
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130), ("SIGKILL", -signal.SIGKILL)])
+def test_an_interrupted_run_resumes(toy, name, code):
+    """The experiment sends the signal to itself after writing a checkpoint, so nothing depends on timing."""
+    toy.declare("fast: {rate: 2}", f"fast: {{rate: 2, trouble: {name}}}")
+    command = ("run", "toy/walk", "--tier", "lite", *ON_CPU)
+    first = toy.command(*command)
+    assert first.returncode == code, first.stderr
+    assert "Traceback" not in first.stderr
+    if name != "SIGKILL":
+        assert "the same command goes on from there" in first.stderr
+        assert len(csv().read_text().splitlines()) == 1 + 3 * 6, "what was finished is collected"
+    second = toy.command(*command)
+    assert second.returncode == 0, second.stderr
+    assert "resumed from half way" in second.stdout
+    assert "3 trained, 3 valid already" in second.stdout
+    assert list((toy.root / ".repro" / "checkpoints").iterdir()) == []
+
+
+def test_a_closed_pipe_is_no_error(toy):
+    command = [sys.executable, "-m", "pipelines", "list"]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, cwd=toy.root, env=env, stdout=PIPE, stderr=PIPE) as listed:
+        listed.stdout.close()
+        assert listed.stderr.read() == b""
+    assert listed.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("paper", "names"),
+    [
+        (None, "list run check accept collect report batch get merge diff sync"),
+        ("toy", "list run check accept collect table"),
+    ],
+)
+def test_help_names_every_command(capsys, paper, names):
+    with pytest.raises(SystemExit) as stop:
+        call("--help", paper=paper)
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert [line.split()[0] for line in text.splitlines() if line.startswith("    ")] == names.split()

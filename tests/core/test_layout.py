@@ -1,0 +1,180 @@
+"""Who may import what, read from the source; and that importing the core is cheap."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import shared
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = ("shared", "pipelines", "benchmarks", "scripts", "tests")
+ALGEBRA = {"groups", "irreps", "presentations", "representations", "actions"}
+#: What each part of the core may import of the core; the others may import anything there.
+ALLOWED = {
+    **{name: {*ALGEBRA, "errors"} for name in ALGEBRA},
+    "nn": {*ALGEBRA, "nn", "errors"},
+    "measure": {*ALGEBRA, "nn", "measure", "errors"},
+    "atlas": {*ALGEBRA, "nn", "measure", "atlas", "errors"},
+    "testing": {*ALGEBRA, "nn", "measure", "atlas", "testing", "errors"},
+    "interface": set(),
+    "errors": set(),
+    "paths": {"errors"},
+    "files": {"errors"},
+}
+#: Parts that work where torch is not installed.
+WITHOUT_TORCH = {
+    *("batches", "checks", "cli", "collect", "collected", "commands", "config", "costs", "declarations"),
+    *("devices", "environment", "errors", "exchange", "execute", "failures", "files", "fingerprint"),
+    *("interface", "listing", "loading", "paths", "records", "report", "runs", "settings", "stats"),
+    *("validity", "verdicts"),
+}
+#: Stands for the module of an `import_module` whose name is computed.
+COMPUTED = "<computed>"
+SOURCES = sorted(file for folder in FOLDERS for file in (ROOT / folder).rglob("*.py"))
+
+
+def part(file: Path) -> str:
+    """``nn`` for shared/nn/conv.py, ``config`` for shared/config.py."""
+    return file.relative_to(ROOT).parts[1].removesuffix(".py")
+
+
+def imports(file: Path) -> set[str]:
+    """Full names of all that a file imports, wherever in it, but not for type checkers only."""
+    found = set()
+    package = list(file.relative_to(ROOT).with_suffix("").parts[:-1])
+    todo: list[ast.AST] = [ast.parse(file.read_text())]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            todo += node.orelse
+            continue
+        todo += ast.iter_child_nodes(node)
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            found |= {f"{base}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            constant = isinstance(node.args[0], ast.Constant)
+            found.add(node.args[0].value if constant else COMPUTED)
+    return found
+
+
+IMPORTS = {file: imports(file) for file in SOURCES}
+CORE = [file for file in SOURCES if file.is_relative_to(ROOT / "shared")]
+PIPELINES = [file for file in SOURCES if file.is_relative_to(ROOT / "pipelines")]
+
+
+def offenders(files: list[Path], name: str) -> list[str]:
+    """The files that import a top-level module."""
+    return [str(f.relative_to(ROOT)) for f in files if any(i.split(".")[0] == name for i in IMPORTS[f])]
+
+
+def test_something_was_read():
+    assert len(CORE) > 40
+    assert len(PIPELINES) > 10
+    assert imports(Path(__file__)) >= {"ast", "shared", "pathlib.Path", "collections.Counter"}
+
+
+def test_shared_is_this_repository():
+    assert Path(shared.__file__).resolve() == ROOT / "shared" / "__init__.py"
+
+
+@pytest.mark.parametrize("name", sorted(ALLOWED))
+def test_layers_of_the_core(name):
+    found = {
+        (str(file.relative_to(ROOT)), module)
+        for file in CORE
+        if part(file) == name
+        for module in IMPORTS[file]
+        if module.split(".")[0] == "shared" and module.split(".")[1] not in ALLOWED[name] | {name}
+    }
+    assert found == set()
+
+
+def test_the_core_does_not_know_the_pipelines():
+    assert offenders(CORE, "pipelines") == []
+
+
+def test_pipelines_do_not_know_each_other():
+    for file in PIPELINES:
+        mine = file.relative_to(ROOT).parts[1]
+        others = {i for i in IMPORTS[file] if i.split(".")[0] == "pipelines" and i.split(".")[1] != mine}
+        assert others == set(), file
+
+
+def test_no_torch_where_records_and_reports_are_made():
+    files = [file for file in CORE if part(file) in WITHOUT_TORCH]
+    files += [file for file in PIPELINES if file.name in ("settings.py", "tables.py", "figures.py")]
+    assert offenders(files, "torch") == []
+    assert {part(file) for file in files} >= WITHOUT_TORCH
+
+
+def test_importing_the_torchless_parts_does_not_load_torch():
+    """Also not by way of other modules."""
+    code = "import sys; [__import__(name) for name in sys.argv[1:]]; print('torch' in sys.modules)"
+    names = [f"shared.{name}" for name in sorted(WITHOUT_TORCH)]
+    names += ["shared.data", "shared.report.page", "pipelines.subsampling.tables"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *names], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
+
+
+def test_importing_shared_loads_nothing_heavy():
+    code = "import shared, sys; print([n for n in ('torch', 'numpy', 'pandas', 'yaml') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_baselines_are_imported_in_one_place():
+    for library in ("escnn", "e2cnn"):
+        assert set(offenders([*CORE, *PIPELINES], library)) <= {"shared/steerable.py"}
+    computed = {"shared/__init__.py", "shared/loading.py", "shared/steerable.py"}
+    assert set(offenders([*CORE, *PIPELINES], COMPUTED)) == computed
+
+
+def test_pictures_are_drawn_in_figures_only():
+    for library in ("matplotlib", "seaborn"):
+        for name in offenders([*CORE, *PIPELINES], library):
+            assert Path(name).name.startswith("figures"), name
+
+
+def test_nobody_imports_torchvision():
+    assert offenders(SOURCES, "torchvision") == []
+
+
+def test_test_files_have_names_of_their_own():
+    names = Counter(file.name for file in SOURCES if file.name.startswith("test_"))
+    assert [name for name, count in names.items() if count > 1] == []
+    assert list((ROOT / "tests").rglob("__init__.py")) == []
+
+
+@pytest.mark.parametrize(
+    "file", [f for f in SOURCES if f.name.startswith("test_")], ids=lambda file: file.name
+)
+def test_test_files_hold_tests_that_can_fail(file):
+    functions = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.FunctionDef)]
+    checking = {function.name for function in functions if _checks(function, {"check"})}
+    tests = [function for function in functions if function.name.startswith("test_")]
+    assert tests, "no test in it"
+    assert [test.name for test in tests if not _checks(test, checking)] == []
+
+
+def _checks(function: ast.FunctionDef, helpers: set[str]) -> bool:
+    """Whether a function asserts something, expects an error or warning, or calls a helper that does."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assert):
+            return True
+        if isinstance(node, ast.Call):
+            name = ast.unparse(node.func).rpartition(".")[2]
+            if name in {"raises", "warns"} | helpers or name.startswith("assert_"):
+                return True
+    return False
