@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import lzma
 import posixpath
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -18,7 +19,10 @@ from typing import IO
 
 from shared.errors import UserError
 
-_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, ValueError)
+_ERRORS = (
+    *(OSError, EOFError, ValueError, RuntimeError, struct.error, zlib.error, lzma.LZMAError),
+    *(tarfile.TarError, zipfile.BadZipFile),
+)
 _TAR_ENDINGS = (".tar.gz", ".tgz", ".tar")
 #: An archive with more members than this is not one of ours.
 _MOST_MEMBERS = 10_000
@@ -48,7 +52,12 @@ def unpack(packed: Path, members: Mapping[str, int], target: Path) -> None:
     except UserError as error:
         raise UserError(f"{packed.name} is refused: {error}") from None
     except _ERRORS as error:
-        raise UserError(f"{packed.name} is refused: it is damaged or cut short ({error})") from None
+        raise UserError(f"{packed.name} is refused: it is damaged or cut short ({_line(error)})") from None
+
+
+def _line(error: Exception) -> str:
+    """A library's message on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _copy(source: IO[bytes], target: Path, size: int) -> None:
@@ -77,7 +86,7 @@ def _unpack_tar(packed: Path, members: Mapping[str, int], target: Path) -> None:
     todo = dict(members)
     # A member skipped is still decompressed: an archive may hold a little more than what we want from it.
     allowance = sum(members.values()) + (16 << 20)
-    with tarfile.open(packed, mode="r:*" if packed.name.endswith(".tar") else "r:gz") as archive:
+    with tarfile.open(packed, mode="r:" if packed.name.endswith(".tar") else "r:gz") as archive:
         for count, info in enumerate(archive):
             allowance -= info.size if info.isreg() else 0
             if count >= _MOST_MEMBERS or allowance < 0:

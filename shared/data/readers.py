@@ -7,6 +7,7 @@ ends in a sentence, not in a wrong array or a crash. The pickled version of CIFA
 from __future__ import annotations
 
 import ast
+import lzma
 import math
 import struct
 import zipfile
@@ -21,7 +22,18 @@ from shared.errors import UserError
 _IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _CIFAR_PIXELS = 3 * 32 * 32
 _NPY_MAGIC = b"\x93NUMPY"
-_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, struct.error)
+_ZIP_ERRORS = (
+    *(
+        OSError,
+        EOFError,
+        ValueError,
+        RuntimeError,
+        struct.error,
+        zlib.error,
+        lzma.LZMAError,
+        zipfile.BadZipFile,
+    ),
+)
 
 
 def _damaged(path: Path, what: str) -> UserError:

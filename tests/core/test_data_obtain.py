@@ -1,0 +1,318 @@
+"""Getting a data set: order of the ways, checks, all or nothing, notes."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from data_server import Page, arrays, catalogue, checkout, facts, files, leftovers, mirror, serve
+
+import shared.data
+from shared.data import dvc, obtain
+from shared.errors import UserError
+
+NOWHERE = "http://127.0.0.1:9/x"  # the discard port: nobody listens
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout with the set ``tiny``, whose publisher cannot be reached."""
+    folder = checkout(tmp_path / "checkout", catalogue([NOWHERE]))
+    monkeypatch.setenv("REPRO_ROOT", str(folder))
+    monkeypatch.delenv(obtain.MIRROR_VARIABLE, raising=False)
+    return folder
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    """A mirror folder."""
+    return mirror(tmp_path / "mirror")
+
+
+def pages(prefix: str, **changed: Page) -> dict[str, Page]:
+    """The set ``tiny`` as a server has it."""
+    right = {f"{prefix}/{name}.gz": Page(gzip.compress(content)) for name, content in files().items()}
+    return right | {f"{prefix}/{name.replace('_', '-')}.gz": page for name, page in changed.items()}
+
+
+def test_from_a_mirror_folder(root: Path, shelf: Path) -> None:
+    folder = shared.data.get("tiny", mirror=shelf)
+    assert folder == root / "data" / "tiny"
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == files()
+    assert leftovers(root) == []
+
+
+@pytest.mark.parametrize("form", ["{}", "{}/", "file://{}"])
+def test_the_environment_variable_names_the_mirror(
+    root: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    monkeypatch.setenv(obtain.MIRROR_VARIABLE, form.format(shelf))
+    images, labels = shared.data.load("tiny", "test")
+    assert torch.equal(images, torch.from_numpy(arrays()["test-i"])[:, None])
+    assert (images.dtype, labels.dtype, labels.tolist()) == (torch.uint8, torch.int64, [0, 1, 2])
+
+
+def test_from_a_mirror_address(root: Path) -> None:
+    with serve(pages("/m/tiny")) as address:
+        shared.data.get("tiny", mirror=f"{address}/m")
+    assert shared.data.load("tiny", "train")[0].shape == (6, 1, 5, 5)
+    assert leftovers(root) == []
+
+
+def test_the_next_source_is_asked_for_what_the_first_does_not_have(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = gzip.compress(files()["test-l"].replace(b"\0\1\2", b"\0\1\1"))
+    first = pages("/a", train_i=Page(b"", status=404), train_l=Page(b"not gzip"), test_l=Page(wrong))
+    with serve(first | pages("/b")) as address:
+        checkout(root, catalogue([f"{address}/a", f"{address}/b"]))
+        shared.data.get("tiny")
+    assert not obtain.problems(shared.data.catalogue.find("tiny"), root / "data" / "tiny")
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 3
+    assert "train-i.gz: the server answers 404" in told[0]
+    assert "train-l.gz is refused: it is damaged" in told[1]
+    assert "it is refused: test-l has the wrong checksum" in told[2]
+    assert leftovers(root) == []
+
+
+def test_what_is_there_is_not_fetched_again(root: Path, shelf: Path) -> None:
+    folder = shared.data.get("tiny", mirror=shelf)
+    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert shared.data.get("tiny", mirror="/nonexistent") == folder
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
+def test_a_damaged_copy_is_replaced(root: Path, shelf: Path, damage: str) -> None:
+    file = shared.data.get("tiny", mirror=shelf) / "train-i"
+    content = bytearray(file.read_bytes())
+    content[20] ^= 1
+    file.unlink()
+    if damage != "remove":
+        file.write_bytes(bytes(content) if damage == "flip" else bytes(content[:30]))
+    with pytest.raises(UserError, match=r"data/tiny: train-i (has the wrong checksum|is missing)"):
+        shared.data.load("tiny", "train")
+    shared.data.get("tiny", mirror=shelf)
+    assert file.read_bytes() == files()["train-i"]
+    assert leftovers(root) == []
+
+
+def test_a_refusal_says_what_was_tried_and_what_to_do(root: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        shared.data.get("tiny", mirror="/nonexistent")
+    first, *tried = str(caught.value).splitlines()
+    assert first == (
+        "data set 'tiny' cannot be had here; connect to the network or name a mirror (--mirror DIR_OR_URL or "
+        "REPRO_MIRROR). Tried:"
+    )
+    assert tried[0] == "  - /nonexistent/tiny/train-i.gz: there is no such file"
+    assert tried[1].startswith(f"  - {NOWHERE}/train-i.gz: it cannot be reached")
+    assert leftovers(root) == []
+    assert not (root / "data" / "tiny").exists()
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        gzip.compress(files()["test-i"])[:-9],
+        gzip.compress(files()["test-i"])[:40],
+        gzip.compress(files()["test-i"] + b"\0"),
+        gzip.compress(bytes(50_000_000), 1),
+        gzip.compress(bytes(len(files()["test-i"]))),
+        files()["test-i"],
+        b"",
+        b"<html>Please log in</html>",
+    ],
+    ids=["cut", "cut early", "longer", "bomb", "other content", "not packed", "empty", "page"],
+)
+def test_a_bad_file_leaves_nothing_behind(root: Path, shelf: Path, packed: bytes) -> None:
+    (shelf / "tiny" / "test-i.gz").write_bytes(packed)
+    with pytest.raises(UserError, match="is refused"):
+        shared.data.get("tiny", mirror=shelf)
+    assert leftovers(root) == []
+    assert not (root / "data" / "tiny").exists()
+    with serve(pages("/tiny", test_i=Page(packed))) as url, pytest.raises(UserError, match="is refused"):
+        shared.data.get("tiny", mirror=url)
+    assert leftovers(root) == []
+
+
+def test_remains_of_a_killed_process_are_swept(root: Path, shelf: Path) -> None:
+    (root / "data" / ".tiny.abc" / "tiny").mkdir(parents=True)
+    other = root / "data" / ".tinytoo.abc"
+    other.mkdir()
+    shared.data.get("tiny", mirror=shelf)
+    assert leftovers(root) == [".tinytoo.abc"]
+
+
+def test_many_at_once(root: Path, shelf: Path) -> None:
+    found: list[object] = []
+
+    def work() -> None:
+        try:
+            found.append(shared.data.get("tiny", mirror=shelf))
+        except BaseException as error:
+            found.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [root / "data" / "tiny"] * 8
+    assert leftovers(root) == []
+
+
+def with_variant(root: Path) -> bytes:
+    """Add a variant of one file to the catalogue; returns its bytes."""
+    content = files()["test-l"].replace(b"\0\1\2", b"\2\1\0")
+    entries = catalogue([NOWHERE])
+    entries["tiny"]["variants"] = {
+        "upside-down": {"note": "labels in reverse", "files": {"test-l": facts(content)}}
+    }
+    entries["tiny"]["notes"] = ["made up"]
+    checkout(root, entries)
+    return content
+
+
+def test_a_known_variant_is_accepted_with_a_note(root: Path, shelf: Path) -> None:
+    content = with_variant(root)
+    shared.data.get("tiny", mirror=shelf)
+    assert shared.data.notes("tiny") == ["made up"]
+    assert shared.data.notes("turned") == ["made up"]
+    checksum = shared.data.catalogue.find("tiny").checksum
+    (root / "data" / "tiny" / "test-l").unlink()
+    (shelf / "tiny" / "test-l.gz").write_bytes(gzip.compress(content))
+    shared.data.get("tiny", mirror=shelf)
+    assert shared.data.load("tiny", "test")[1].tolist() == [2, 1, 0]
+    assert shared.data.notes("tiny") == ["made up", "tiny: variant 'upside-down': labels in reverse"]
+    assert shared.data.notes("turned")[-1] == "tiny: variant 'upside-down': labels in reverse"
+    assert shared.data.catalogue.find("tiny").checksum == checksum
+
+
+def test_a_derived_set(root: Path, shelf: Path) -> None:
+    shared.data.get("turned", mirror=shelf)
+    first, labels = shared.data.load("turned", "train", seed=3)
+    again, _ = shared.data.load("turned", "train", seed=3)
+    other, _ = shared.data.load("turned", "train", seed=4)
+    plain, plain_labels = shared.data.load("tiny", "train")
+    assert torch.equal(first, again)
+    assert torch.equal(labels, plain_labels)
+    assert not torch.equal(first, other)
+    assert not torch.equal(first, plain)
+    assert (first.dtype, first.shape) == (plain.dtype, plain.shape)
+
+
+def test_unknown_names(root: Path, shelf: Path) -> None:
+    with pytest.raises(UserError, match="did you mean 'tiny'"):
+        shared.data.get("tinny")
+    shared.data.get("tiny", mirror=shelf)
+    with pytest.raises(UserError, match="did you mean 'train'"):
+        shared.data.load("tiny", "trian")
+
+
+def test_files_that_contradict_the_catalogue_are_not_loaded(root: Path, shelf: Path) -> None:
+    entries = catalogue([NOWHERE])
+    entries["tiny"]["shape"] = [1, 5, 6]
+    checkout(root, entries)
+    shared.data.get("tiny", mirror=shelf)
+    with pytest.raises(UserError, match="correct datasets"):
+        shared.data.load("tiny", "train")
+
+
+def test_a_generator_that_makes_something_else_is_refused(root: Path) -> None:
+    entries = catalogue([])
+    entries["tiny"] |= {"generator": "digits", "downloads": {}}
+    for entry in entries["tiny"]["files"].values():
+        entry.pop("from")
+    checkout(root, {"tiny": entries["tiny"]})
+    with pytest.raises(UserError, match=r"generator 'digits': train-i has the wrong checksum"):
+        shared.data.get("tiny")
+    assert leftovers(root) == []
+
+
+class FakeDvc:
+    """Stands in for ``dvc pull``: runs ``action`` and ends with ``status``."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, root: Path, action: object, status: int = 0) -> None:
+        self.commands: list[list[str]] = []
+
+        def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+            self.commands.append(command[-2:])
+            if callable(action):
+                action()
+            said = "Collecting\nERROR: no such bucket\nhint"
+            return subprocess.CompletedProcess(command, status, "", said)
+
+        monkeypatch.setattr(dvc.subprocess, "run", run)
+        monkeypatch.setattr(dvc.importlib.util, "find_spec", lambda _: object())
+        (root / ".dvc").mkdir()
+        (root / ".dvc" / "config").write_text(
+            "[core]\n    remote = lab\n['remote \"lab\"']\n    url = /lab\n"
+        )
+        (root / "data.dvc").write_text("outs:\n- path: data/tiny\n  md5: x.dir\n")
+
+
+def test_dvc_is_asked_first_where_it_keeps_the_set(
+    root: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pull() -> None:
+        (root / "data" / "tiny").mkdir(parents=True)
+        for name, content in files().items():
+            (root / "data" / "tiny" / name).write_bytes(content)
+
+    fake = FakeDvc(monkeypatch, root, pull)
+    assert shared.data.get("tiny") == root / "data" / "tiny"
+    shared.data.get("tiny")
+    assert fake.commands == [["pull", "data/tiny"]]
+
+
+def test_dvc_may_fail(
+    root: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake = FakeDvc(monkeypatch, root, None, status=1)
+    shared.data.get("tiny", mirror=shelf)
+    assert len(fake.commands) == 1
+    assert "dvc pull data/tiny: ERROR: no such bucket" in caplog.text
+
+
+@pytest.mark.parametrize("missing", ["config", "data.dvc", "cached"])
+def test_dvc_is_not_asked_where_it_cannot_help(
+    root: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    fake = FakeDvc(monkeypatch, root, None)
+    if missing == "config":
+        (root / ".dvc" / "config").write_text("[core]\n    analytics = false\n")
+    elif missing == "data.dvc":
+        (root / "data.dvc").unlink()
+    else:
+        (root / "data.dvc").write_text("outs:\n- path: data/tiny\n  cache: false\n")
+    shared.data.get("tiny", mirror=shelf)
+    assert fake.commands == []
+
+
+def test_a_killed_fetch_leaves_no_set_and_the_next_one_succeeds(
+    root: Path, tmp_path: Path, shelf: Path
+) -> None:
+    script = (
+        "import os, shared.data.obtain as o\n"
+        "right = o.archives.unpack\n"
+        "def unpack(packed, members, target):\n"
+        "    right(packed, members, target)\n"
+        "    if 'test-i' in members: os.kill(os.getpid(), 9)\n"
+        "o.archives.unpack = unpack\n"
+        f"o.get('tiny', mirror={str(shelf)!r})\n"
+    )
+    here = str(Path(__file__).resolve().parents[2])
+    done = subprocess.run([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": here}, check=False)
+    assert done.returncode == -9
+    assert not (root / "data" / "tiny").exists()
+    assert len(leftovers(root)) == 1
+    shared.data.get("tiny", mirror=shelf)
+    assert leftovers(root) == []
