@@ -4,10 +4,11 @@ from shared.train import FitSettings, TrainingSet, fit
 """
 
 from shared.train.checkpoints import load_checkpoint, save_checkpoint
-from shared.train.loop import Fit, TrainingSet, fit
+from shared.train.loop import fit
 from shared.train.precision import precision
 from shared.train.predict import accuracy, predict
 from shared.train.replicas import stack, unstack
+from shared.train.session import Fit, TrainingSet
 from shared.train.settings import FitSettings, TrainingDiverged, TrainingInterrupted
 
 __all__ = [

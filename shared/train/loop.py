@@ -6,118 +6,19 @@ import copy
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from shared.errors import UserError
 from shared.train.checkpoints import load_checkpoint, save_checkpoint
 from shared.train.precision import precision
 from shared.train.predict import accuracy, predict
-from shared.train.replicas import stack, stackable, unstack
+from shared.train.replicas import stackable
+from shared.train.session import Fit, Session, TrainingSet
 from shared.train.settings import FitSettings, TrainingDiverged, TrainingInterrupted
-
-#: From (replicas, batch, channels, height, width) as stored, and a generator per replica, to network inputs.
-Transform = Callable[[Tensor, Sequence[torch.Generator]], Tensor]
-
-
-@dataclass
-class TrainingSet:
-    """Images and labels on the device, and which of them each seed trains on.
-
-    Attributes:
-        images: (count, channels, height, width), as stored (usually uint8).
-        labels: (count,) int64.
-        train: one index tensor per seed, all of one length.
-        validation: one index tensor per seed, or None.
-        transform: called on each training batch, with one generator per seed for augmentation.
-        plain: from stored images to network inputs without augmentation, for validation.
-    """
-
-    images: Tensor
-    labels: Tensor
-    train: Sequence[Tensor]
-    transform: Transform
-    plain: Callable[[Tensor], Tensor]
-    validation: Sequence[Tensor] | None = None
-
-
-@dataclass
-class Fit:
-    """What a training gives: per seed, the loss and the validation accuracy by epoch, and the speed."""
-
-    losses: list[list[float]]
-    validations: list[dict[int, float]]
-    seconds: float = 0.0
-    images: int = 0
-    best: list[tuple[float, dict[str, Tensor]] | None] = field(default_factory=list)
-
-    @property
-    def images_per_second(self) -> float:
-        """Training images of all seeds together per second of training."""
-        return self.images / self.seconds if self.seconds else float("nan")
-
-
-class _Session:
-    """State of one training, which a checkpoint can hold."""
-
-    def __init__(
-        self, models: Sequence[nn.Module], seeds: Sequence[int], settings: FitSettings, device: str
-    ) -> None:
-        self.models, self.seeds, self.settings, self.device = list(models), list(seeds), settings, device
-        for model in self.models:
-            model.to(device)
-        self.together = len(models) > 1
-        self.network = stack(self.models) if self.together else self.models[0]
-        self.parameters = list(self.network.parameters())
-        self.optimizer = _optimizer(self.parameters, settings, device)
-        # three streams per seed: order of the images, augmentation, dropout
-        self.order = [torch.Generator().manual_seed(seed) for seed in seeds]
-        self.augment = [torch.Generator(device).manual_seed(seed + 1_000_003) for seed in seeds]
-        self.drop = [torch.Generator(device).manual_seed(seed + 2_000_003) for seed in seeds]
-        self.streams = (self.order, self.augment, self.drop)
-        for module in self.network.modules():
-            if hasattr(module, "seed") and callable(module.seed):
-                module.seed(self.drop)
-        self.epoch, self.fit = 0, Fit([[] for _ in seeds], [{} for _ in seeds], best=[None] * len(seeds))
-
-    def state(self) -> dict:
-        fit = self.fit
-        return {
-            "epoch": self.epoch,
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "generators": [[g.get_state() for g in streams] for streams in self.streams],
-            "fit": [fit.losses, fit.validations, fit.seconds, fit.images, fit.best],
-            "seeds": self.seeds,
-        }
-
-    def restore(self, state: dict) -> None:
-        if state["seeds"] != self.seeds:
-            raise UserError(f"the checkpoint is of seeds {state['seeds']}, not {self.seeds}; delete it")
-        self.epoch = state["epoch"]
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        for streams, saved in zip(self.streams, state["generators"]):
-            for generator, value in zip(streams, saved):
-                generator.set_state(value.cpu())
-        losses, validations, seconds, images, best = state["fit"]
-        self.fit = Fit(losses, validations, seconds, images, [None if b is None else tuple(b) for b in best])
-
-    def sync(self) -> None:
-        """Bring the single models up to date with the joint network."""
-        if self.together:
-            unstack(self.network, self.models)
-
-
-def _optimizer(parameters: list[nn.Parameter], settings: FitSettings, device: str) -> torch.optim.Optimizer:
-    common = {"lr": settings.lr, "weight_decay": settings.weight_decay, "fused": True}
-    if settings.optimizer == "adam":
-        return torch.optim.Adam(parameters, **common)
-    return torch.optim.SGD(parameters, momentum=settings.momentum, **common)
 
 
 def fit(
@@ -154,7 +55,7 @@ def fit(
     """
     if not _together(models, data, settings, device):
         return _one_by_one(models, data, settings, seeds, device, log, checkpoint, deadline)
-    session = _Session(models, seeds, settings, device)
+    session = Session(models, seeds, settings, device)
     saved = load_checkpoint(checkpoint, device) if checkpoint else None
     if saved is not None:
         session.restore(saved)
@@ -214,7 +115,7 @@ def _one_by_one(models, data, settings, seeds, device, log, checkpoint, deadline
     return joined
 
 
-def _epoch(session: _Session, data: TrainingSet) -> None:
+def _epoch(session: Session, data: TrainingSet) -> None:
     settings, network = session.settings, session.network
     replicas, count = len(session.seeds), len(data.train[0])
     begin = time.monotonic()
@@ -239,7 +140,7 @@ def _epoch(session: _Session, data: TrainingSet) -> None:
     session.fit.images += replicas * count
 
 
-def _step(session: _Session, data: TrainingSet, rows: Tensor) -> Tensor:
+def _step(session: Session, data: TrainingSet, rows: Tensor) -> Tensor:
     """One optimizer step on ``rows`` (replicas, batch); returns the mean loss of each replica."""
     settings = session.settings
     images = data.transform(data.images[rows], session.augment)
@@ -258,7 +159,7 @@ def _step(session: _Session, data: TrainingSet, rows: Tensor) -> Tensor:
     return losses.detach()
 
 
-def _validate(session: _Session, data: TrainingSet) -> None:
+def _validate(session: Session, data: TrainingSet) -> None:
     settings = session.settings
     due = settings.validate_every and session.epoch % settings.validate_every == 0
     if data.validation is None or not (due or session.epoch == settings.epochs):
@@ -275,7 +176,7 @@ def _validate(session: _Session, data: TrainingSet) -> None:
             session.fit.best[index] = (value, copy.deepcopy(model.state_dict()))
 
 
-def _progress(session: _Session) -> str:
+def _progress(session: Session) -> str:
     fit, settings = session.fit, session.settings
     left = fit.seconds / session.epoch * (settings.epochs - session.epoch)
     loss = sum(losses[-1] for losses in fit.losses) / len(fit.losses)

@@ -1,0 +1,112 @@
+"""State of a training: what it is given, what it gives, and what a checkpoint holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from shared.errors import UserError
+from shared.train.replicas import stack, unstack
+from shared.train.settings import FitSettings
+
+#: From (replicas, batch, channels, height, width) as stored, and a generator per replica, to network inputs.
+Transform = Callable[[Tensor, Sequence[torch.Generator]], Tensor]
+
+
+@dataclass
+class TrainingSet:
+    """Images and labels on the device, and which of them each seed trains on.
+
+    Attributes:
+        images: (count, channels, height, width), as stored (usually uint8).
+        labels: (count,) int64.
+        train: one index tensor per seed, all of one length.
+        validation: one index tensor per seed, or None.
+        transform: called on each training batch, with one generator per seed for augmentation.
+        plain: from stored images to network inputs without augmentation, for validation.
+    """
+
+    images: Tensor
+    labels: Tensor
+    train: Sequence[Tensor]
+    transform: Transform
+    plain: Callable[[Tensor], Tensor]
+    validation: Sequence[Tensor] | None = None
+
+
+@dataclass
+class Fit:
+    """What a training gives: per seed, the loss and the validation accuracy by epoch, and the speed."""
+
+    losses: list[list[float]]
+    validations: list[dict[int, float]]
+    seconds: float = 0.0
+    images: int = 0
+    best: list[tuple[float, dict[str, Tensor]] | None] = field(default_factory=list)
+
+    @property
+    def images_per_second(self) -> float:
+        """Training images of all seeds together per second of training."""
+        return self.images / self.seconds if self.seconds else float("nan")
+
+
+class Session:
+    """State of one training, which a checkpoint can hold."""
+
+    def __init__(
+        self, models: Sequence[nn.Module], seeds: Sequence[int], settings: FitSettings, device: str
+    ) -> None:
+        self.models, self.seeds, self.settings, self.device = list(models), list(seeds), settings, device
+        for model in self.models:
+            model.to(device)
+        self.together = len(models) > 1
+        self.network = stack(self.models) if self.together else self.models[0]
+        self.parameters = list(self.network.parameters())
+        self.optimizer = optimizer(self.parameters, settings, device)
+        # three streams per seed: order of the images, augmentation, dropout
+        self.order = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.augment = [torch.Generator(device).manual_seed(seed + 1_000_003) for seed in seeds]
+        self.drop = [torch.Generator(device).manual_seed(seed + 2_000_003) for seed in seeds]
+        self.streams = (self.order, self.augment, self.drop)
+        for module in self.network.modules():
+            if hasattr(module, "seed") and callable(module.seed):
+                module.seed(self.drop)
+        self.epoch, self.fit = 0, Fit([[] for _ in seeds], [{} for _ in seeds], best=[None] * len(seeds))
+
+    def state(self) -> dict:
+        fit = self.fit
+        return {
+            "epoch": self.epoch,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generators": [[g.get_state() for g in streams] for streams in self.streams],
+            "fit": [fit.losses, fit.validations, fit.seconds, fit.images, fit.best],
+            "seeds": self.seeds,
+        }
+
+    def restore(self, state: dict) -> None:
+        if state["seeds"] != self.seeds:
+            raise UserError(f"the checkpoint is of seeds {state['seeds']}, not {self.seeds}; delete it")
+        self.epoch = state["epoch"]
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for streams, saved in zip(self.streams, state["generators"]):
+            for generator, value in zip(streams, saved):
+                generator.set_state(value.cpu())
+        losses, validations, seconds, images, best = state["fit"]
+        self.fit = Fit(losses, validations, seconds, images, [None if b is None else tuple(b) for b in best])
+
+    def sync(self) -> None:
+        """Bring the single models up to date with the joint network."""
+        if self.together:
+            unstack(self.network, self.models)
+
+
+def optimizer(parameters: list[nn.Parameter], settings: FitSettings, device: str) -> torch.optim.Optimizer:
+    common = {"lr": settings.lr, "weight_decay": settings.weight_decay, "fused": True}
+    if settings.optimizer == "adam":
+        return torch.optim.Adam(parameters, **common)
+    return torch.optim.SGD(parameters, momentum=settings.momentum, **common)
