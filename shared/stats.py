@@ -5,15 +5,15 @@ deviations have n - 1 in the denominator. Everything is a closed form over ``sci
 random number here, so that a report built twice gives the same bytes.
 
 Sources: Welch, *The generalization of "Student's" problem when several different population variances are
-involved*, Biometrika 34, 1947 (unequal variances); Schuirmann, *A comparison of the two one-sided tests
-procedure and the power approach*, J. Pharmacokin. Biopharm. 15, 1987 (equivalence).
+involved*, Biometrika 34, 1947; Schuirmann, *A comparison of the two one-sided tests procedure and the power
+approach*, J. Pharmacokin. Biopharm. 15, 1987 (equivalence).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scipy import special
 
@@ -127,6 +127,10 @@ class Difference:
 def welch(first: Sequence[float], second: Sequence[float]) -> Difference:
     """Mean of ``first`` minus mean of ``second``, independent samples with unequal variances.
 
+    The approximate degrees of freedom make it err a little more often than it says when one sample is very
+    small: simulated at 5 %, in 6 % of cases with 5 seeds against 100, in up to 8 % with 3 against 100. Taking
+    those of the smaller sample instead would err in under 1 % of ordinary cases and miss real differences.
+
     Raises:
         ValueError: if a sample has fewer than two values.
     """
@@ -136,11 +140,17 @@ def welch(first: Sequence[float], second: Sequence[float]) -> Difference:
     return Difference(a.mean - b.mean, se, df, min(a.n, b.n), pooled, "Welch t")
 
 
+def with_known_error(difference: Difference, se: float) -> Difference:
+    """The same difference with an independent error of known size added."""
+    joined, df = welch_error(difference.se, difference.df, se, math.inf)
+    return replace(difference, se=joined, df=df)
+
+
 def welch_error(se_a: float, df_a: float, se_b: float, df_b: float) -> tuple[float, float]:
     """Standard error and Welch-Satterthwaite degrees of freedom of a difference of two independent means."""
     variance = se_a**2 + se_b**2
     if variance == 0:
-        return 0.0, df_a + df_b
+        return 0.0, min(df_a, df_b)
     spent = se_a**4 / df_a + se_b**4 / df_b
     return math.sqrt(variance), (variance**2 / spent if spent else math.inf)
 

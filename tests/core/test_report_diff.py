@@ -1,0 +1,106 @@
+"""Changed table cells between a git revision and the working tree."""
+
+from __future__ import annotations
+
+import sys
+
+import mini_paper
+import pytest
+
+from shared.errors import UserError
+from shared.report import diff
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    monkeypatch.setenv("REPRO_ROOT", str(tmp_path))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    saved = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "pipelines"}
+    yield mini_paper.write(tmp_path)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "pipelines"]:
+        del sys.modules[name]
+    sys.modules.update(saved)
+
+
+def lines(revision):
+    """The changed cells as lists of fields, by place."""
+    rows = [
+        line.strip("| ").split(" | ") for line in diff.report(revision).splitlines() if line.startswith("| ")
+    ]
+    return {row[1]: row for row in rows[2:]}
+
+
+def test_nothing_changed(checkout, capsys):
+    mini_paper.record()
+    commit = mini_paper.commit(checkout)
+    assert diff.main("HEAD") == 0
+    assert capsys.readouterr().out == f"No table cell changed since HEAD ({commit[:8]}).\n"
+
+
+def test_a_change_is_compared_over_common_seeds(checkout):
+    mini_paper.record()
+    mini_paper.commit(checkout)
+    mini_paper.record(shift=0.5)
+    found = lines("HEAD")
+    assert set(found) == {"table1/plain/error", "claims/C1/ours"}
+    _, _, before, after, difference, common, p, verdict = found["table1/plain/error"]
+    assert before == "5.00 ± 0.16 (n = 5, paper)"
+    assert after == "5.50 ± 0.16 (n = 5, paper)"
+    assert (difference, common) == ("+0.500", "5")
+    assert float(p.removeprefix("p < ")) <= 1e-6, "the same shift in every seed is no noise"
+    assert verdict == "reproduced → **differs**"
+
+
+def test_more_seeds_and_another_tier_are_changes(checkout):
+    mini_paper.record("lite")
+    mini_paper.commit(checkout)
+    mini_paper.record("paper")
+    found = lines("HEAD")["table1/plain/error"]
+    assert found[2].endswith("(n = 4, lite)")
+    assert found[3].endswith("(n = 5, paper)")
+    assert found[5] == "4"
+    assert found[6] == "-", "the common seeds have the same values, so there is nothing to test"
+    assert found[7] == "reproduced (lite) → **reproduced**"
+
+
+def test_first_results_and_results_that_went(checkout):
+    empty = mini_paper.commit(checkout)
+    mini_paper.record()
+    new = lines(empty)["table1/plain/error"]
+    assert new[2] == "not run"
+    assert new[4:7] == ["-", "-", "-"]
+    full = mini_paper.commit(checkout)
+    for file in (checkout / "pipelines/mini/results/paper").iterdir():
+        file.unlink()
+    assert lines(full)["table1/plain/error"][3] == "not run"
+    assert lines(full)["table1/plain/error"][7] == "reproduced → **not run**"
+
+
+def test_rows_that_no_table_shows_are_named_by_file(checkout):
+    mini_paper.record()
+    mini_paper.commit(checkout)
+    file = checkout / "pipelines/mini/results/paper/table1.csv"
+    file.write_text(file.read_text().replace(",loss,3,0.5\n", ",loss,3,0.75\n"))
+    assert "No table cell changed" in diff.report("HEAD")
+    assert "pipelines/mini/results/paper/table1.csv" in diff.report("HEAD")
+
+
+def test_branches_tags_and_ancestors_are_revisions(checkout):
+    mini_paper.record()
+    commit = mini_paper.commit(checkout)
+    mini_paper.git(checkout, "tag", "v1")
+    mini_paper.commit(checkout, "another")
+    assert diff.resolve("v1") == diff.resolve("HEAD~1") == commit
+
+
+@pytest.mark.parametrize("revision", ["nowhere", "--help", ""])
+def test_unknown_revisions_are_user_errors(checkout, revision):
+    mini_paper.commit(checkout)
+    with pytest.raises(UserError, match="git knows no revision"):
+        diff.report(revision)
+
+
+def test_a_folder_without_git_is_a_user_error(checkout, monkeypatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(checkout.parent))
+    with pytest.raises(UserError, match="git knows no revision"):
+        diff.report("HEAD")

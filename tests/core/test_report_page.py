@@ -1,0 +1,324 @@
+"""A whole report from invented results: files, page, README; the same bytes every time."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import matplotlib
+import mini_paper
+import pytest
+
+from shared.errors import UserError
+from shared.report import contents, figures, html, page, palette, render, style
+from shared.report.contents import Report
+from shared.report.results import Results
+
+VOID = {"meta", "link", "br", "img", "hr", "input"}
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    monkeypatch.setenv("REPRO_ROOT", str(tmp_path))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    saved = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "pipelines"}
+    yield mini_paper.write(tmp_path)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "pipelines"]:
+        del sys.modules[name]
+    sys.modules.update(saved)
+
+
+class Checker(HTMLParser):
+    """Collects ids and links, and complains about tags that do not nest."""
+
+    def __init__(self, content):
+        super().__init__()
+        self.ids, self.links, self.tags, self.open = [], [], set(), []
+        self.feed(content)
+        assert not self.open, f"never closed: {self.open}"
+
+    def handle_starttag(self, tag, attributes):
+        self.note(tag, attributes)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.note(tag, attributes)
+
+    def note(self, tag, attributes):
+        self.tags.add(tag)
+        for name, value in attributes:
+            if name == "id":
+                self.ids.append(value)
+            if name in ("href", "src", "xlink:href"):
+                self.links.append(value)
+
+    def handle_endtag(self, tag):
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open[-1] == tag, f"</{tag}> inside <{self.open[-1]}>"
+        self.open.pop()
+
+
+def written(demo=False):
+    render.render_all(demo)
+    return page.write(demo)
+
+
+def test_the_page_is_well_formed_and_self_contained(checkout):
+    mini_paper.record()
+    file = written()
+    found = Checker(file.read_text(encoding="utf-8"))
+    assert len(found.ids) == len(set(found.ids)), "two elements have the same id"
+    assert "script" not in found.tags
+    for link in found.links:
+        if link.startswith("#"):
+            assert link[1:] in found.ids, f"{link} leads nowhere"
+        elif not link.startswith("data:"):
+            assert "//" not in link, f"{link} is loaded from elsewhere"
+            assert (file.parent / link).exists(), f"{link} is a dead link"
+    assert "default-src 'none'" in file.read_text()
+
+
+def test_the_page_shows_values_verdicts_and_provenance(checkout):
+    mini_paper.record()
+    shown = written().read_text(encoding="utf-8")
+    for expected in (
+        "A &lt;mini&gt; paper &amp; its claims",
+        "5.00 ± 0.16",
+        "n = 5, paper",
+        "paper 5.00 ± 0.20, n = 10",
+        "python -m pipelines.mini run table1 --tier paper",
+        "python -m pipelines.mini run other --tier paper",
+        "A &lt;CPU&gt;",
+        "a note on the data",
+        "made by earlier code",
+        "pipelines/mini/results/paper/table1.csv",
+        "<svg",
+        "Not run yet.",
+    ):
+        assert expected in shown, expected
+    assert "no verdict" not in shown
+
+
+def test_everything_is_not_run_at_first(checkout):
+    shown = written().read_text(encoding="utf-8")
+    assert "not run" in shown
+    assert "python -m pipelines.mini run table1 --tier lite" in shown
+    assert "badge good" not in shown[shown.index("<main") :]
+    assert not list((checkout / "reports").rglob("*.svg"))
+
+
+def test_demo_has_its_own_place_a_warning_and_no_verdicts(checkout):
+    mini_paper.record()
+    mini_paper.record("demo")
+    readme = (checkout / "README.md").read_text()
+    file = written(demo=True)
+    assert file == checkout / "reports/demo/index.html"
+    shown = file.read_text(encoding="utf-8")
+    assert "not comparable with the paper" in shown[: shown.index("<nav")]
+    assert "n = 2, demo" in shown
+    assert "no verdict (demo)" in shown
+    assert "n = 5, paper" not in shown
+    assert "✓" not in shown[shown.index("<main") :]
+    for markdown in ("index.md", "mini/report.md", "mini/table1.md"):
+        assert "not comparable with the paper" in (file.parent / markdown).read_text()
+    assert (checkout / "README.md").read_text() == readme
+    assert not (checkout / "reports/index.html").exists()
+
+
+def test_the_same_results_give_the_same_bytes(checkout):
+    mini_paper.record()
+    written()
+    first = mini_paper.tree(checkout / "reports")
+    assert {"index.html", "index.md", "mini/report.md", "mini/table1.svg", "mini/table1.png"} <= set(first)
+    written()
+    assert mini_paper.tree(checkout / "reports") == first
+    code = (
+        "import sys; from shared.report import claims, diff, page, render; render.render_all(); page.write();"
+        "print([name for name in ('torch', 'scipy.stats', 'sklearn', 'seaborn') if name in sys.modules])"
+    )
+    here = str(Path(__file__).resolve().parents[2])
+    extra = {"PYTHONHASHSEED": "1", "PYTHONPATH": here, "MPLBACKEND": "svg", "LC_ALL": "C"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        cwd=checkout,
+        env={**os.environ, **extra},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == "[]", "reports are made without torch"
+    assert mini_paper.tree(checkout / "reports") == first
+
+
+def test_generated_files_that_are_no_longer_made_disappear(checkout):
+    mini_paper.record()
+    folder = render.render("mini")
+    (folder / "old_table.md").write_text("stale")
+    (folder / "old_figure.svg").write_text("stale")
+    (folder / "notes.txt").write_text("kept")
+    before = set(mini_paper.tree(folder))
+    render.render("mini")
+    assert before - set(mini_paper.tree(folder)) == {"old_table.md", "old_figure.svg"}
+
+
+def test_deviations_stand_under_each_table(checkout):
+    folder = render.render("mini")
+    for name in ("table1.md", "claims.md", "report.md"):
+        assert (
+            "| Length | 50 epochs | 2 epochs | time, mostly | a \\| little |" in (folder / name).read_text()
+        )
+
+
+# -- README ------------------------------------------------------------------------------------------------
+
+
+def test_readme_gets_the_verdict_table_between_its_markers(checkout):
+    mini_paper.record()
+    written()
+    readme = (checkout / "README.md").read_text()
+    assert readme.startswith("# Title\n\n<!-- verdicts -->\n| Paper |")
+    assert readme.endswith("<!-- /verdicts -->\n\nThe end.\n")
+    assert "\nold\n" not in readme
+    assert "**reproduced**" in readme
+    assert page.update_readme() is False, "nothing to change the second time"
+
+
+@pytest.mark.parametrize("content", ["# No markers\n", "only <!-- verdicts --> here\n"])
+def test_readme_without_both_markers_is_left_alone(checkout, content):
+    (checkout / "README.md").write_text(content)
+    assert page.update_readme() is False
+    assert (checkout / "README.md").read_text() == content
+
+
+# -- which results are shown -------------------------------------------------------------------------------
+
+
+def test_each_arm_shows_its_highest_tier_with_seeds_enough(checkout):
+    mini_paper.record("lite")
+    assert Results("mini").sample("table1", "plain", "error").tier == "lite"
+    mini_paper.record("paper", seeds=2)
+    assert Results("mini").sample("table1", "plain", "error").tier == "lite", "two seeds do not replace four"
+    mini_paper.record("paper", seeds=3)
+    found = Results("mini").sample("table1", "plain", "error")
+    assert (found.tier, found.n) == ("paper", 3)
+
+
+def test_lite_verdicts_say_so(checkout):
+    mini_paper.record("lite")
+    _, table = Report("mini").tables
+    cells = {row.key: cell for row, _, cell in table.cells()}
+    assert cells["plain"].verdict.text == "reproduced (lite)"
+
+
+def test_results_of_other_settings_are_not_shown(checkout):
+    mini_paper.record()
+    file = checkout / "pipelines/mini/experiments.yaml"
+    file.write_text(file.read_text().replace("plain: {}", "plain: {epochs: 4}"))
+    assert Results("mini").sample("table1", "plain", "error").n == 0
+    assert Results("mini").sample("table1", "turned", "error").n == 5
+
+
+def test_samples_need_all_their_steps(checkout):
+    mini_paper.record()
+    results = Results("mini")
+    assert results.sample("table1", "plain", "loss", [0, 1]).numbers[0] == pytest.approx(1.5)
+    assert results.sample("table1", "plain", "loss", [0, 99]).n == 0
+    assert results.sample("table1", "plain", "no such metric").n == 0
+    assert results.last("table1", "plain", "loss").numbers[0] == pytest.approx(0.5)
+    assert results.settings("table1", "turned") == [False, True]
+    assert results.settings("table1", "turned", "turned") == [True]
+
+
+def test_mistakes_are_user_errors(checkout):
+    with pytest.raises(UserError, match="unknown experiment 'tabel1'; did you mean 'table1'"):
+        Results("mini").frame("tabel1")
+    with pytest.raises(UserError, match="unknown paper"):
+        render.render("maxi")
+
+
+def test_counts_and_headline(checkout):
+    mini_paper.record()
+    report = Report("mini")
+    cells, claims = report.counts()
+    assert dict(cells) == {"reproduced": 2, "not run": 1}
+    assert dict(claims) == {"reproduced": 1}
+    assert contents.tally(cells) == "2 reproduced, 1 not run"
+    headline = report.headline()
+    assert headline.row.key == "C1"
+    assert headline.ours.startswith("+2.04 [")
+
+
+# -- figures -----------------------------------------------------------------------------------------------
+
+
+def figure(color=palette.SERIES[0]):
+    def draw():
+        drawn, (axes,) = figures.canvas(3, 2)
+        axes.plot([0, 1], [1, 0], color=color)
+        axes.fill_between([0, 1], [0, 0], [1, 1], alpha=0.2)
+        axes.set(xlabel="x", xlim=(0.2, 0.8))
+        return drawn
+
+    return figures.Figure("f", "Title <1>", "Caption.", "A `line`.", draw)
+
+
+def test_a_readers_own_settings_do_not_change_figures(monkeypatch):
+    plain = figures.render(figure())
+    monkeypatch.setitem(matplotlib.rcParams, "font.size", 20.0)
+    monkeypatch.setitem(matplotlib.rcParams, "svg.fonttype", "none")
+    assert figures.render(figure()) == plain
+    assert matplotlib.rcParams["font.size"] == 20.0
+    assert figures.render(figure(palette.SERIES[1])) != plain
+
+
+def test_figures_carry_no_date_and_no_version():
+    svg, png = figures.render(figure())
+    assert not re.search(r"\b20\d\d-\d\d", svg)
+    assert matplotlib.__version__ not in svg
+    assert matplotlib.__version__.encode() not in png
+    assert png.startswith(b"\x89PNG")
+
+
+def test_inlined_figures_keep_their_references_apart():
+    svg, _ = figures.render(figure())
+    both = [html.inline_svg(svg, name, "Title <1>", "A `line`.") for name in ("one", "two")]
+    first, second = (set(re.findall(r'\bid="([^"]+)"', found)) for found in both)
+    assert first
+    assert not first & second
+    for found, ids in zip(both, (first, second)):
+        used = re.findall(r'href="#([^"]+)"', found) + re.findall(r"url\(#([^)]+)\)", found)
+        assert used
+        assert set(used) <= ids
+        assert found.startswith("<svg")
+        assert 'role="img"' in found
+        assert "Title &lt;1&gt;</title>" in found
+        assert palette.SERIES[0] not in found
+        assert "var(--series-0)" in found
+
+
+def test_every_color_has_a_dark_form_and_reads_well():
+    sheet = style.sheet()
+    for color, (variable, dark) in palette.SWAPS.items():
+        assert f"{variable}: {color};" in sheet
+        assert f"{variable}: {dark};" in sheet
+    for status in ("good", "bad", "open", "none"):
+        for colors in (style._LIGHT, style._DARK):
+            assert contrast(colors[f"--{status}"], colors[f"--{status}-ground"]) >= 4.5
+            assert contrast(colors["--soft"], colors["--card"]) >= 4.5
+
+
+def contrast(first, second):
+    """Contrast ratio of two colors as the accessibility guidelines define it."""
+
+    def luminance(color):
+        channels = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(first), luminance(second)))
+    return (high + 0.05) / (low + 0.05)
