@@ -129,9 +129,10 @@ def _interpolated(images: torch.Tensor, angles: torch.Tensor, fill: float, chunk
             values = values - fill
         grid = grid[:1].expand(len(values), -1, -1, -1) if shared else _grid(images, angles[part])
         values = F.grid_sample(values, grid, "bilinear", "zeros", align_corners=False)
-        if shift := fill + (0.5 if images.dtype == torch.uint8 else 0.0):
-            values += shift
-        result[part] = values  # to uint8 by cutting off, so the half above rounds to nearest
+        if fill:
+            values += fill
+        # Cutting off rounds to nearest with the half; by way of int16 it is four times as fast as directly.
+        result[part] = values.add_(0.5).to(torch.int16) if images.dtype == torch.uint8 else values
     return result
 
 

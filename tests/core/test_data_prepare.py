@@ -260,3 +260,15 @@ def test_resizing_commutes_with_quarter_turns(side: int) -> None:
 
 def test_resizing_to_an_oblong() -> None:
     assert prepare.resize(pictures(2), (4, 7)).shape == (2, 1, 4, 7)
+
+
+@pytest.mark.gpu
+def test_the_gpu_agrees() -> None:
+    images, angles = pictures(64, 3, 28, 28).float() / 255, prepare.random_angles(64, 0)
+    angles[:4] = torch.tensor([0.0, 90, 180, 270])
+    on_gpu = images.cuda()
+    assert torch.allclose(prepare.rotate(on_gpu, angles).cpu(), prepare.rotate(images, angles), atol=1e-5)
+    assert torch.equal(prepare.circle_crop(on_gpu).cpu(), prepare.circle_crop(images))
+    permutation = prepare.pixel_permutation(28, 0)
+    assert torch.equal(prepare.scramble(on_gpu, permutation).cpu(), prepare.scramble(images, permutation))
+    assert torch.allclose(prepare.resize(on_gpu, 29).cpu(), prepare.resize(images, 29), atol=1e-5)
