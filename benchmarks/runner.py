@@ -7,7 +7,7 @@ import importlib
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +82,8 @@ def _parser() -> argparse.ArgumentParser:
 def _options(asked: argparse.Namespace, device: str) -> Options:
     repetitions = asked.repetitions if asked.repetitions is not None else (2 if asked.tiny else 15)
     threads = asked.threads if asked.threads is not None else environment.processors()
-    for name, value in (("repetitions", repetitions), ("threads", threads), ("batch", asked.batch or 2)):
-        if value < 1:
+    for name, value in (("repetitions", repetitions), ("threads", threads), ("batch", asked.batch)):
+        if value is not None and value < 1:
             raise UserError(f"--{name} must be 1 or more, not {value}")
     torch.set_num_threads(threads)
     return Options(device, threads, repetitions, asked.batch, asked.tiny, not asked.no_memory, asked.only)
@@ -162,7 +162,7 @@ def _measure_case(benchmark: Benchmark, index: int, case: Case, options: Options
     return {"title": case.title, "images": case.images, "columns": list(case.ratios), "rows": rows}
 
 
-def _sync(device: str):
+def _sync(device: str) -> Callable[[], None]:
     return (lambda: torch.cuda.synchronize(device)) if device.startswith("cuda") else (lambda: None)
 
 
