@@ -113,15 +113,14 @@ def _obtain(data_set: DataSet, target: Path, mirror: str, progress: bool) -> Pat
     if data_set.generator:
         ways.append(lambda folder: _generate(data_set, folder, tried))
     for way in ways:
-        with _staging(target) as folder:
-            try:
-                complete = way(folder)
-            except OSError as error:  # a full disk, say
-                tried.append(str(error))
-                continue
-            if not complete:
-                continue
-            _replace(folder, target)
+        try:
+            with _staging(target) as folder:
+                if not way(folder):
+                    continue
+                _replace(folder, target)
+        except OSError as error:  # a full disk or a folder of somebody else, say
+            tried.append(f"{data_set.path} cannot be written: {error}")
+            continue
         for refused in tried:
             _log.warning("data set %s: %s", data_set.name, refused)
         return target

@@ -209,6 +209,23 @@ def test_a_derived_set(root: Path, shelf: Path) -> None:
     assert (first.dtype, first.shape) == (plain.dtype, plain.shape)
 
 
+def test_a_folder_that_cannot_be_written(root: Path, shelf: Path) -> None:
+    (root / "data").write_text("in the way")
+    with pytest.raises(UserError, match=r"data/tiny cannot be written: .*exists"):
+        shared.data.get("tiny", mirror=shelf)
+    assert (root / "data").read_text() == "in the way"
+
+
+def test_a_full_disk_leaves_nothing_behind(root: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(obtain, "_replace", full)
+    with pytest.raises(UserError, match="cannot be written.*No space left"):
+        shared.data.get("tiny", mirror=shelf)
+    assert leftovers(root) == []
+
+
 def test_unknown_names(root: Path, shelf: Path) -> None:
     with pytest.raises(UserError, match="did you mean 'tiny'"):
         shared.data.get("tinny")
