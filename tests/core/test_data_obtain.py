@@ -221,7 +221,7 @@ def test_a_full_disk_leaves_nothing_behind(root: Path, shelf: Path, monkeypatch:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(obtain, "_replace", full)
-    with pytest.raises(UserError, match="cannot be written.*No space left"):
+    with pytest.raises(UserError, match=r"cannot be written.*No space left"):
         shared.data.get("tiny", mirror=shelf)
     assert leftovers(root) == []
 
