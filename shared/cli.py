@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None, paper: str | None = None) -> int:
         The exit code: 0 for success, 1 if a run failed or a check found something, 2 for a mistake of the
         user, 130 or 143 after an interruption.
     """
-    arguments = _parser(paper).parse_args(sys.argv[1:] if argv is None else argv)
+    arguments = parser(paper).parse_args(sys.argv[1:] if argv is None else argv)
     try:
         with _terminable():
             code = _command(arguments.command)(arguments)
@@ -79,7 +79,8 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _parser(paper: str | None) -> argparse.ArgumentParser:
+def parser(paper: str | None) -> argparse.ArgumentParser:
+    """The parser of all commands, or of those of one paper."""
     name = f"python -m pipelines.{paper}" if paper else "python -m pipelines"
     top = argparse.ArgumentParser(
         prog=name, description=__doc__, formatter_class=argparse.RawTextHelpFormatter

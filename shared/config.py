@@ -198,7 +198,12 @@ def load(paper: str) -> Paper:
     Raises:
         UserError: if there is no such paper or the file has a mistake; the message says where.
     """
-    declared = declarations.read(paper)
+    return _load(paper, declarations.text_of(paper))
+
+
+@functools.lru_cache(maxsize=64)
+def _load(paper: str, text: str) -> Paper:
+    declared = declarations.parse(paper, text)
     revision = declared["revision"]
     made = {
         name: _experiment(paper, name, revision, values) for name, values in declared["experiments"].items()

@@ -34,20 +34,29 @@ class _Strict(yaml.SafeLoader):
         return node
 
 
-def read(paper: str) -> dict[str, Any]:
+def text_of(paper: str) -> str:
+    """The text of a paper's declaration.
+
+    Raises:
+        UserError: if there is no such paper.
+    """
+    try:
+        return (paths.pipeline(paper) / "experiments.yaml").read_text()
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(unknown("paper", paper, _names())) from None
+
+
+def parse(paper: str, text: str) -> dict[str, Any]:
     """The declaration of one paper: its keys and experiments, checked for form but not for settings.
 
     Raises:
-        UserError: if the file is missing, not YAML, or has a key or value that makes no sense.
+        UserError: if the text is not YAML, or has a key or value that makes no sense.
     """
-    file = paths.pipeline(paper) / "experiments.yaml"
     try:
-        content = yaml.load(file.read_text(), Loader=_Strict)
-    except FileNotFoundError:
-        raise UserError(unknown("paper", paper, _names())) from None
+        content = yaml.load(text, Loader=_Strict)
     except yaml.YAMLError as error:
-        text = " ".join(str(error).split())
-        raise UserError(f"pipelines/{paper}/experiments.yaml is not valid YAML: {text}") from None
+        message = " ".join(str(error).split())
+        raise UserError(f"pipelines/{paper}/experiments.yaml is not valid YAML: {message}") from None
     where = f"pipelines/{paper}/experiments.yaml"
     content = _mapping(content, where)
     own = [key for key in content if not str(key).startswith((".", "x-"))]

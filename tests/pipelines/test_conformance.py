@@ -1,0 +1,253 @@
+"""What every pipeline folder must hold to; a new paper is found by its experiments.yaml."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import re
+import shlex
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from shared import checks, cli, config, fingerprint, paths, records
+from shared.data import catalogue
+from shared.interface import Context
+from shared.report import published, render
+from shared.report.contents import Report
+
+ROOT = Path(__file__).resolve().parents[2]
+PAPERS = sorted(file.parent.name for file in (ROOT / "pipelines").glob("*/experiments.yaml"))
+EXPERIMENTS = [(paper, name) for paper in PAPERS for name in config.load(paper).experiments]
+FILES = (
+    *("__init__.py", "__main__.py", "README.md", "experiments.yaml", "paper.csv", "deviations.csv"),
+    *("settings.py", "data.py", "models.py", "experiment.py", "tables.py"),
+)
+
+papers = pytest.mark.parametrize("paper", PAPERS)
+experiments = pytest.mark.parametrize(("paper", "name"), EXPERIMENTS)
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch):
+    """Work on this checkout."""
+    monkeypatch.setenv("REPRO_ROOT", str(ROOT))
+
+
+def smoke(paper, name):
+    return config.load(paper).experiment(name).runs("smoke")
+
+
+@functools.cache
+def rows(paper, inputs, seeds, attempt=0):
+    """Checked rows by seed of one arm at its smoke tier; computed once for equal arguments."""
+    run = RUNS[paper, inputs]
+    found = config.module(paper, "experiment").run(run.settings, list(seeds), Context(log=lambda line: None))
+    assert set(found) == set(seeds)
+    return {seed: records.checked_rows(found[seed], run.spec) for seed in seeds}
+
+
+RUNS: dict[tuple[str, str], config.Run] = {}
+
+
+def compute(run, seeds, attempt=0):
+    """`rows` of a run; runs with the same inputs are the same computation, whatever they are called."""
+    RUNS[run.paper, run.id] = run
+    return rows(run.paper, run.id, tuple(seeds), attempt)
+
+
+def untimed(found):
+    return [row for row in found if not records.is_timing(row.metric)]
+
+
+def one_per_model(runs):
+    """The first run of each kind of network, which is enough where code and not settings are tried."""
+    kinds = {getattr(run.settings, "model", run.arm): run for run in reversed(runs)}
+    return list(reversed(kinds.values()))
+
+
+def test_there_are_pipelines():
+    assert "_template" in PAPERS
+    assert len(PAPERS) >= 2
+
+
+@papers
+def test_files_are_complete(paper):
+    folder = paths.pipeline(paper)
+    assert [name for name in FILES if not (folder / name).is_file()] == []
+    assert len((folder / "__main__.py").read_text().replace("\n\n", "\n").splitlines()) == 3
+
+
+@papers
+def test_check_finds_nothing_wrong(paper):
+    assert [problem.text for problem in checks.check(paper) if not problem.warning] == []
+
+
+@experiments
+def test_identities_are_stable_and_distinct(paper, name):
+    for tier in config.load(paper).experiment(name).tiers:
+        first, again = (config.load(paper).experiment(name).runs(tier) for _ in range(2))
+        assert [run.id for run in first] == [run.id for run in again]
+        if tier in paths.COMMITTED_TIERS:
+            assert len({run.id for run in first}) == len(first)
+
+
+@experiments
+def test_tiers(paper, name):
+    tiers = config.load(paper).experiment(name).tiers
+    assert {"smoke", "demo"} <= set(tiers)
+    for tier in ("smoke", "demo"):  # nothing to download
+        names = {data for run in config.load(paper).experiment(name).runs(tier) for data in run.data}
+        assert [data for data in names if not catalogue.load()[data].generator] == []
+
+
+@papers
+def test_numbers_of_the_paper_have_a_source(paper):
+    values = published.paper_values(paper)
+    assert values
+    for value in values.values():
+        assert value.read_from, value
+        assert value.metric, value
+
+
+@papers
+def test_numbers_of_the_paper_have_a_place(paper):
+    """Each stands in a cell of a table, behind a row of claims, or belongs to a figure."""
+    report = Report(paper)
+    figures = {figure.name for figure in report.figures}
+    cells = {(t.name, row.key, column.key) for t in report.tables for row, column, _ in t.cells()}
+    claims = {(table.name, row.key) for table in report.tables if table.claims for row in table.rows}
+    for place in published.paper_values(paper):
+        used = place in cells or place[:2] in claims or place[0] in figures
+        assert used, f"nothing uses the number for {place}"
+
+
+@papers
+def test_deviations_are_declared(paper):
+    assert published.deviations(paper)
+    with (paths.pipeline(paper) / "deviations.csv").open() as file:
+        assert next(csv.reader(file)) == list(published.DEVIATION_COLUMNS)
+
+
+@experiments
+def test_smoke_tier_gives_valid_rows(paper, name):
+    runs = smoke(paper, name)
+    metrics = {run.arm: {row.metric for row in compute(run, [run.seed])[run.seed]} for run in runs}
+    assert all(metrics.values())
+    kinds = {getattr(run.settings, "model", ""): metrics[run.arm] for run in runs}
+    assert all(metrics[run.arm] == kinds[getattr(run.settings, "model", "")] for run in runs)
+
+
+@experiments
+def test_same_seed_gives_the_same_rows(paper, name):
+    for run in one_per_model(smoke(paper, name)):
+        first, again = (compute(run, [run.seed], attempt)[run.seed] for attempt in range(2))
+        assert untimed(first) == untimed(again), run.spec
+
+
+@experiments
+def test_seeds_differ_and_do_not_disturb_each_other(paper, name):
+    for run in one_per_model(smoke(paper, name)):
+        seeds = [run.seed, run.seed + 1]
+        both = compute(run, seeds)
+        alone = compute(run, [run.seed])[run.seed]
+        assert untimed(both[seeds[0]]) != untimed(both[seeds[1]]), run.spec
+        for one, beside, next_seed in zip(
+            *map(untimed, (alone, both[seeds[0]], both[seeds[1]])), strict=True
+        ):
+            assert one[:2] == beside[:2]
+            limit = allowance(one.metric, one.value, abs(one.value - next_seed.value))
+            assert abs(beside.value - one.value) <= limit, f"{run.spec}: {one} alone, {beside} beside another"
+
+
+def allowance(metric, value, between_seeds):
+    """How far rounding may move a value: little, compared with what another seed does to it.
+
+    Optimizers amplify rounding, and so may turn the answers to one or two of the few test images.
+    """
+    percent = metric.endswith(("accuracy", "error")) and "variance" not in metric
+    return 1e-3 + 0.05 * abs(value) + 0.3 * between_seeds + 6.5 * percent
+
+
+class Smoke:
+    """The rows of the smoke tier in the place of any other tier's; or none."""
+
+    def __init__(self, empty=False):
+        self.empty = empty
+
+    def read(self, paper, experiment, tier):
+        wanted = [] if self.empty else smoke(paper, experiment)
+        lines = [
+            (run.id, experiment, run.arm, run.seed, row.metric, row.step, row.value)
+            for run in wanted
+            for row in compute(run, [run.seed])[run.seed]
+        ]
+        frame = pd.DataFrame(lines, columns=["run", "experiment", "arm", "seed", "metric", "step", "value"])
+        return frame.assign(step=pd.to_numeric(frame["step"], errors="coerce").astype(float))
+
+    def environments(self, paper, experiment, tier):
+        return {} if self.empty else {run.id: {"inputs": run.inputs} for run in smoke(paper, experiment)}
+
+
+@papers
+@pytest.mark.parametrize("source", [None, Smoke(empty=True), Smoke()], ids=["committed", "nothing", "smoke"])
+def test_report_renders_from_whatever_there_is(paper, source):
+    options = {} if source is None else {"demo": not source.empty, "source": source}
+    text, again = (render.report_markdown(Report(paper, **options)) for _ in range(2))
+    assert text == again
+    for table in Report(paper, **options).tables:
+        assert table.title in text
+    assert "nan" not in text.lower().split()
+
+
+@papers
+def test_figures_draw_the_smoke_rows(paper):
+    for figure in Report(paper, True, Smoke()).figures:
+        assert figure.draw is not None, f"{figure.name} has nothing to draw"
+        assert figure.draw().axes
+        assert figure.alt
+    assert [figure.name for figure in Report(paper, False, Smoke(empty=True)).figures if figure.draw] == []
+
+
+def commands(text):
+    """The command lines of ours in a Markdown text, as (paper or None, arguments)."""
+    for line in re.findall(r"python -m pipelines[^\n`#]*", text):
+        words = shlex.split(line)[2:]
+        paper = words[0].partition(".")[2] or None
+        yield paper, words[1:]
+
+
+@papers
+def test_readme_has_commands_that_exist(paper):
+    found = list(commands((paths.pipeline(paper) / "README.md").read_text()))
+    assert {"run", "check"} <= {words[0] for name, words in found if name == paper}
+    for name, words in found:
+        if name is not None and "<" in name:
+            continue  # stands for the reader's own paper
+        parsed = cli.parser(name).parse_args(words)
+        for target in getattr(parsed, "targets", []):
+            home, _, experiment = (name, "", target) if name else target.partition("/")
+            config.load(home).experiment(experiment) if experiment else config.load(home)
+
+
+@papers
+def test_fingerprint_holds_the_paper_and_layers_but_not_its_report(paper):
+    found = set(fingerprint.modules(paper))
+    prefix = f"pipelines.{paper}"
+    assert {f"{prefix}.{name}" for name in ("experiment", "settings", "data", "models")} <= found
+    assert not found & {f"{prefix}.tables", f"{prefix}.figures"}
+    assert not {module for module in found if module.startswith(("shared.report", "shared.records"))}
+
+
+def test_a_missing_file_would_be_found(tmp_path, monkeypatch):
+    """The checks above look at what is there: a paper without tables and numbers does not pass."""
+    folder = tmp_path / "pipelines" / "bare"
+    folder.mkdir(parents=True)
+    (tmp_path / "datasets.yaml").write_text("{}\n")
+    text = (ROOT / "pipelines" / "_template" / "experiments.yaml").read_text()
+    (folder / "experiments.yaml").write_text(text.replace("_template:", "bare:"))
+    monkeypatch.setenv("REPRO_ROOT", str(tmp_path))
+    found = " ".join(problem.text for problem in checks.check("bare"))
+    for name in ("paper.csv", "deviations.csv", "tables.py", "dvc.yaml", "settings.py"):
+        assert name in found
