@@ -6,6 +6,7 @@ report, demo results for the demo, or an earlier git revision for `shared.report
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
@@ -47,11 +48,19 @@ class Results:
         self.tiers = ("demo",) if demo else tuple(reversed(paths.COMMITTED_TIERS))
         self._source = source
         self._frames: dict[str, pd.DataFrame] = {}
-        self._published: dict[tuple[str, str, str], published.PaperValue] | None = None
+        self._curves: dict[str, dict[tuple[str, str], pd.DataFrame]] = {}
+        self._records: dict[str, dict[str, Mapping[str, Any]]] = {}
+
+    @functools.cached_property
+    def _declared(self) -> config.Paper:
+        return config.load(self.paper)
+
+    @functools.cached_property
+    def _published(self) -> dict[tuple[str, str, str], published.PaperValue]:
+        return published.paper_values(self.paper)
 
     def frame(self, experiment: str) -> pd.DataFrame:
-        """Rows ``run, experiment, arm, seed, metric, step, value, tier``; steps are numbers, NaN where there
-        are none.
+        """Rows ``run, experiment, arm, seed, metric, step, value, tier``; a missing step is NaN.
 
         For each arm: the highest tier with enough seeds for a verdict, else the highest tier that has any.
 
@@ -59,7 +68,7 @@ class Results:
             UserError: if the paper declares no such experiment.
         """
         if experiment not in self._frames:
-            declared = config.load(self.paper).experiment(experiment)
+            declared = self._declared.experiment(experiment)
             found = [self._tier(experiment, tier) for tier in self.tiers if tier in declared.tiers]
             kept = [self._best(found, arm) for arm in declared.arms]
             kept = [frame for frame in kept if len(frame)]
@@ -77,22 +86,26 @@ class Results:
         return next((frame for frame in (*enough, *of_arm) if len(frame)), pd.DataFrame())
 
     def curves(self, experiment: str, arm: str, metric: str) -> pd.DataFrame:
-        """One row per seed, one column per step (sorted), for example accuracy by angle; empty if there are
-        no runs.
+        """One row per seed, one column per step, both sorted; empty if there are no runs.
 
-        A metric without steps has the one column 0.
+        For example accuracy by angle. A metric without steps has the one column 0.
 
         Raises:
             UserError: if a seed has two values at one step.
         """
-        frame = self.frame(experiment)
-        chosen = frame[(frame["arm"] == arm) & (frame["metric"] == metric)].fillna({"step": 0.0})
-        if chosen.duplicated(["seed", "step"]).any():
+        if experiment not in self._curves:
+            groups = self.frame(experiment).groupby(["arm", "metric"], sort=False)
+            self._curves[experiment] = {key: self._pivot(experiment, rows) for key, rows in groups}
+        return self._curves[experiment].get((arm, metric), pd.DataFrame())
+
+    def _pivot(self, experiment: str, rows: pd.DataFrame) -> pd.DataFrame:
+        rows = rows.assign(step=rows["step"].astype(float).fillna(0.0))
+        if rows.duplicated(["seed", "step"]).any():
+            place = f"{self.paper}/{experiment}: {rows['arm'].iloc[0]}"
             raise UserError(
-                f"{self.paper}/{experiment}: {arm} has {metric} twice for one seed and step; collect the "
-                "results again"
+                f"{place} has {rows['metric'].iloc[0]} twice for one seed and step; collect it again"
             )
-        return chosen.pivot(index="seed", columns="step", values="value").sort_index().sort_index(axis=1)
+        return rows.pivot(index="seed", columns="step", values="value").sort_index().sort_index(axis=1)
 
     def tier(self, experiment: str, arm: str) -> str:
         """The tier that an arm's results come from, "" if it has none."""
@@ -118,10 +131,8 @@ class Results:
         curves = self.curves(experiment, arm, metric)
         if steps is not None:
             curves = curves.reindex(columns=[float(step) for step in steps])
-        values = {int(seed): row.to_numpy(float) for seed, row in curves.iterrows()}
-        whole = {
-            seed: float(reduce(row)) for seed, row in values.items() if len(row) and not np.isnan(row).any()
-        }
+        rows = zip(curves.index, curves.to_numpy(float))
+        whole = {int(seed): float(reduce(row)) for seed, row in rows if len(row) and not np.isnan(row).any()}
         broken = [seed for seed, value in whole.items() if not np.isfinite(value)]
         if broken:
             raise UserError(
@@ -137,8 +148,6 @@ class Results:
 
     def published(self, table: str, row: str, column: str) -> published.PaperValue | None:
         """The paper's number at one place of our tables, None if paper.csv has none."""
-        if self._published is None:
-            self._published = published.paper_values(self.paper)
         return self._published.get((table, row, column))
 
     def cell(
@@ -183,20 +192,22 @@ class Results:
         """What a person types to compute an experiment, at the tier shown or else the shortest declared."""
         present = set(self.frame(experiment)["tier"])
         shown = [tier for tier in self.tiers if tier in present]
-        declared = config.load(self.paper).experiment(experiment).tiers
+        declared = self._declared.experiment(experiment).tiers
         able = [tier for tier in reversed(self.tiers) if tier in declared]
         tier = (shown or able or self.tiers)[0]
         return f"python -m pipelines.{self.paper} run {experiment} --tier {tier}"
 
     def records(self, experiment: str) -> dict[str, Mapping[str, Any]]:
         """Environment and inputs of the runs shown, by run (from the ``.env.json`` beside the results)."""
-        frame = self.frame(experiment)
-        found: dict[str, Mapping[str, Any]] = {}
-        for tier in dict.fromkeys(frame["tier"]):
-            entries = self._source.environments(self.paper, experiment, tier)
-            shown = dict.fromkeys(frame.loc[frame["tier"] == tier, "run"])
-            found |= {run: entries[run] for run in shown if run in entries}
-        return found
+        if experiment not in self._records:
+            frame = self.frame(experiment)
+            found: dict[str, Mapping[str, Any]] = {}
+            for tier in frame["tier"].unique():
+                entries = self._source.environments(self.paper, experiment, tier)
+                shown = frame.loc[frame["tier"] == tier, "run"].unique()
+                found |= {run: entries[run] for run in shown if run in entries}
+            self._records[experiment] = found
+        return self._records[experiment]
 
     def settings(self, experiment: str, key: str, arm: str | None = None) -> list[Any]:
         """The different values that the runs shown, of one arm or of all, have for one setting."""

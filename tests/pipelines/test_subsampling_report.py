@@ -1,0 +1,364 @@
+"""The subsampling report against results whose verdicts are known in advance.
+
+Seeds are invented so that every arm and angle has exactly the mean and spread of the authors' logs. On such
+results the report must say what the fact sheet says about the paper, S13 included.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipelines.subsampling import claims, tables
+from pipelines.subsampling import figures as drawings
+from pipelines.subsampling.arms import APPROXIMATE, EXACT, NETWORKS, arm
+from shared.report import published
+from shared.report.figures import render
+from shared.report.results import Results
+from shared.report.tables import Sample, to_csv
+
+ANGLES = range(0, 360, 10)
+PAPER = published.paper_values("subsampling")
+COLUMNS = ["run", "experiment", "arm", "seed", "metric", "step", "value"]
+
+
+def standardized(rng, count):
+    """Numbers with mean exactly 0 and population standard deviation exactly 1."""
+    values = rng.normal(size=count)
+    return (values - values.mean()) / values.std()
+
+
+class Invented:
+    """Results in the form of `shared.runs`: seeds scattered around the paper's numbers.
+
+    Args:
+        seeds: number of seeds; at each angle their mean and spread are the paper's.
+        change: added to the accuracy of an arm at an angle.
+        exact_error: invariance error of the exact networks.
+        tiers: at which tiers there are results.
+        test_images: what the records say was tested on.
+    """
+
+    def __init__(self, seeds=60, change=None, exact_error=3e-7, tiers=("paper",), test_images=60_000):
+        self.seeds, self.change, self.tiers, self.test_images = seeds, change or {}, tiers, test_images
+        self.exact_error = exact_error
+
+    @functools.cache  # noqa: B019 (a handful of small objects)
+    def read(self, paper, experiment, tier):
+        rows = []
+        if tier in self.tiers:
+            rows = self.toy() if experiment == "figure3" else self.digits(experiment)
+        frame = pd.DataFrame(rows, columns=COLUMNS)
+        return frame.astype({"seed": "int64", "step": "float64", "value": "float64"})
+
+    def environments(self, paper, experiment, tier):
+        settings = {"dataset": "mnist", "epochs": 50, "train_images": 8000, "precision": "float32"}
+        settings |= {"test_images": self.test_images, "sweep_images": self.test_images}
+        runs = self.read(paper, experiment, tier)["run"].unique()
+        return {run: {"inputs": {"settings": settings}} for run in runs}
+
+    def digits(self, experiment):
+        rows = []
+        for training in ("upright", "uniform") if experiment == "table1" else ("upright",):
+            for number, network in enumerate(NETWORKS):
+                curves = self.curves(
+                    network, training, np.random.default_rng([number, training == "upright"])
+                )
+                for seed in range(self.seeds):
+                    name = arm(network, training)
+                    run = f"{name}-{seed}"
+                    exact = network == EXACT
+                    found = [("accuracy", angle, curves[angle][seed]) for angle in ANGLES]
+                    found += [("invariance_error", 0, self.exact_error if exact else 3e-2)]
+                    found += [("invariance_error", 50, self.exact_error if exact else 0.4)]
+                    found += [("parameters", math.nan, 25570.0 if network == "z2cnn_28" else 24990.0)]
+                    rows += [(run, experiment, name, seed, *row) for row in found]
+        return rows
+
+    def curves(self, network, training, rng):
+        """Accuracy by angle, one value per seed; seeds are good or bad at all angles alike."""
+        table = "figure5" if training == "upright" else "rotmnist_angles"
+        scores = standardized(rng, self.seeds)
+        found = {}
+        for angle in ANGLES:
+            printed = PAPER[table, network, str(angle)]
+            change = self.change.get((network, training), 0.0)
+            found[angle] = printed.value + change + printed.spread * scores
+        return found
+
+    def toy(self):
+        rows = []
+        for name, final in (("toy_32", 0.0015), ("toy_33", math.log(2))):
+            side = int(name[-2:])
+            for seed in range(3):
+                found = [
+                    ("loss", 0, 0.75),
+                    ("loss", 100, final),
+                    ("accuracy", math.nan, 100.0 if side == 32 else 50.0),
+                ]
+                found += (
+                    [("logit_gap", 0, 1e-3), ("logit_gap", 100, 6.0)]
+                    if side == 32
+                    else [("logit_gap", 100, 1e-7)]
+                )
+                half = (side + 1) // 2
+                for metric, pixels in (
+                    ("input", side),
+                    ("filter", 3),
+                    ("map", half),
+                    ("map_of_rotated", half),
+                ):
+                    found += [(metric, index, (index * 7919 % 13) / 13) for index in range(pixels**2)]
+                rows += [(f"{name}-{seed}", "figure3", name, seed, *row) for row in found]
+        return rows
+
+
+def report(demo=False, **options):
+    return Results("subsampling", demo, Invented(**options))
+
+
+def statuses(results):
+    table = tables.claims_table(results)
+    return {row.key: cell.verdict.status for row, column, cell in table.cells() if column.key == "verdict"}
+
+
+@pytest.fixture(scope="module")
+def like_the_logs():
+    return report()
+
+
+# -- the paper's numbers -----------------------------------------------------------------------------------
+
+
+def test_table_1_is_as_printed():
+    printed = {
+        "z2cnn_28": ("98.47", "0.17", "91.60", "1.25"),
+        "p4cnn_27": ("98.52", "0.26", "96.92", "0.27"),
+        "p4cnn_28": ("97.69", "0.17", "96.89", "0.21"),
+        "p4cnn_29": ("98.42", "0.25", "96.87", "0.25"),
+    }
+    for network, numbers in printed.items():
+        mnist, rotmnist = (PAPER["table1", network, column] for column in ("mnist", "rotmnist"))
+        assert (mnist.printed, mnist.printed_spread, rotmnist.printed, rotmnist.printed_spread) == numbers
+        assert (mnist.n, mnist.spread_kind, mnist.read_from) == (100, "std0", "table 1")
+
+
+def test_the_curves_are_whole_and_fit_the_printed_numbers():
+    for network in NETWORKS:
+        for table, seeds in (("figure5", 10), ("rotmnist_angles", 100)):
+            curve = [PAPER[table, network, str(angle)] for angle in ANGLES]
+            assert {value.n for value in curve} == {seeds}
+        assert PAPER["rotmnist_angles", network, "0"].printed == PAPER["table1", network, "rotmnist"].printed
+        mean = np.mean([PAPER["rotmnist_angles", network, str(angle)].value for angle in ANGLES])
+        assert mean == pytest.approx(PAPER["table1", network, "rotmnist_mean36"].value, abs=0.01)
+    for other in APPROXIMATE:
+        means = [PAPER["table1", network, "rotmnist_mean36"].value for network in (EXACT, other)]
+        assert means[0] - means[1] == pytest.approx(PAPER["claims", "S13", other].value, abs=0.011)
+
+
+def test_every_number_is_used(like_the_logs):
+    used = {
+        key
+        for table in tables.tables(like_the_logs)
+        for row, column, _ in table.cells()
+        for key in [(table.name, row.key, column.key)]
+    }
+    drawn = {("figure5", n, str(a)) for n in NETWORKS for a in ANGLES}
+    drawn |= {("rotmnist_angles", n, str(a)) for n in NETWORKS for a in ANGLES}
+    claimed = {key for key in PAPER if key[0] == "claims" and key[1] in statuses(like_the_logs)}
+    assert set(PAPER) <= used | drawn | claimed
+
+
+# -- verdicts ----------------------------------------------------------------------------------------------
+
+
+def test_results_like_the_logs_give_the_known_verdicts(like_the_logs):
+    found = statuses(like_the_logs)
+    differs = {key for key, status in found.items() if status == "differs"}
+    assert differs == {"S13"}, "only 'identical on RotMNIST' is contradicted, by its own authors' logs"
+    assert {status for key, status in found.items() if key != "S13"} == {"reproduced"}
+    assert set(found) == {
+        "S2",
+        "S18",
+        "S4",
+        "S5",
+        "S6",
+        "S7",
+        "S8",
+        "S11",
+        "S12",
+        "S13",
+        "S13-logs",
+        "S14",
+        "S14-mean",
+    }
+
+
+def test_both_readings_of_the_rotmnist_column_stand_side_by_side(like_the_logs):
+    rows = {
+        row.key: dict(zip([c.key for c in tables.table1(like_the_logs).columns[1:]], row.cells))
+        for row in tables.table1(like_the_logs).rows
+    }
+    for network in NETWORKS:
+        for column in ("mnist", "rotmnist", "rotmnist_mean36", "parameters"):
+            assert rows[network][column].verdict.status in ("reproduced", "differs")
+        assert rows[network]["rotmnist"].verdict.status == "reproduced"
+        assert rows[network]["rotmnist_mean36"].verdict.status == "reproduced"
+    printed, meant = (rows[EXACT][column].sample.summary.mean for column in ("rotmnist", "rotmnist_mean36"))
+    assert (round(printed, 2), round(meant, 2)) == (96.89, 96.68)
+    assert rows[EXACT]["equivariance"] == "exact"
+    assert rows[EXACT]["invariance"] == "3.0e-07 → 3.0e-07\n3.0e-07 → 3.0e-07"
+    assert rows["p4cnn_27"]["invariance"].startswith("3.0e-02 → 4.0e-01")
+    assert rows["z2cnn_28"]["parameters"].text == "25,570"
+
+
+def test_five_seeds_cannot_decide_a_tenth_of_a_point():
+    found = statuses(report(seeds=5))
+    assert found["S13"] == found["S13-logs"] == "too few runs"
+    assert found["S5"] == found["S14"] == "reproduced"
+    note = next(
+        cell.note
+        for row, column, cell in tables.claims_table(report(seeds=5)).cells()
+        if (row.key, column.key) == ("S13-logs", "verdict")
+    )
+    assert "seeds would decide" in note
+
+
+@pytest.mark.parametrize(
+    ("options", "broken"),
+    [
+        ({"change": {(EXACT, "upright"): -30.0}}, {"S5"}),
+        ({"change": {("p4cnn_29", "upright"): -30.0}}, {"S6", "S11"}),
+        ({"change": {(EXACT, "upright"): 2.0}}, {"S11"}),
+        ({"change": {(EXACT, "uniform"): 1.0}}, {"S12", "S13"}),
+        ({"change": {("z2cnn_28", "uniform"): 11.0}}, {"S14", "S14-mean"}),
+        ({"exact_error": 1e-3}, {"S18"}),
+    ],
+)
+def test_other_results_contradict_the_claims(options, broken):
+    found = statuses(report(seeds=20, **options))
+    assert {key for key, status in found.items() if status == "differs"} >= broken
+
+
+def test_a_toy_that_learns_at_33_pixels_contradicts_s2():
+    class Learns(Invented):
+        def toy(self):
+            return [
+                (*row[:6], 0.01 if row[2] == "toy_33" and row[4] == "loss" and row[5] == 100 else row[6])
+                for row in super().toy()
+            ]
+
+    assert statuses(Results("subsampling", source=Learns()))["S2"] == "differs"
+
+
+def test_nothing_recorded_means_not_run_with_the_command():
+    results = report(tiers=())
+    assert set(statuses(results).values()) == {"not run"}
+    for table in tables.tables(results):
+        assert table.missing_commands(), table.name
+    assert tables.table1(results).missing_commands() == (
+        "python -m pipelines.subsampling run table1 --tier lite",
+    )
+    assert all(figure.draw is None for figure in drawings.figures(results))
+
+
+def test_demo_results_are_never_judged():
+    results = report(demo=True, seeds=3, tiers=("demo",))
+    verdicts = [
+        cell.verdict for table in tables.tables(results) for _, _, cell in table.cells() if cell.verdict
+    ]
+    assert verdicts
+    assert {verdict.status for verdict in verdicts} == {None}
+    assert {verdict.text for verdict in verdicts} == {"no verdict (demo)"}
+
+
+def test_lite_shows_in_every_verdict():
+    results = report(seeds=5, tiers=("lite",))
+    shown = [
+        cell.verdict.text
+        for table in tables.tables(results)
+        for _, _, cell in table.cells()
+        if cell.verdict and cell.verdict.status != "not run"
+    ]
+    assert shown
+    assert all(verdict.endswith("(lite)") for verdict in shown)
+
+
+# -- the error of testing on fewer images ------------------------------------------------------------------
+
+
+def test_fewer_test_images_widen_the_interval():
+    def half(test_images):
+        results = report(seeds=5, test_images=test_images)
+        cell = tables.accuracy_cell(results, "table1", EXACT, "mnist", "table1", arm(EXACT, "upright"), [0])
+        return (cell.verdict.high - cell.verdict.low) / 2
+
+    assert half(2000) > half(10_000) > half(60_000)
+
+
+def test_the_error_of_a_subset_is_that_of_simulated_subsets():
+    rng = np.random.default_rng(0)
+    correct = np.arange(60_000) < 0.97 * 60_000
+    simulated = np.std([100 * rng.permutation(correct)[:2000].mean() for _ in range(400)])
+    results = report(seeds=3, test_images=2000)
+    computed = tables.test_error(
+        results, "table1", arm(EXACT, "upright"), Sample({0: 97.0, 1: 97.0}, "paper"), [10.0]
+    )
+    assert computed == pytest.approx(simulated, rel=0.15)
+
+
+def test_the_caption_tells_the_recorded_protocol():
+    caption = tables.table1(report(test_images=2000)).caption
+    assert "50 epochs, 8,000 training images, 2,000 test images, float32" in caption
+
+
+# -- figures -----------------------------------------------------------------------------------------------
+
+
+def test_figures_are_the_same_bytes_every_time():
+    first = {figure.name: render(figure) for figure in drawings.figures(report(seeds=3))}
+    again = {figure.name: render(figure) for figure in drawings.figures(report(seeds=3))}
+    assert set(first) == {"figure5", "rotmnist_angles", "figure3"}
+    assert first == again
+
+
+def test_the_demo_does_not_draw_the_papers_curves():
+    shown = drawings._reference(report(), "figure5", EXACT)
+    assert shown.shape == (37, 2)
+    assert shown[0, 1] == shown[-1, 1] == 97.56
+    assert len(drawings._reference(report(demo=True), "figure5", EXACT)) == 0
+    caption = drawings.figure5(report(demo=True, tiers=("demo",), seeds=3)).caption
+    assert "not comparable with the paper" in caption
+
+
+def test_figure_3_needs_all_four_pictures(like_the_logs):
+    found = drawings.pictures(like_the_logs, "toy_33")
+    assert {name: panel.shape[0] for name, panel in found.items()} == {
+        "input": 33,
+        "filter": 3,
+        "map": 17,
+        "map_of_rotated": 17,
+    }
+    assert found["filter"][0, 1] == pytest.approx(7919 % 13 / 13), "pixels are read row by row"
+
+
+def test_the_curve_closes_at_360_degrees(like_the_logs):
+    frame = drawings.accuracies(like_the_logs, "figure5", "upright")
+    one = frame[(frame["network"] == EXACT) & (frame["seed"] == 0)].set_index("angle")["accuracy"]
+    assert one[0.0] == one[360.0]
+    assert len(one) == 37
+
+
+def test_spread_between_seeds_is_the_papers(like_the_logs):
+    assert claims.paper_spread(like_the_logs, EXACT) == pytest.approx(1.35, abs=0.01)
+    shown = {row.key: row.cells[-1].text for row in tables.figure5(like_the_logs).rows}
+    assert shown[EXACT] == "1.36\npaper: 1.35", "ours has n - 1 in the denominator"
+
+
+def test_csv_of_table_1_repeats_the_numbers(like_the_logs):
+    lines = to_csv(tables.table1(like_the_logs)).splitlines()
+    assert any(line.startswith("p4cnn_28,rotmnist,96.89 ± 0.21,96.89,0.211") for line in lines)
