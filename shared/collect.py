@@ -102,7 +102,7 @@ def _frame(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
     import pandas as pd
 
     frame = pd.DataFrame(rows, columns=list(collected.HEADER))
-    frame["step"] = pd.to_numeric(frame["step"].replace("", None), errors="coerce").astype(float)
+    frame["step"] = pd.to_numeric(frame["step"], errors="coerce").astype(float)
     kinds = {"seed": "int64", "value": "float64", "run": str, "experiment": str, "arm": str, "metric": str}
     return frame.astype(kinds)
 

@@ -90,6 +90,7 @@ class _Session:
         self.started = time.monotonic()
         self.deadline = None if options.minutes is None else self.started + 60 * options.minutes
         self.seconds: dict[str, float] = {}  # measured in this session, per run, by settings
+        environment.code()  # remember the commit of the code that is being loaded
         self.before: dict[str, object] = {}  # what the store held for the runs to be computed again
 
     def work(self, runs: list[config.Run]) -> None:
@@ -160,9 +161,7 @@ class _Session:
     def _compute(self, batch: list[config.Run]) -> None:
         first = batch[0]
         experiment = config.module(first.paper, "experiment")
-        torch = sys.modules.get("torch")
-        if torch is not None:
-            torch.set_num_threads(self.threads)
+        self._prepare(sys.modules.get("torch"))
         checkpoint = paths.store() / "checkpoints" / f"{batches.name_of(batch, self.device)}.pt"
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
         precision = precision_of(first, self.options.precision)
@@ -187,6 +186,17 @@ class _Session:
             self._record(run, results[run.seed], facts)
         for file in checkpoint.parent.glob(f"{checkpoint.stem}*"):
             file.unlink(missing_ok=True)
+
+    def _prepare(self, torch: Any) -> None:
+        """Tell torch, now that it is loaded, the number of threads; make sure that it can use the device."""
+        if torch is None:
+            return
+        torch.set_num_threads(self.threads)
+        if self.device != "cpu" and not torch.cuda.is_available():
+            if self.options.device != "auto":
+                raise UserError("this PyTorch cannot use the GPU; install one with CUDA, or use --device cpu")
+            self.options.log("there is a GPU, but this PyTorch cannot use it: going on with the CPU")
+            self.device = "cpu"
 
     def _record(self, run: config.Run, rows: Iterable[Any], facts: dict[str, Any]) -> None:
         """Store the rows of one run; a run with a value that is not finite fails alone."""

@@ -9,10 +9,11 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from shared import batches, environment, records, runs
+from shared import batches, devices, environment, records, runs
 from shared.errors import UserError
 from shared.interface import Row
 from shared.runs import Options
@@ -243,6 +244,30 @@ def test_precision_that_is_a_setting_cannot_be_overridden(toy):
     assert records.stored(toy.runs()[0].id).environment["precision"] == "bf16"
     with pytest.raises(UserError, match="unknown precision"):
         execute(toy.runs(), precision="float99")
+
+
+class TorchWithoutCuda:
+    """Stands for a CPU build of torch on a machine with a GPU."""
+
+    threads = 0
+    cuda = SimpleNamespace(is_available=lambda: False)
+    version = SimpleNamespace(cuda=None)
+
+    @classmethod
+    def set_num_threads(cls, count):
+        cls.threads = count
+
+
+def test_a_gpu_that_torch_cannot_use(toy, monkeypatch):
+    monkeypatch.setenv("REPRO_GPUS", "0")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(devices, "_held", {"0": -1})
+    monkeypatch.setitem(sys.modules, "torch", TorchWithoutCuda)
+    outcome = execute(toy.runs()[:1], device="cuda")
+    assert "this PyTorch cannot use the GPU" in outcome.failed[0][1]
+    assert execute(toy.runs()[:1], device="auto", threads=3).done == toy.runs()[:1]
+    assert records.stored(toy.runs()[0].id).environment["device"] == "cpu"
+    assert TorchWithoutCuda.threads == 3
 
 
 def test_processes_at_once_train_each_run_once(toy):
