@@ -221,7 +221,7 @@ def commands(text):
 @papers
 def test_readme_has_commands_that_exist(paper):
     found = list(commands((paths.pipeline(paper) / "README.md").read_text()))
-    assert {"run", "check"} <= {words[0] for name, words in found if name == paper}
+    assert "run" in {words[0] for name, words in found if name == paper}
     for name, words in found:
         if name is not None and "<" in name:
             continue  # stands for the reader's own paper
