@@ -153,11 +153,10 @@ def test_seeds_differ_and_do_not_disturb_each_other(paper, name):
         both = compute(run, seeds)
         alone = compute(run, [run.seed])[run.seed]
         assert untimed(both[seeds[0]]) != untimed(both[seeds[1]]), run.spec
-        for one, beside, next_seed in zip(
-            *map(untimed, (alone, both[seeds[0]], both[seeds[1]])), strict=True
-        ):
+        next_seed = {row[:2]: row.value for row in both[seeds[1]]}  # may have fewer rows: pictures, say
+        for one, beside in zip(untimed(alone), untimed(both[seeds[0]]), strict=True):
             assert one[:2] == beside[:2]
-            limit = allowance(one.metric, one.value, abs(one.value - next_seed.value))
+            limit = allowance(one.metric, one.value, abs(one.value - next_seed.get(one[:2], one.value)))
             assert abs(beside.value - one.value) <= limit, f"{run.spec}: {one} alone, {beside} beside another"
 
 
