@@ -14,12 +14,12 @@ DATA = PLAN.data()
 
 
 rule reports:
+    default_target: True
     input:
         "reports/index.html",
         "reports/demo/index.html" if PLAN.demo else [],
         [collection.outputs for collection in PLAN.collections],
         orchestrate.stamps.SYNC_DONE,
-    default_target: True
 
 
 rule demo:
@@ -53,7 +53,7 @@ for name, files in DATA.items():
         params:
             name=name,
         shell:
-            "python -m pipelines get {params.name} > {log} 2>&1"
+            "bash scripts/logged.sh {log} python -m pipelines get {params.name}"
 
 
 # Runs without a valid result, a few per job; none in a fresh clone that asks for a recorded tier.
@@ -82,7 +82,7 @@ for job in PLAN.jobs:
         params:
             runs=job.runs,
         shell:
-            "python -m pipelines batch {params.runs} --threads {threads} > {log} 2>&1"
+            "bash scripts/logged.sh {log} python -m pipelines batch {params.runs} --threads {threads} --no-collect"
 
 
 # One experiment: the command that `dvc repro` calls, too. Its runs are trained by now, so that it collects them.
@@ -106,7 +106,7 @@ for collection in PLAN.collections:
             experiment=collection.experiment,
             tier=collection.tier,
         shell:
-            "python -m pipelines.{params.paper} run {params.experiment} --tier {params.tier} > {log} 2>&1"
+            "bash scripts/logged.sh {log} python -m pipelines.{params.paper} run {params.experiment} --tier {params.tier}"
 
 
 # Tables, figures and text of one paper; folder is reports or reports/demo.
@@ -129,7 +129,7 @@ for paper, folder in PLAN.reports:
             paper=paper,
             demo="--demo" if folder == "reports/demo" else "",
         shell:
-            "python -m pipelines.{params.paper} table {params.demo} > {log} 2>&1"
+            "bash scripts/logged.sh {log} python -m pipelines.{params.paper} table {params.demo}"
 
 
 # The page over all papers.
@@ -144,7 +144,7 @@ rule page:
     conda:
         "envs/cpu.yaml"
     shell:
-        "python -c 'from shared.report import page; page.write()' > {log} 2>&1"
+        "bash scripts/logged.sh {log} python -c 'from shared.report import page; page.write()'"
 
 
 rule demo_page:
@@ -158,7 +158,7 @@ rule demo_page:
     conda:
         "envs/cpu.yaml"
     shell:
-        "python -c 'from shared.report import page; page.write(demo=True)' > {log} 2>&1"
+        "bash scripts/logged.sh {log} python -c 'from shared.report import page; page.write(demo=True)'"
 
 
 # dvc.lock is written only for experiments whose results are all valid.
@@ -175,7 +175,7 @@ rule sync:
     conda:
         "envs/cpu.yaml"
     shell:
-        "python -m pipelines sync > {log} 2>&1"
+        "bash scripts/logged.sh {log} python -m pipelines sync"
 
 
 onsuccess:

@@ -80,7 +80,7 @@ def _report_sources(paper: str, folder: str) -> list[Path]:
     """Everything a report is made from, and what was made."""
     root, tier = paths.root(), "demo" if folder.endswith("demo") else ""
     found = [*paths.pipeline(paper).rglob("*"), *(root / "shared").rglob("*.py"), root / "datasets.yaml"]
-    found += [*(root / folder / paper).rglob("*"), *(root / folder).glob("index.*")]
+    found += [*(root / folder / paper).rglob("*"), *(root / folder).glob("index.*"), root / "README.md"]
     return found + (list(paths.results(paper, tier).glob("*")) if tier else [])
 
 
