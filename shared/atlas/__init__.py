@@ -52,7 +52,11 @@ def read(network: Network, group: Group | None = None) -> Graph:
         return network
     if isinstance(network, nn.Module):
         return trace(network, group)
-    return (network if isinstance(network, Chain) else Chain(tuple(network), group)).graph()
+    if isinstance(network, Chain):
+        return network.graph()
+    if not isinstance(network, Iterable):
+        raise UserError(f"the atlas reads modules, and descriptions by layers, but not {network!r}")
+    return Chain(tuple(network), group).graph()
 
 
 def _size(size: int | Size) -> Size:

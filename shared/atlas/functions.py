@@ -7,49 +7,27 @@ from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
+from torch.nn.parameter import UninitializedTensorMixin
 
 from shared.atlas.layers import Layer
-from shared.atlas.modules import resize, two, two_outputs
+from shared.atlas.modules import pool, resize, two
 from shared.atlas.values import BY_HAND, Builder, Constant, Extent, Ref
 from shared.errors import UserError
 
-_MONOTONE_ZERO = (
-    "relu",
-    "relu_",
-    "relu6",
-    "leaky_relu",
-    "elu",
-    "selu",
-    "celu",
-    "tanh",
-    "softsign",
-    "hardtanh",
-)
+_MONOTONE_ZERO = ("relu", "relu_", "relu6", "leaky_relu", "elu", "selu", "celu", "tanh", "hardtanh")
 _MONOTONE = ("sigmoid", "softplus", "logsigmoid", "hardsigmoid", "exp", "clamp")
 _OTHER_ZERO = ("gelu", "silu", "mish", "hardswish", "abs", "square", "sin", "prelu", "pow", "neg")
-_NOTHING = (
-    "dropout",
-    "dropout2d",
-    "dropout3d",
-    "contiguous",
-    "clone",
-    "detach",
-    "float",
-    "double",
-    "to",
-    "type_as",
-)
+_NOTHING = ("contiguous", "clone", "detach", "float", "double", "to", "type_as")
 _ADD, _MUL = ("add", "iadd", "add_", "sub", "isub", "sub_"), ("mul", "imul", "mul_", "truediv", "div")
 
 Rule = Callable[[Builder, str, tuple, dict], Any]
 
 
-def fixed_or_scale(value: Any) -> Any:
-    """Tell a learned image (several pixels) from a learned number or vector of channels."""
-    if not isinstance(value, Tensor):
-        return value
-    pixels = value.shape[-2:].numel() if value.dim() > 1 else 1
-    return Constant("image" if pixels > 1 else "scalar")
+def constant(value: Any) -> Any:
+    """A parameter or buffer as its shape; anything else as it is."""
+    if isinstance(value, UninitializedTensorMixin):
+        raise UserError("the network has a lazy layer without weights; run it on an input first")
+    return Constant(tuple(value.shape)) if isinstance(value, Tensor) else value
 
 
 def call_function(builder: Builder, function: Callable, name: str, args: tuple, kwargs: dict) -> Any:
@@ -98,7 +76,7 @@ def _arithmetic(builder: Builder, kind: str, name: str, args: tuple) -> Ref:
         return builder.add(Layer(name, kind), *maps)
     if not maps or not all(isinstance(a, int | float | Constant) for a in others):
         raise UserError(f"the atlas cannot follow the arithmetic at {name!r}; describe the network by hand")
-    if others and isinstance(others[0], Constant) and others[0].kind == "image":
+    if others and isinstance(others[0], Constant) and others[0].untied(maps[0]):
         return builder.add(Layer(name, "fixed", mode=kind), maps[0])
     return builder.add(Layer(name, "affine", bias=kind == "add"), maps[0])
 
@@ -107,7 +85,7 @@ def _argument(position: int, keyword: str, default: Any, args: tuple, kwargs: di
     return args[position] if len(args) > position else kwargs.get(keyword, default)
 
 
-def _pool(kind: str, *names: str) -> Rule:
+def _pool(kind: str, *names: str, deep: bool = False) -> Rule:
     """A pool with positional arguments ``names`` after the input."""
 
     def rule(builder: Builder, name: str, args: tuple, kwargs: dict) -> Ref:
@@ -116,26 +94,15 @@ def _pool(kind: str, *names: str) -> Rule:
             raise UserError(
                 f"{name!r} returns indices, which the atlas cannot follow; describe the network by hand"
             )
-        given["stride"] = given.get("stride") or given["kernel_size"]
-        defaults = {"padding": 0, "dilation": 1} | given
-        geometry = (two(defaults[key], name) for key in ("kernel_size", "stride", "padding", "dilation"))
-        layer = Layer(
-            name,
-            kind,
-            *geometry,
-            ceil_mode=given.get("ceil_mode", False),
-            count_padding=given.get("count_include_pad", True),
-            divisor=given.get("divisor_override"),
-        )
-        return builder.add(layer, args[0])
+        return builder.add(pool(name, kind, deep, given), args[0])
 
     return rule
 
 
-def _adaptive(kind: str) -> Rule:
+def _adaptive(kind: str, deep: bool = False) -> Rule:
     def rule(builder: Builder, name: str, args: tuple, kwargs: dict) -> Ref:
         size = _argument(1, "output_size", None, args, kwargs)
-        return builder.add(Layer(name, kind, output=two_outputs(size)), args[0])
+        return builder.add(Layer(name, kind, output=two(size, name, deep, None)), args[0])
 
     return rule
 
@@ -188,6 +155,12 @@ def _reduce(mode: str) -> Rule:
     return rule
 
 
+def _dropout(builder: Builder, name: str, args: tuple, kwargs: dict) -> Ref:
+    if _argument(2, "training", True, args, kwargs):
+        raise UserError(f"{name!r} drops at random in eval mode, too; pass training=self.training")
+    return builder.add(Layer(name, "identity"), args[0])
+
+
 def _reshape(builder: Builder, name: str, args: tuple, kwargs: dict) -> Ref:
     shape = args[1] if len(args) == 2 and isinstance(args[1], tuple | list) else args[1:]
     batch = isinstance(shape[0], Extent) and shape[0].axis == "batch"
@@ -222,10 +195,15 @@ def _softmax(builder: Builder, name: str, args: tuple, kwargs: dict) -> Ref:
 _MAX = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
 _AVG = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")
 _RULES: dict[str, Rule] = {
-    **dict.fromkeys(("max_pool2d", "max_pool3d"), _pool("max_pool", *_MAX)),
-    **dict.fromkeys(("avg_pool2d", "avg_pool3d"), _pool("avg_pool", *_AVG)),
-    **dict.fromkeys(("adaptive_avg_pool2d", "adaptive_avg_pool3d"), _adaptive("adaptive_avg")),
-    **dict.fromkeys(("adaptive_max_pool2d", "adaptive_max_pool3d"), _adaptive("adaptive_max")),
+    "max_pool2d": _pool("max_pool", *_MAX),
+    "max_pool3d": _pool("max_pool", *_MAX, deep=True),
+    "avg_pool2d": _pool("avg_pool", *_AVG),
+    "avg_pool3d": _pool("avg_pool", *_AVG, deep=True),
+    "adaptive_avg_pool2d": _adaptive("adaptive_avg"),
+    "adaptive_avg_pool3d": _adaptive("adaptive_avg", deep=True),
+    "adaptive_max_pool2d": _adaptive("adaptive_max"),
+    "adaptive_max_pool3d": _adaptive("adaptive_max", deep=True),
+    **dict.fromkeys(("dropout", "dropout2d", "dropout3d"), _dropout),
     "interpolate": _interpolate,
     "pad": _pad,
     "mean": _reduce("mean"),

@@ -14,7 +14,8 @@ Pair = int | tuple[int, int]
 Sides = tuple[tuple[int, int], tuple[int, int]]
 
 CONVOLUTIONS = ("lift", "group_conv", "conv")
-WINDOWED = (*CONVOLUTIONS, "max_pool", "avg_pool")
+POOLS = ("max_pool", "avg_pool")
+WINDOWED = (*CONVOLUTIONS, *POOLS)
 ADAPTIVE = ("adaptive_avg", "adaptive_max", "global_avg", "global_max")
 POINTWISE = ("act", "affine", "norm", "identity")
 MERGES = ("add", "mul", "cat")
@@ -63,17 +64,20 @@ class Layer:
             ``identity`` anything without effect in eval mode; ``resize``, ``pad`` (zeros unless ``mode``
             says otherwise), ``fixed`` (adds a learned image), ``flatten``, ``linear``; ``add``, ``mul`` and
             ``cat`` merge branches.
-        kernel, stride, dilation: one number, or (height, width).
+        kernel, stride, dilation: one number, or (height, width). A pool's stride is its kernel if left out,
+            other strides are 1.
         padding: one number, (height, width), or ((top, bottom), (left, right)).
         ceil_mode: round the number of windows up, as torch's pools do.
         group: of the tied convolutions; `cyclic(4)` if left out.
         output: sizes that an adaptive pool or a resize is given; None in it keeps that axis.
         scale: factors that a resize is given instead of sizes.
-        mode: "max" or "mean" of a group pool, interpolation of a resize, filling of a pad.
+        mode: "max" or "mean" of a group pool, interpolation of a resize, filling of a pad, "channel" of a
+            norm that treats each channel by itself.
         bias: whether a constant is added.
         count_padding: whether zeros of the padding count in an average pool's divisor.
         divisor: fixed divisor of an average pool.
         align_corners: of a resize.
+        orientations: number of orientations that a resize is told to make.
         keeps_zero: whether an activation maps 0 to 0.
         monotone: whether an activation never decreases (then it commutes with a maximum).
 
@@ -84,7 +88,7 @@ class Layer:
     name: str
     kind: str
     kernel: Pair = 1
-    stride: Pair = 1
+    stride: Pair | None = None
     padding: Pair | Sides = 0
     dilation: Pair = 1
     ceil_mode: bool = False
@@ -96,12 +100,15 @@ class Layer:
     count_padding: bool = True
     divisor: int | None = None
     align_corners: bool = False
+    orientations: int | None = None
     keeps_zero: bool = True
     monotone: bool = True
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise UserError(unknown("kind of layer", self.kind, KINDS))
+        if self.stride is None:
+            object.__setattr__(self, "stride", self.kernel if self.kind in POOLS else 1)
         for field in ("kernel", "stride", "dilation"):
             object.__setattr__(self, field, _pair(getattr(self, field), f"{field} of {self.name!r}", 1))
         object.__setattr__(self, "padding", _sides(self.padding))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from torch import nn
 
@@ -15,6 +16,7 @@ Describe = Callable[[nn.Module, str], Layer | list[Layer]]
 MONOTONE_ZERO = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.Tanh, nn.Softsign, nn.Hardtanh)
 MONOTONE = (nn.Sigmoid, nn.Softplus, nn.LogSigmoid, nn.Hardsigmoid)
 OTHER_ZERO = (nn.PReLU, nn.GELU, nn.SiLU, nn.Mish, nn.Hardswish, nn.Tanhshrink, nn.Softshrink, nn.Hardshrink)
+_BEHAVIOR = ("forward", "_conv_forward", "filter_bank", "_index")
 NOTHING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, ours.Dropout)
 
 
@@ -27,11 +29,16 @@ def describe(module: nn.Module, name: str) -> list[Layer] | None:
     if hasattr(module, "atlas_layer"):
         found = module.atlas_layer(name)
     else:
-        rule = next((_RULES[kind] for kind in type(module).__mro__ if kind in _RULES), None)
-        if rule is None:
+        kind = next((kind for kind in type(module).__mro__ if kind in _RULES), None)
+        if kind is None or not _same_behavior(type(module), kind):
             return None
-        found = rule(module, name)
+        found = _RULES[kind](module, name)
     return [found] if isinstance(found, Layer) else list(found)
+
+
+def _same_behavior(derived: type, known: type) -> bool:
+    """Whether a subclass leaves alone what the description of its base relies on."""
+    return all(getattr(derived, name, None) is getattr(known, name, None) for name in _BEHAVIOR)
 
 
 def register(kind: type[nn.Module], rule: Describe) -> None:
@@ -44,17 +51,41 @@ def register(kind: type[nn.Module], rule: Describe) -> None:
     _RULES[kind] = rule
 
 
-def two(value: int | tuple | None, name: str) -> tuple:
-    """An argument of a pool as (height, width); three-dimensional ones must leave the orientations alone."""
-    if not isinstance(value, tuple | list):
-        return (value, value)
-    if len(value) == 3:
-        if value[0] not in (0, 1, None):
-            raise UserError(
-                f"{name!r} pools over orientations as if they were pixels; give it size 1 on that axis"
-            )
-        return tuple(value[1:])
-    return tuple(value)
+def two(value: int | tuple, name: str, deep: bool = False, neutral: int | None = 1) -> tuple:
+    """An argument of a pool as (height, width).
+
+    Args:
+        value: as torch takes it.
+        name: of the layer.
+        deep: whether the pool runs over three axes, of which the first then is that of orientations.
+        neutral: the value that leaves the orientations alone.
+
+    Raises:
+        UserError: if the pool runs over orientations as if they were pixels.
+    """
+    count = 3 if deep else 2
+    full = tuple(value) if isinstance(value, tuple | list) else (value,) * count
+    if deep and full[0] != neutral:
+        raise UserError(
+            f"{name!r} pools over orientations as if they were pixels; give it {neutral} on that axis"
+        )
+    return full[-2:]
+
+
+def pool(name: str, kind: str, deep: bool, given: Mapping[str, Any]) -> Layer:
+    """Describe a pool from the arguments of its function, or the attributes of its module."""
+    kernel = given["kernel_size"]
+    return Layer(
+        name,
+        kind,
+        two(kernel, name, deep),
+        two(given.get("stride") or kernel, name, deep),
+        two(given.get("padding", 0), name, deep, 0),
+        two(given.get("dilation", 1), name),
+        ceil_mode=given.get("ceil_mode", False),
+        count_padding=given.get("count_include_pad", True),
+        divisor=given.get("divisor_override"),
+    )
 
 
 def pad_sides(module: nn.Module) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -94,43 +125,36 @@ def _tied(kind: str) -> Describe:
 
 
 def _pool(kind: str) -> Describe:
+    return lambda module, name: pool(name, kind, _deep(module), vars(module))
+
+
+def _deep(module: nn.Module) -> bool:
+    return type(module).__name__.endswith("3d")
+
+
+def _adaptive(kind: str) -> Describe:
     def rule(module: nn.Module, name: str) -> Layer:
-        geometry = (module.kernel_size, module.stride, module.padding, getattr(module, "dilation", 1))
-        return Layer(
-            name,
-            kind,
-            *(two(value, name) for value in geometry),
-            ceil_mode=module.ceil_mode,
-            count_padding=getattr(module, "count_include_pad", True),
-            divisor=getattr(module, "divisor_override", None),
-        )
+        return Layer(name, kind, output=two(module.output_size, name, _deep(module), None))
 
     return rule
 
 
-def _adaptive(kind: str) -> Describe:
-    return lambda module, name: Layer(name, kind, output=two_outputs(module.output_size))
-
-
-def two_outputs(size: int | tuple | None) -> tuple[int | None, int | None]:
-    """Output size of an adaptive pool; a three-dimensional one may only keep the orientations."""
-    if isinstance(size, tuple | list) and len(size) == 3:
-        if size[0] is not None:
-            raise UserError(
-                "an adaptive pool of five-dimensional features must have None for the orientations"
-            )
-        return size[1], size[2]
-    return (size, size) if not isinstance(size, tuple | list) else (size[0], size[1])
-
-
 def resize(name: str, size: object, scale: object, mode: str, align_corners: bool | None) -> Layer:
     """Describe `torch.nn.functional.interpolate`; the axis of orientations must stay."""
-    if isinstance(scale, tuple | list) and len(scale) == 3 and scale[0] == 1:
-        scale = scale[1:]
-    scale = (scale, scale) if isinstance(scale, int | float) else scale
-    output = None if size is None else two_outputs(size)
-    factors = None if scale is None else (float(scale[0]), float(scale[1]))
-    return Layer(name, "resize", output=output, scale=factors, mode=mode, align_corners=bool(align_corners))
+    full = None if size is None else tuple(size) if isinstance(size, tuple | list) else (size, size)
+    factors = None
+    if scale is not None:
+        scale = (scale, scale) if isinstance(scale, int | float) else tuple(scale)
+        factors = tuple(map(float, two(scale, name, len(scale) == 3)))
+    return Layer(
+        name,
+        "resize",
+        output=None if full is None else full[-2:],
+        orientations=full[0] if full is not None and len(full) == 3 else None,
+        scale=factors,
+        mode=mode,
+        align_corners=bool(align_corners),
+    )
 
 
 def _upsample(module: nn.Upsample, name: str) -> Layer:
@@ -149,6 +173,14 @@ def _padding(mode: str) -> Describe:
 
 def _batch_norm(module: nn.Module, name: str) -> Layer:
     return Layer(name, "norm" if module.running_mean is None else "affine")
+
+
+def _instance_norm(module: nn.Module, name: str) -> Layer:
+    return Layer(name, "affine") if module.track_running_stats else Layer(name, "norm", mode="channel")
+
+
+def _group_norm(module: nn.GroupNorm, name: str) -> Layer:
+    return Layer(name, "norm", mode="channel" if module.num_groups == module.num_channels else "")
 
 
 def _flatten(module: nn.Flatten, name: str) -> Layer:
@@ -186,9 +218,8 @@ _RULES: dict[type, Describe] = {
     **dict.fromkeys((nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d), _adaptive("adaptive_avg")),
     **dict.fromkeys((nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d), _adaptive("adaptive_max")),
     **dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d), _batch_norm),
-    **dict.fromkeys(
-        (nn.GroupNorm, nn.InstanceNorm2d, nn.InstanceNorm3d), lambda _, name: Layer(name, "norm")
-    ),
+    nn.GroupNorm: _group_norm,
+    **dict.fromkeys((nn.InstanceNorm2d, nn.InstanceNorm3d), _instance_norm),
     **dict.fromkeys(
         (nn.Linear, ours.ReplicaLinear),
         lambda module, name: Layer(name, "linear", bias=module.bias is not None),

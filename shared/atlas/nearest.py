@@ -37,7 +37,7 @@ class Nearest:
         """Say it in words."""
         found = [_text(s) for s in (self.below, self.above) if s is not None]
         if not found:
-            return "no other input size was found exact" if exact else "no input size makes it exact"
+            return f"no {'other ' if exact else ''}input size near {_text(size)} is exact"
         return f"nearest {'other ' if exact else ''}exact sizes to {_text(size)}: {' and '.join(found)}"
 
 

@@ -36,7 +36,7 @@ def _untied(layer: Layer, size: Size) -> str:
     if layer.kind == "flatten":
         where = f"the {size[0]}x{size[1]} positions" if size != (1, 1) else "the orientations"
         return f"turns {where} into channels, which the next layer tells apart; pool over them instead"
-    return "adds a learned image that does not move with the input"
+    return "adds or multiplies by learned values that do not move with the input"
 
 
 def _why_exact(layer: Layer, size: Size, symmetry: Symmetry) -> str:

@@ -112,11 +112,12 @@ class Atlas:
         at = f"at {self.size[0]}x{self.size[1]}"
         if self.exact:
             return f"exact for {self.symmetry.name} {at}"
-        return f"not exact for {self.symmetry.name} {at}: {self.first_break.name!r} breaks it first"
+        first = self.first_break
+        return f"not exact for {self.symmetry.name} {at}: {first.name!r} ({first.kind}) breaks it first"
 
     def explain(self) -> str:
         """The verdict, what breaks it and what to do about it, as a few readable lines."""
-        lines = [self.verdict + ("" if self.exact else f" ({self.first_break.reason})")]
+        lines = [self.verdict + ("" if self.exact else f": {self.first_break.reason}")]
         telling = [row for row in self.rows if not row.exact_here or row.stride not in (None, (1, 1))]
         lines += map(self._line, telling)
         others = len(self.rows) - len(telling)
@@ -134,7 +135,8 @@ class Atlas:
             state = "exact" if row.exact_here else "repairs what broke before it"
         else:
             state = "exact itself, but broken before" if row.exact_here else "broken"
-        return f"  {row.name}: {_one(row.input_size)} -> {_one(row.output_size)}, {state} ({row.reason})"
+        sides = f"{_one(row.input_size)} -> {_one(row.output_size)}"
+        return f"  {row.name} ({row.kind}): {sides}, {state} ({row.reason})"
 
     def to_markdown(self, everything: bool = False) -> str:
         """The rows as a Markdown table.

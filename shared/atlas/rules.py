@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -92,16 +93,25 @@ def _ordinary(call: _Call) -> Map:
     return _convolve(call, bank[:, None], None)
 
 
+@lru_cache(maxsize=64)
+def _bank_index(group: Group, k: int, fibers: int) -> Tensor:
+    """Free weight under each entry of the dense filters: g acts on pixels, and on orientations by g^-1 h.
+
+    Shape:
+        the result is ``(|G|, fibers, k, k)`` with indices into ``fibers * k * k`` (Cohen and Welling 2016).
+    """
+    pixels = grid_permutation(group, k)
+    orientations = (
+        torch.tensor(group.table[group.inverse]) if fibers > 1 else torch.zeros(group.order, 1).long()
+    )
+    return (orientations[:, :, None] * (k * k) + pixels[:, None]).unflatten(-1, (k, k))
+
+
 def _tied(call: _Call) -> Map:
-    """g acts on the pixels of the filter, and on its orientations by g^-1 h (Cohen and Welling 2016)."""
     group, k = call.layer.group or cyclic(4), call.layer.kernel[0]
     lanes, channels, fibers = call.x.values.shape[:3]
-    flat = call.weights(lanes, channels, fibers, k, k).flatten(3)
-    pixels, bank = grid_permutation(group, k), []
-    for g in range(group.order):
-        source = group.table[group.inverse[g]].tolist() if fibers > 1 else [0]
-        bank.append(flat[:, :, source][..., pixels[g]])
-    return _convolve(call, torch.stack(bank, 1).unflatten(-1, (k, k)), group)
+    weight = call.weights(lanes, channels, fibers * k * k)
+    return _convolve(call, weight[:, :, _bank_index(group, k, fibers)].transpose(1, 2), group)
 
 
 def _convolve(call: _Call, bank: Tensor, group: Group | None) -> Map:
@@ -173,10 +183,19 @@ def _affine(call: _Call) -> Map:
 
 
 def _normalize(call: _Call) -> Map:
-    """A function of each value and of the unordered values of the whole map."""
-    values = call.x.values
-    statistics = scramble(values, call.seed).sum((1, 2, 3, 4), keepdim=True) % PRIME
-    return Map(scramble(values * 3 + statistics, call.seed + " norm"), call.x.group)
+    """Shift and scale by statistics of the unordered values, then by weights.
+
+    If a channel is normalized by itself, its mean vanishes afterwards, and so does all that was broken in it.
+    """
+    values, dims = call.x.values, (2, 3, 4) if call.layer.mode == "channel" else (1, 2, 3, 4)
+    spread = scramble(values, call.seed).sum(dims, keepdim=True) % PRIME
+    center = scramble(spread, call.seed + " center")
+    if call.layer.mode == "channel":
+        share = pow(values[0, 0].numel(), -1, PRIME)
+        center = values.sum(dims, keepdim=True) % PRIME * share % PRIME
+    normal = (values - center) * scramble(spread, call.seed + " scale") % PRIME
+    shape = (*values.shape[:2], 1, 1, 1)
+    return Map((normal * call.weights(*shape) + call.bias(*shape)) % PRIME, call.x.group)
 
 
 def _pool_orientations(call: _Call) -> Map:
@@ -193,8 +212,9 @@ def _pool_orientations(call: _Call) -> Map:
 
 
 def _fixed(call: _Call) -> Map:
-    """Add, or multiply by, a learned image whose pixels are untied."""
-    values, image = call.x.values, call.weights(*call.x.values.shape)
+    """Add, or multiply by, learned values that are untied over pixels and orientations."""
+    values = call.x.values
+    image = call.weights(*values.shape[:2], 1, 1, 1) if call.ties.pretend else call.weights(*values.shape)
     return Map((values * image if call.layer.mode == "mul" else values + image) % PRIME, call.x.group)
 
 

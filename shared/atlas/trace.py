@@ -8,7 +8,7 @@ from typing import Any
 from torch import fx, nn
 
 from shared import nn as ours
-from shared.atlas.functions import call_function, call_method, fixed_or_scale
+from shared.atlas.functions import call_function, call_method, constant
 from shared.atlas.graph import INPUT, Graph
 from shared.atlas.layers import Layer
 from shared.atlas.modules import describe
@@ -72,7 +72,7 @@ class _Interpreter:
         if node.op == "placeholder":
             return Ref(INPUT, self.group, True)
         if node.op == "get_attr":
-            return fixed_or_scale(_attribute(self.root, node.target))
+            return constant(_attribute(self.root, node.target))
         if node.op == "call_module":
             return self._module(node.target, args)
         call = call_function if node.op == "call_function" else call_method

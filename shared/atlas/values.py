@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 from shared.atlas.graph import Node
 from shared.atlas.layers import ADAPTIVE, MERGES, Layer
@@ -55,7 +54,12 @@ class Extent:
 class Constant:
     """A parameter or buffer that the forward uses by name."""
 
-    kind: Literal["scalar", "image"]
+    shape: tuple[int, ...]
+
+    def untied(self, ref: Ref) -> bool:
+        """Whether it differs between pixels or orientations of a map that it is added to."""
+        aligned = zip(reversed(self.shape), reversed(ref.axes))
+        return any(size > 1 and axis in ("group", "height", "width") for size, axis in aligned)
 
 
 @dataclass
@@ -102,6 +106,8 @@ class Builder:
             raise UserError(
                 f"layer {name!r} pools over a group, but its input has none: it would pool over pixels"
             )
+        if layer.orientations not in (None, x.group.order if x.oriented else None):
+            raise UserError(f"layer {name!r} resizes the orientations; give it their number on that axis")
         if layer.kind == "linear" and (x.spatial or x.oriented):
             raise UserError(
                 f"layer {name!r} is dense but does not get a plain vector; pool or flatten before it"

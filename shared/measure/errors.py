@@ -45,6 +45,11 @@ def _largest(values: Iterable[float]) -> float:
     return float(torch.tensor([0.0, *values], dtype=torch.float64).max())
 
 
+def _rank(value: float) -> float:
+    """Order in which NaN is worst."""
+    return math.inf if math.isnan(value) else value
+
+
 @dataclass(frozen=True)
 class Errors:
     """Errors of a module under the non-trivial elements of a group.
@@ -103,10 +108,10 @@ class Errors:
 
     @property
     def worst(self) -> str:
-        """Name of the element with the largest relative error; empty if there are none."""
-        broken = [name for name, e in self.elements.items() if math.isnan(e.relative_mean)]
-        ordered = sorted(self.elements, key=lambda name: self.elements[name].relative_mean)
-        return (broken or ordered[-1:] or [""])[0]
+        """Name of the element with the largest ``relative_max``, or with NaN; empty if there are none."""
+        if not self.elements:
+            return ""
+        return max(self.elements, key=lambda name: _rank(self.elements[name].relative_max))
 
     def table(self) -> str:
         """One line for each element, for messages."""

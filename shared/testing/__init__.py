@@ -1,0 +1,39 @@
+"""For tests of equivariant code: an assertion, its tolerances, planted bugs, random networks.
+
+    from shared.testing import assert_equivariant
+    assert_equivariant(network, "p4", size=33)
+
+`strategies` holds hypothesis strategies; it needs hypothesis, the rest does not.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from shared.errors import UserError
+from shared.testing.bugs import Planted, planted_bugs
+from shared.testing.checks import TOLERANCES, assert_equivariant, shake, tolerance_for
+from shared.testing.networks import RandomNetwork, random_network, randomize
+
+__all__ = [
+    "TOLERANCES",
+    "Planted",
+    "RandomNetwork",
+    "assert_equivariant",
+    "planted_bugs",
+    "random_network",
+    "randomize",
+    "shake",
+    "strategies",
+    "tolerance_for",
+]
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name != "strategies":
+        raise AttributeError(f"module 'shared.testing' has no attribute {name!r}")
+    try:
+        return importlib.import_module("shared.testing.strategies")
+    except ModuleNotFoundError as error:
+        raise UserError("shared.testing.strategies needs hypothesis; run: pip install hypothesis") from error

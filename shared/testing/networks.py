@@ -1,0 +1,265 @@
+"""Random small networks, to hold verdicts about networks against measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from shared import nn as ours
+from shared.groups import Group
+
+Choose = Callable[[Sequence[Any]], Any]
+_CHANNELS = 2
+_LARGEST = 24
+
+
+class Residual(nn.Module):
+    """Sum of branches; a branch without layers is the identity."""
+
+    def __init__(self, *branches: nn.Module) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(branches)
+
+    def forward(self, x: Tensor) -> Tensor:
+        total = self.branches[0](x)
+        for branch in list(self.branches)[1:]:
+            total = total + branch(x)
+        return total
+
+
+class Concatenation(Residual):
+    """Branches side by side in the channels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([branch(x) for branch in self.branches], 1)
+
+
+class Gate(nn.Module):
+    """Scales each map by a function of its mean, as squeeze-and-excitation does."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * x.mean((-2, -1), keepdim=True).sigmoid()
+
+
+@dataclass(frozen=True)
+class RandomNetwork:
+    """A network in float64, the group of its filters, and the size of its input (in_channels is 2)."""
+
+    module: nn.Module
+    group: Group
+    size: tuple[int, int]
+    in_channels: int = _CHANNELS
+
+
+@dataclass
+class _Maker:
+    """Adds layers that fit to what the network makes so far."""
+
+    choose: Choose
+    group: Group
+    ordinary: bool
+    normalized: bool = False  # by statistics of the input: twice would blow up rounding on constant maps
+
+    def layer(self, x: Tensor) -> nn.Module:
+        features = x.dim() == 5
+        kinds = (
+            ["conv"] * 4 + ["max", "avg"] * 2 + ["norm", "act", "act", "adaptive", "dropout", "resize", "pad"]
+        )
+        kinds += ["pool_group"] if features else ["map", "lift", "lift"]
+        kinds += ["branches"] * 3
+        return getattr(self, "_" + self.choose(kinds))(x)
+
+    def _windows(self, largest: int = 5) -> dict[str, Any]:
+        kernel = self.choose([1, 2, 3, 3, 4, largest])
+        stride = self.choose([1, 1, 1, 2, 2, 3])
+        padding = self.choose([0, 0, kernel // 2, kernel // 2, min(1, kernel // 2)])
+        return {"kernel_size": kernel, "stride": stride, "padding": padding}
+
+    def _conv(self, x: Tensor) -> nn.Module:
+        if x.dim() == 4:
+            return self._lift(x) if not self.ordinary else self._plain(x)
+        options = self._windows() | {
+            "dilation": self.choose([1, 1, 1, 2]),
+            "bias": self.choose([True, False]),
+        }
+        options["padding"] *= options["dilation"]
+        if self.choose([False] * 9 + [True]):
+            options["stride"] = (options["stride"], self.choose([1, 2]))
+        out = self.choose([1, x.shape[1]])
+        return ours.GroupConv(x.shape[1], out, options.pop("kernel_size"), group=self.group, **options)
+
+    def _lift(self, x: Tensor) -> nn.Module:
+        options = self._windows() | {"bias": self.choose([True, False])}
+        return ours.LiftingConv(
+            x.shape[1], _CHANNELS, options.pop("kernel_size"), group=self.group, **options
+        )
+
+    def _plain(self, x: Tensor) -> nn.Module:
+        mode = self.choose(["zeros", "zeros", "circular", "replicate"])
+        return nn.Conv2d(x.shape[1], _CHANNELS, **self._windows(3), padding_mode=mode)
+
+    def _map(self, x: Tensor) -> nn.Module:
+        """A 1x1 convolution: ordinary, and exact."""
+        return nn.Conv2d(
+            x.shape[1], _CHANNELS, 1, stride=self.choose([1, 1, 2]), bias=self.choose([True, False])
+        )
+
+    def _max(self, x: Tensor) -> nn.Module:
+        options = self._windows(3) | {"ceil_mode": self.choose([False, True])}
+        if x.dim() == 4 and self.choose([True, False]):
+            return nn.MaxPool2d(**options, dilation=self.choose([1, 2]))
+        return ours.SpatialMaxPool(**options)
+
+    def _avg(self, x: Tensor) -> nn.Module:
+        options = self._windows(3) | {"ceil_mode": self.choose([False, True])}
+        if self.choose([False, True]):
+            return ours.SpatialAvgPool(**options)
+        options["count_include_pad"] = self.choose([False, True])
+        if x.dim() == 4:
+            return nn.AvgPool2d(**options, divisor_override=self.choose([None, None, 3]))
+        deep = {"kernel_size": 1, "stride": 1, "padding": 0}
+        return nn.AvgPool3d(
+            **{key: (deep[key], value, value) if key in deep else value for key, value in options.items()}
+        )
+
+    def _adaptive(self, x: Tensor) -> nn.Module:
+        size = (self.choose([1, 2, 3, 5]), self.choose([1, 2, 3, 4, None]))
+        size = size if self.choose([False, True]) else (size[0], size[0])
+        if x.dim() == 5:
+            return self.choose([nn.AdaptiveAvgPool3d, nn.AdaptiveMaxPool3d])((None, *size))
+        return self.choose([nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d])(size)
+
+    def _resize(self, x: Tensor) -> nn.Module:
+        if x.dim() == 5:
+            return nn.Upsample(scale_factor=(1, *[self.choose([1.5, 2.0])] * 2), mode="nearest")
+        mode = self.choose(["nearest", "nearest-exact", "bilinear", "bilinear", "bicubic"])
+        if self.choose([False, True]):
+            return nn.Upsample(scale_factor=self.choose([0.5, 1.5, 2.0]), mode=mode)
+        corners = self.choose([False, True]) if mode.startswith("bi") else None
+        return nn.Upsample(size=(self.choose([3, 4, 5, 8]),) * 2, mode=mode, align_corners=corners)
+
+    def _pad(self, x: Tensor) -> nn.Module:
+        if x.dim() == 5:
+            return self._act(x)
+        sides = (
+            [self.choose([0, 1])] * 4
+            if self.choose([False, True])
+            else [self.choose([0, 0, 1]) for _ in "lrtb"]
+        )
+        return self.choose([nn.ZeroPad2d, nn.ReplicationPad2d, nn.ReflectionPad2d])(tuple(sides))
+
+    def _norm(self, x: Tensor) -> nn.Module:
+        if x.dim() == 4:
+            return nn.BatchNorm2d(x.shape[1])
+        if self.normalized:
+            return ours.GroupBatchNorm(x.shape[1], self.group)
+        self.normalized = self.choose([False, False, True])
+        if not self.normalized:
+            return self.choose(
+                [ours.GroupBatchNorm(x.shape[1], self.group), nn.BatchNorm3d(x.shape[1]), Gate()]
+            )
+        return self.choose([nn.GroupNorm(1, x.shape[1]), nn.InstanceNorm3d(x.shape[1], affine=True)])
+
+    def _act(self, x: Tensor) -> nn.Module:
+        return self.choose([nn.ReLU, nn.ReLU, nn.Tanh, nn.SiLU, nn.Sigmoid])()
+
+    def _dropout(self, x: Tensor) -> nn.Module:
+        return ours.Dropout(0.3)
+
+    def _pool_group(self, x: Tensor) -> nn.Module:
+        return ours.GroupPool(self.choose(["max", "mean"]))
+
+    def _branches(self, x: Tensor) -> nn.Module:
+        """A residual block or a concatenation; the paths are of one design, so that they often meet."""
+        windows = self._windows(3)
+        paths = [self._path(x, windows) for _ in range(2)]
+        if self.choose([False, False, True]):
+            paths[1] = nn.Identity()
+        return self.choose([Residual, Concatenation])(*paths)
+
+    def _path(self, x: Tensor, windows: dict[str, Any]) -> nn.Module:
+        stride = windows["stride"]
+        kernel = self.choose([windows["kernel_size"], 1])
+        padding = windows["padding"] if kernel != 1 else 0
+        if x.dim() == 5:
+            conv = ours.GroupConv(
+                x.shape[1], x.shape[1], kernel, group=self.group, stride=stride, padding=padding
+            )
+        else:
+            conv = nn.Conv2d(x.shape[1], x.shape[1], 1, stride=stride)
+        layers = [conv, self._act(x)]
+        if self.choose([False, True]):
+            layers = [self._norm(x), *layers]
+        return nn.Sequential(*layers)
+
+
+def _runs(layer: nn.Module, x: Tensor) -> Tensor | None:
+    try:
+        with torch.no_grad():
+            y = layer.double().eval()(x)
+    except (RuntimeError, ValueError):
+        return None  # does not fit this size; the next draw will
+    return y if y.numel() and max(y.shape[-2:]) <= _LARGEST and torch.isfinite(y).all() else None
+
+
+def random_network(
+    choose: Choose, group: Group, depth: int = 6, sides: Sequence[int] = range(4, 17)
+) -> RandomNetwork:
+    """Build a network from random choices, of the layers that the atlas knows.
+
+    Args:
+        choose: picks one of a sequence, such as `random.Random(0).choice`.
+        group: of the tied convolutions.
+        depth: largest number of layers before the head; residual blocks count as one.
+        sides: heights and widths to choose from.
+    """
+    side = choose(sides)
+    size = (side, side) if choose([True, True, True, False]) else (side, choose(sides))
+    maker = _Maker(choose, group, ordinary=choose([False] * 9 + [True]))
+    x, layers = torch.randn(1, _CHANNELS, *size, dtype=torch.float64), []
+    for step in range(choose(range(2, depth + 1))):
+        lift = step == 0 and choose([True, True, True, False])
+        layer = maker._lift(x) if lift else maker.layer(x)
+        y = _runs(layer, x)
+        if y is not None:
+            layers.append(layer)
+            x = y
+    return RandomNetwork(nn.Sequential(*layers, *_head(choose, x)).double(), group, size)
+
+
+def _head(choose: Choose, x: Tensor) -> list[nn.Module]:
+    """Nothing, a pool to invariants, or a dense layer, on regular features or on images."""
+    pools = (
+        [ours.GlobalAvgPool(), ours.GroupPool(choose(["max", "mean"]))]
+        if x.dim() == 5
+        else [ours.GlobalAvgPool()]
+    )
+    if choose([False, True]):
+        pools.reverse()
+    ending = choose(["map", "map", "pool", "pool", "dense", "dense", "flatten"])
+    if ending == "map":
+        return []
+    if ending == "flatten":
+        return [nn.Flatten(), nn.Linear(x[0].numel(), 3)]
+    return pools + ([nn.Linear(x.shape[1], 3)] if ending == "dense" else [])
+
+
+def randomize(module: nn.Module, generator: torch.Generator) -> None:
+    """Draw every parameter and running statistic anew, so that no zero of an initialization hides a fault.
+
+    Weights keep the scale that their fan-in asks for.
+    """
+    with torch.no_grad():
+        for parameter in module.parameters():
+            fan_in = max(1, parameter[0].numel()) if parameter.dim() > 1 else 1
+            noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+            parameter.copy_(noise.mul_((2 / fan_in) ** 0.5))
+        for m in module.modules():
+            if isinstance(getattr(m, "running_mean", None), Tensor):
+                shape = m.running_mean.shape
+                m.running_mean.copy_(torch.randn(shape, generator=generator, dtype=torch.float64))
+                m.running_var.copy_(0.5 + torch.rand(shape, generator=generator, dtype=torch.float64))

@@ -1,0 +1,80 @@
+"""What the atlas computes with in its field is what torch computes."""
+
+from __future__ import annotations
+
+import itertools
+from fractions import Fraction
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from shared.atlas import Layer, axes
+from shared.atlas.axes import in_field
+
+
+def to_field(matrix: Tensor) -> Tensor:
+    """Floats that are simple fractions, as elements of the field."""
+    residues = [in_field(Fraction(value).limit_denominator(20_000)) for value in matrix.flatten().tolist()]
+    return torch.tensor(residues).view(matrix.shape)
+
+
+class TestMatrices:
+    """What the field computes with is what torch computes."""
+
+    @pytest.mark.parametrize("mode", ["nearest", "nearest-exact", "bilinear", "bicubic"])
+    @pytest.mark.parametrize("align", [False, True])
+    def test_resize(self, mode: str, align: bool) -> None:
+        corners = align if mode.startswith("bi") else None
+        for size, out in itertools.product((1, 2, 3, 5, 6), (1, 2, 4, 7)):
+            layer = Layer("up", "resize", output=(out, out), mode=mode, align_corners=align)
+            ours = axes.matrix(layer, 0, size, out)
+            image = torch.eye(size, dtype=torch.float64)[None, :, :, None].expand(1, size, size, 3)
+            theirs = F.interpolate(image, size=(out, 3), mode=mode, align_corners=corners)[0, :, :, 0].T
+            assert torch.equal(ours, to_field(theirs)), (size, out)
+
+    @pytest.mark.parametrize("scale", [0.5, 1.5, 2.0, 2.5])
+    @pytest.mark.parametrize("mode", ["nearest", "bilinear"])
+    def test_resize_by_a_factor(self, scale: float, mode: str) -> None:
+        for size in range(2, 8):
+            layer = Layer("up", "resize", scale=(scale, scale), mode=mode)
+            out = layer.out_size(0, size)
+            ours = axes.matrix(layer, 1, size, out)
+            image = torch.eye(size, dtype=torch.float64)[None, :, :, None].expand(1, size, size, 4)
+            theirs = F.interpolate(image, scale_factor=(scale, 1.0), mode=mode)[0, :, :, 0].T
+            assert torch.equal(ours, to_field(theirs)), size
+
+    @pytest.mark.parametrize("ceil_mode", [False, True])
+    @pytest.mark.parametrize("count_padding", [False, True])
+    @pytest.mark.parametrize("divisor", [None, 3])
+    def test_average_pool(self, ceil_mode: bool, count_padding: bool, divisor: int | None) -> None:
+        for k, s, p, size in itertools.product((2, 3), (1, 2, 3), (0, 1), (3, 4, 5, 6)):
+            layer = Layer(
+                "pool", "avg_pool", (k, 1), (s, 1), (p, 0),
+                ceil_mode=ceil_mode, count_padding=count_padding, divisor=divisor,
+            )  # fmt: skip
+            ours = axes.matrix(layer, 0, size, layer.out_size(0, size))
+            image = torch.eye(size, dtype=torch.float64)[None, :, :, None]
+            theirs = F.avg_pool2d(image, (k, 1), (s, 1), (p, 0), ceil_mode, count_padding, divisor)[
+                0, :, :, 0
+            ].T
+            assert torch.equal(ours, to_field(theirs)), (k, s, p, size)
+
+    def test_adaptive_pool(self) -> None:
+        for size, out in itertools.product(range(1, 8), range(1, 8)):
+            layer = Layer("pool", "adaptive_avg", output=(out, out))
+            ours = axes.matrix(layer, 0, size, out)
+            image = torch.eye(size, dtype=torch.float64)[None, :, :, None]
+            theirs = F.adaptive_avg_pool2d(image, (out, 1))[0, :, :, 0].T
+            assert torch.equal(ours, to_field(theirs)), (size, out)
+
+    @pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
+    def test_padding(self, mode: str) -> None:
+        layer = Layer("pad", "pad", padding=((1, 2), (0, -1)), mode=mode)
+        image = torch.arange(1.0, 13).view(1, 1, 3, 4)
+        rows, columns = (
+            axes.matrix(layer, a, image.shape[2 + a], layer.out_size(a, image.shape[2 + a])) for a in (0, 1)
+        )
+        expected = F.pad(image[..., :-1], (0, 0, 1, 2), mode={"zeros": "constant"}.get(mode, mode))
+        assert torch.equal(rows.float() @ image[0, 0] @ columns.float().T, expected[0, 0])
