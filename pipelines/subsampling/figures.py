@@ -9,6 +9,7 @@ import pandas as pd
 import seaborn as sns
 
 from pipelines.subsampling.arms import APPROXIMATE, EXACT, NETWORKS, arm
+from shared import stats
 from shared.report import text
 from shared.report.figures import Figure, canvas
 from shared.report.palette import INK, MUTED, SERIES
@@ -66,10 +67,10 @@ def rotmnist(results: Results) -> Figure:
     """Accuracy by angle of networks trained on turned digits, and how much better the exact one is."""
     frame = accuracies(results, "table1", "uniform")
     return Figure(
-        "rotmnist_angles",
+        "table1_angles",
         "Table 1's RotMNIST column, angle by angle",
         "Left: accuracy of networks trained on turned digits, mean and ±1 standard deviation over "
-        f"{_seeds(frame)}. Right: exact minus approximate, with ±2 standard errors over seeds. The paper "
+        f"{_seeds(frame)}. Right: exact minus approximate, with the 95 % interval over seeds. The paper "
         "prints the value at 0 degrees only, where the networks are equal; away from it the exact one "
         "tends to be better. " + _origin(results, "Thin dashed lines: authors' logs, 100 seeds."),
         "Two line charts over the test angle. Left: the P4CNN curves lie close together, far above Z2CNN. "
@@ -175,21 +176,21 @@ def _draw_figure5(results: Results, frame: pd.DataFrame) -> Canvas:
 
 def _draw_rotmnist(results: Results, frame: pd.DataFrame) -> Canvas:
     figure, (left, right) = canvas(9.0, 3.7, 1, 2)
-    _lines(results, frame, "rotmnist_angles", left)
+    _lines(results, frame, "table1_angles", left)
     exact = frame[frame["network"] == EXACT].pivot(index="seed", columns="angle", values="accuracy")
     for network in APPROXIMATE:
         color, marker, _ = LOOKS[network]
         other = frame[frame["network"] == network].pivot(index="seed", columns="angle", values="accuracy")
         gap = (exact - other).dropna(how="all").dropna(axis=1)
-        if len(gap):
-            error = 2 * gap.std(ddof=1) / np.sqrt(len(gap))
+        if len(gap) > 1:
+            error = stats.t_quantile(0.975, len(gap) - 1) * gap.std(ddof=1) / np.sqrt(len(gap))
             right.fill_between(
                 gap.columns, gap.mean() - error, gap.mean() + error, color=color, alpha=0.15, lw=0
             )
             right.plot(gap.columns, gap.mean(), color=color, marker=marker)
         known, base = (
-            _reference(results, "rotmnist_angles", network),
-            _reference(results, "rotmnist_angles", EXACT),
+            _reference(results, "table1_angles", network),
+            _reference(results, "table1_angles", EXACT),
         )
         if len(known) and len(known) == len(base):
             right.plot(

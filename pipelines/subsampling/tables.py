@@ -178,8 +178,7 @@ def figure3(results: Results) -> Table:
         tuple(rows),
         caption=(
             "Two samples, an image x and its quarter turn T x, with different labels. The paper shows "
-            "pictures only; its statement is claim S2. For the second row the gap is the mean over seeds of "
-            "the largest gap."
+            "pictures only; its statement is claim S2. The gap is the mean over seeds of the largest one."
         ),
         commands=(results.command("figure3"),),
     )

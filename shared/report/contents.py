@@ -89,13 +89,18 @@ class Report:
         return published.deviations(self.paper)
 
     def blocks(self) -> Iterator[Table | Figure]:
-        """Tables and figures in reading order: a figure follows the table of its name, the others last."""
-        named = {figure.name: figure for figure in self.figures}
+        """Tables and figures in reading order.
+
+        A figure follows the table of its name, or of the beginning of its name: ``table1_angles`` stands
+        below ``table1``. The others come last.
+        """
+        left = list(self.figures)
         for table in self.tables:
             yield table
-            if table.name in named:
-                yield named.pop(table.name)
-        yield from named.values()
+            below = [f for f in left if f.name == table.name or f.name.startswith(f"{table.name}_")]
+            yield from below
+            left = [figure for figure in left if figure not in below]
+        yield from left
 
     @cached_property
     def origins(self) -> list[Origin]:
@@ -124,6 +129,7 @@ class Report:
                         paper = judged.paper or cells.get("reference", Cell("-")).text
                         ours = judged.text or cells.get("ours", Cell("-")).text
                         paper, ours = (line.replace("\n", "; ") for line in (paper, ours))
+                        ours = "-" if judged.verdict.status == verdicts.NOT_RUN else ours
                         return Headline(table, row, paper, ours, judged.verdict)
         return None
 

@@ -196,16 +196,14 @@ class Table:
 
     def footnotes(self) -> tuple[str, ...]:
         """Lines below the table: how to compute it, what is missing, the table's own notes."""
-        found = (
-            [f"Computed by {text.join([f'`{command}`' for command in self.commands])}."]
-            if self.commands
-            else []
-        )
+        commands = text.join([f"`{command}`" for command in self.commands])
+        found = [f"Computed by {commands}."] if commands else []
         missing = self.missing_commands()
-        if missing:
-            found.append(
-                f"Cells marked *not run* are filled by {text.join([f'`{command}`' for command in missing])}."
-            )
+        if missing == self.commands:
+            found = [f"Computed by {commands}; the same fills the cells marked *not run*."]
+        elif missing:
+            filled = text.join([f"`{command}`" for command in missing])
+            found.append(f"Cells marked *not run* are filled by {filled}.")
         return (*found, *self.notes)
 
 

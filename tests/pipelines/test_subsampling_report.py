@@ -81,7 +81,7 @@ class Invented:
 
     def curves(self, network, training, rng):
         """Accuracy by angle, one value per seed; seeds are good or bad at all angles alike."""
-        table = "figure5" if training == "upright" else "rotmnist_angles"
+        table = "figure5" if training == "upright" else "table1_angles"
         scores = standardized(rng, self.seeds)
         found = {}
         for angle in ANGLES:
@@ -149,11 +149,11 @@ def test_table_1_is_as_printed():
 
 def test_the_curves_are_whole_and_fit_the_printed_numbers():
     for network in NETWORKS:
-        for table, seeds in (("figure5", 10), ("rotmnist_angles", 100)):
+        for table, seeds in (("figure5", 10), ("table1_angles", 100)):
             curve = [PAPER[table, network, str(angle)] for angle in ANGLES]
             assert {value.n for value in curve} == {seeds}
-        assert PAPER["rotmnist_angles", network, "0"].printed == PAPER["table1", network, "rotmnist"].printed
-        mean = np.mean([PAPER["rotmnist_angles", network, str(angle)].value for angle in ANGLES])
+        assert PAPER["table1_angles", network, "0"].printed == PAPER["table1", network, "rotmnist"].printed
+        mean = np.mean([PAPER["table1_angles", network, str(angle)].value for angle in ANGLES])
         assert mean == pytest.approx(PAPER["table1", network, "rotmnist_mean36"].value, abs=0.01)
     for other in APPROXIMATE:
         means = [PAPER["table1", network, "rotmnist_mean36"].value for network in (EXACT, other)]
@@ -168,7 +168,7 @@ def test_every_number_is_used(like_the_logs):
         for key in [(table.name, row.key, column.key)]
     }
     drawn = {("figure5", n, str(a)) for n in NETWORKS for a in ANGLES}
-    drawn |= {("rotmnist_angles", n, str(a)) for n in NETWORKS for a in ANGLES}
+    drawn |= {("table1_angles", n, str(a)) for n in NETWORKS for a in ANGLES}
     claimed = {key for key in PAPER if key[0] == "claims" and key[1] in statuses(like_the_logs)}
     assert set(PAPER) <= used | drawn | claimed
 
@@ -322,7 +322,7 @@ def test_the_caption_tells_the_recorded_protocol():
 def test_figures_are_the_same_bytes_every_time():
     first = {figure.name: render(figure) for figure in drawings.figures(report(seeds=3))}
     again = {figure.name: render(figure) for figure in drawings.figures(report(seeds=3))}
-    assert set(first) == {"figure5", "rotmnist_angles", "figure3"}
+    assert set(first) == {"figure5", "table1_angles", "figure3"}
     assert first == again
 
 
