@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from pipelines.subsampling import data, models, toy
 from pipelines.subsampling.settings import Settings
-from shared.actions import act_image
+from shared import measure
 from shared.data import prepare
 from shared.groups import cyclic
 from shared.interface import Context, Row
-from shared.train import Fit, FitSettings, TrainingSet, accuracy, fit, predict
+from shared.train import Fit, FitSettings, TrainingSet, accuracy, fit, precision, predict
 
 #: Images on which the invariance error is measured, in float32.
 PROBE_IMAGES = 64
@@ -84,10 +84,8 @@ def _fit(
 
 def _invariance(network: nn.Module, probe: Tensor) -> float:
     """Relative error of the logits under quarter turns, mean over the three, in float32."""
-    group = cyclic(4)
-    plain = predict(network, probe)
-    errors = [predict(network, act_image(group, g, probe)) - plain for g in range(1, group.order)]
-    return (torch.stack(errors).flatten(1).norm(dim=1) / plain.norm()).mean().item()
+    with precision("float32", probe.device):
+        return measure.invariance_error(network, probe, cyclic(4)).relative_mean
 
 
 def _sweep(
