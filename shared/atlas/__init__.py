@@ -18,7 +18,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from shared.atlas.graph import Branches, Chain, Graph, Node, Size
+from shared.atlas.chain import Branches, Chain
+from shared.atlas.graph import Graph, Node, Size
 from shared.atlas.judge import exact_here, judge
 from shared.atlas.layers import KINDS, Layer
 from shared.atlas.modules import register
@@ -32,7 +33,7 @@ from shared.groups import Group
 
 __all__ = [
     "KINDS", "SYMMETRIES", "Alternative", "Atlas", "Branches", "Chain", "Graph", "Layer", "Nearest", "Node",
-    "Row", "SizeVerdict", "atlas", "read", "register", "sizes",
+    "Row", "SizeVerdict", "Symmetry", "atlas", "read", "register", "sizes",
 ]  # fmt: skip
 
 Network = nn.Module | Chain | Graph | Iterable[Layer | Branches]

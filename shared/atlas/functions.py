@@ -15,7 +15,7 @@ from shared.atlas.values import BY_HAND, Builder, Constant, Extent, Ref
 from shared.errors import UserError
 
 _MONOTONE_ZERO = ("relu", "relu_", "relu6", "leaky_relu", "elu", "selu", "celu", "tanh", "hardtanh")
-_MONOTONE = ("sigmoid", "softplus", "logsigmoid", "hardsigmoid", "exp", "clamp")
+_MONOTONE = ("sigmoid", "softplus", "logsigmoid", "hardsigmoid", "softsign", "exp", "log", "sqrt", "clamp")
 _OTHER_ZERO = ("gelu", "silu", "mish", "hardswish", "abs", "square", "sin", "prelu", "pow", "neg")
 _NOTHING = ("contiguous", "clone", "detach", "float", "double", "to", "type_as")
 _ADD, _MUL = ("add", "iadd", "add_", "sub", "isub", "sub_"), ("mul", "imul", "mul_", "truediv", "div")
@@ -36,11 +36,11 @@ def call_function(builder: Builder, function: Callable, name: str, args: tuple, 
     Raises:
         UserError: if the atlas does not know the function.
     """
-    if function is getattr and args[1] == "shape":
-        return args[0].shape
+    if function is getattr and args[1] in ("shape", "ndim"):
+        return args[0].shape if args[1] == "shape" else len(args[0].axes)
     if function is operator.getitem and not isinstance(args[0], Ref):
         return args[0][args[1]]
-    return _call(builder, function.__name__, name, args, kwargs)
+    return _call(builder, getattr(function, "__name__", str(function)), name, args, kwargs)
 
 
 def call_method(builder: Builder, method: str, name: str, args: tuple, kwargs: dict) -> Any:
@@ -61,6 +61,8 @@ def _call(builder: Builder, function: str, name: str, args: tuple, kwargs: dict)
     if function in _NOTHING:
         return builder.add(Layer(name, "identity"), args[0])
     if function in _ADD or function in _MUL:
+        if function in ("truediv", "div") and not isinstance(args[0], Ref):
+            return builder.add(Layer(name, "act", keeps_zero=False, monotone=False), args[1])  # 1 / x
         return _arithmetic(builder, "add" if function in _ADD else "mul", name, args)
     if function not in _RULES:
         raise UserError(

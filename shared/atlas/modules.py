@@ -11,12 +11,13 @@ from shared import nn as ours
 from shared.atlas.layers import Layer
 from shared.errors import UserError
 
+#: What a subclass must not override to be described as its base.
+_BEHAVIOR = ("forward", "_conv_forward", "filter_bank", "_index")
 Describe = Callable[[nn.Module, str], Layer | list[Layer]]
 
 MONOTONE_ZERO = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.Tanh, nn.Softsign, nn.Hardtanh)
 MONOTONE = (nn.Sigmoid, nn.Softplus, nn.LogSigmoid, nn.Hardsigmoid)
 OTHER_ZERO = (nn.PReLU, nn.GELU, nn.SiLU, nn.Mish, nn.Hardswish, nn.Tanhshrink, nn.Softshrink, nn.Hardshrink)
-_BEHAVIOR = ("forward", "_conv_forward", "filter_bank", "_index")
 NOTHING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, ours.Dropout)
 
 
@@ -100,18 +101,11 @@ def pad_sides(module: nn.Module) -> tuple[tuple[int, int], tuple[int, int]]:
 
 def _ordinary(module: nn.Conv2d, name: str) -> list[Layer]:
     sides, bias = pad_sides(module), module.bias is not None
-    geometry = {
-        "kernel": module.kernel_size,
-        "stride": module.stride,
-        "dilation": module.dilation,
-        "bias": bias,
-    }
+    inside = sides if module.padding_mode == "zeros" else 0
+    conv = Layer(name, "conv", module.kernel_size, module.stride, inside, module.dilation, bias=bias)
     if module.padding_mode == "zeros":
-        return [Layer(name, "conv", padding=sides, **geometry)]
-    return [
-        Layer(f"{name}.pad", "pad", padding=sides, mode=module.padding_mode),
-        Layer(name, "conv", **geometry),
-    ]
+        return [conv]
+    return [Layer(f"{name}.pad", "pad", padding=sides, mode=module.padding_mode), conv]
 
 
 def _tied(kind: str) -> Describe:

@@ -8,7 +8,7 @@ the strides. With branches or ceil mode the sizes are searched. What is found is
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -18,6 +18,8 @@ from shared.atlas.layers import Layer
 from shared.atlas.symmetry import Symmetry
 from shared.errors import UserError
 
+Pair = tuple[Layer, Layer]
+Change = Callable[[Layer, Size, Size], Layer | None]
 _TRIES = 4  # candidates without remainder that are judged before giving up: no size helps
 _LARGEST_STEP = 4096
 
@@ -50,7 +52,7 @@ class Alternative:
         sentence: the same in words.
     """
 
-    changes: tuple[tuple[Layer, Layer], ...]
+    changes: tuple[Pair, ...]
     sentence: str
 
 
@@ -98,10 +100,11 @@ def candidates(graph: Graph, axis: int, size: int, direction: int) -> Iterator[i
     pattern = chain_sizes(graph, axis)
     if pattern is not None:
         first, step = pattern
-        turns = max(0, (size - first) // step + 1) if direction > 0 else -((first - size) // step) - 1
-        yield from (
-            first + step * (turns + direction * t) for t in range(turns + 1 if direction < 0 else _TRIES)
+        above = max(0, (size - first) // step + 1)
+        turns = (
+            range(above, above + _TRIES) if direction > 0 else range(-((first - size) // step) - 1, -1, -1)
         )
+        yield from (first + step * t for t in turns)
         return
     furthest = 2 * _total_step(graph, axis) + 64
     for distance in range(1, furthest):
@@ -150,9 +153,7 @@ def alternatives(
     return tuple(found)
 
 
-def _replace(
-    graph: Graph, size: Size, symmetry: Symmetry, change: object
-) -> tuple[Graph, list[tuple[Layer, Layer]]]:
+def _replace(graph: Graph, size: Size, symmetry: Symmetry, change: Change) -> tuple[Graph, list[Pair]]:
     sizes, changes = graph.sizes(size), []
     for i, node in graph:
         here = sizes[node.inputs[0]]
@@ -178,7 +179,7 @@ def _other_kernel(layer: Layer, size: Size, out: Size) -> Layer | None:
     return None
 
 
-def _kernel_sentence(size: Size, changes: list[tuple[Layer, Layer]]) -> str:
+def _kernel_sentence(size: Size, changes: list[Pair]) -> str:
     each = (f"{old.name} kernel {_text(new.kernel)}, padding {new.padding[0][0]}" for old, new in changes)
     return f"or keep {_text(size)} and give " + "; ".join(each)
 
@@ -188,6 +189,6 @@ def _adaptive_pool(layer: Layer, size: Size, out: Size) -> Layer | None:
     return Layer(layer.name, kinds[layer.kind], output=out) if layer.kind in kinds else None
 
 
-def _adaptive_sentence(size: Size, changes: list[tuple[Layer, Layer]]) -> str:
+def _adaptive_sentence(size: Size, changes: list[Pair]) -> str:
     each = (f"{old.name} an adaptive pool to {_text(new.output)}" for old, new in changes)
     return f"or keep {_text(size)} and make " + "; ".join(each)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from shared.atlas.graph import Node, Size
 from shared.atlas.layers import Layer
-from shared.atlas.symmetry import SQUARE, Symmetry, element_name, embedding
+from shared.atlas.symmetry import Symmetry, element_name, embedding, swaps_axes
 from shared.groups import cyclic
 
 
@@ -66,8 +66,7 @@ def _why_broken(layer: Layer, size: Size, out: Size, symmetry: Symmetry, broken:
         if missing:
             names = ", ".join(map(element_name, missing))
             return f"its filters are tied over {(layer.group or cyclic(4)).name}, which lacks {names}"
-    turning = any(SQUARE.order_of(g) == 4 for g in broken)
-    if turning and not layer.isotropic:
+    if any(map(swaps_axes, broken)) and not layer.isotropic:
         return "treats height and width differently, which a quarter turn swaps"
     if not layer.symmetric:
         return "pads one end more than the other, so the windows are off center"

@@ -10,6 +10,8 @@ from shared.atlas.graph import Graph, Size
 from shared.atlas.layers import POINTWISE, Layer
 from shared.atlas.symmetry import Symmetry, element_name
 
+_HEAD = "| layer | kind | in | out | K | stride | padding | remainder | exact here | exact so far | reason |"
+
 
 @dataclass(frozen=True)
 class Row:
@@ -71,8 +73,9 @@ def _yes(value: bool) -> str:
 class Atlas:
     """Verdict on a network at an input size.
 
-    ``exact`` means: equivariant (or invariant, if the result has no pixels and no orientations) whatever the
-    weights, up to rounding. Not exact means: almost no weights are.
+    ``exact`` means: equivariant (or invariant, if the result has no pixels and orientations) for all weights
+    and inputs, up to rounding, in eval mode. Not exact means: not for generic ones; single networks may be,
+    such as one whose activations are all zero.
 
     Args:
         symmetry: what was asked for.
@@ -121,9 +124,8 @@ class Atlas:
         telling = [row for row in self.rows if not row.exact_here or row.stride not in (None, (1, 1))]
         lines += map(self._line, telling)
         others = len(self.rows) - len(telling)
-        lines += (
-            [f"  (the other {others} layers have stride 1 or no grid: exact themselves)"] if others else []
-        )
+        if others:
+            lines.append(f"  (the other {others} layers have stride 1 or no grid: exact themselves)")
         lines.append(self.nearest_exact.sentence(self.size, self.exact))
         if not self.exact:
             lines += [alternative.sentence for alternative in self.alternatives]
@@ -144,28 +146,11 @@ class Atlas:
         Args:
             everything: also rows of activations, norms and dropout, which never break anything.
         """
-        head = (
-            "layer",
-            "in",
-            "out",
-            "K",
-            "stride",
-            "padding",
-            "remainder",
-            "exact here",
-            "exact so far",
-            "reason",
-        )
-        lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+        lines = [_HEAD, "|" + "---|" * (_HEAD.count("|") - 1)]
         for row in self.rows:
             if everything or row.kind not in POINTWISE:
                 numbers = (row.input_size, row.output_size, row.reach, row.stride, row.padding, row.remainder)
-                cells = (
-                    row.name,
-                    *map(_one, numbers),
-                    _yes(row.exact_here),
-                    _yes(row.exact_so_far),
-                    row.reason,
-                )
-                lines.append("| " + " | ".join(cells) + " |")
+                verdicts = (_yes(row.exact_here), _yes(row.exact_so_far))
+                cells = (row.name, row.kind, *map(_one, numbers), *verdicts, row.reason)
+                lines.append(f"| {' | '.join(cells)} |")
         return "\n".join(lines) + "\n"

@@ -15,6 +15,16 @@ from shared.groups import Group, dihedral
 SQUARE = dihedral(4)  # element 4 m + r: mirror left-right m times, then r quarter turns counter-clockwise
 
 
+#: Axes on which no remainder may be left for each element: where a window's start is looked up backwards.
+#: A transposition (``r m``) looks up both forwards (fact sheet of the subsampling paper, 2.5).
+_AXES = {1: (1,), 2: (0, 1), 3: (0,), 4: (1,), 5: (), 6: (0,), 7: (0, 1)}
+
+
+def swaps_axes(element: int) -> bool:
+    """Whether an element of D4 makes rows columns, so that layers must treat both axes alike."""
+    return element % 2 == 1
+
+
 @dataclass(frozen=True)
 class Symmetry:
     """Some elements of D4 under which a network shall be equivariant.
@@ -23,15 +33,16 @@ class Symmetry:
         name: as the user writes it.
         elements: all but the identity.
         generators: enough of them to imply the others on square inputs.
-        axes: axes on which no remainder may be left (fact: one quarter turn needs one axis only).
-        turns: whether an element swaps the axes, so that layers must treat both alike.
     """
 
     name: str
     elements: tuple[int, ...]
     generators: tuple[int, ...]
-    axes: tuple[int, ...]
-    turns: bool
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """Axes on which no remainder may be left."""
+        return tuple(sorted({axis for element in self.elements for axis in _AXES[element]}))
 
     def tested(self, size: tuple[int, int]) -> tuple[int, ...]:
         """Elements to test for inputs of this size: one quarter turn implies the others on squares only."""
@@ -41,13 +52,13 @@ class Symmetry:
 SYMMETRIES = {
     s.name: s
     for s in (
-        Symmetry("p4", (1, 2, 3), (1,), (0, 1), True),
-        Symmetry("p4m", (1, 2, 3, 4, 5, 6, 7), (1, 4), (0, 1), True),
-        Symmetry("rot180", (2,), (2,), (0, 1), False),
-        Symmetry("lr", (4,), (4,), (1,), False),
-        Symmetry("ud", (6,), (6,), (0,), False),
-        Symmetry("ccw", (1,), (1,), (1,), True),
-        Symmetry("cw", (3,), (3,), (0,), True),
+        Symmetry("p4", (1, 2, 3), (1,)),
+        Symmetry("p4m", (1, 2, 3, 4, 5, 6, 7), (1, 4)),
+        Symmetry("rot180", (2,), (2,)),
+        Symmetry("lr", (4,), (4,)),
+        Symmetry("ud", (6,), (6,)),
+        Symmetry("ccw", (1,), (1,)),
+        Symmetry("cw", (3,), (3,)),
     )
 }
 _BY_GROUP = {"C4": "p4", "D4": "p4m", "C2": "rot180", "D1": "lr"}
@@ -57,14 +68,17 @@ def find(symmetry: str | Group | Symmetry) -> Symmetry:
     """Look up a symmetry by name, or take a group's.
 
     Raises:
-        UserError: if there is no such symmetry.
+        UserError: if there is no such symmetry, or the group does not map the grid to itself.
     """
+    if isinstance(symmetry, Group):
+        moves = embedding(symmetry)
+        generators = tuple(moves[g] for g in symmetry.generators)
+        symmetry = _BY_GROUP.get(symmetry.name) or Symmetry(symmetry.name, moves[1:], generators)
     if isinstance(symmetry, Symmetry):
         return symmetry
-    name = _BY_GROUP.get(symmetry.name, symmetry.name) if isinstance(symmetry, Group) else symmetry
-    if name not in SYMMETRIES:
-        raise UserError(unknown("symmetry", name, SYMMETRIES))
-    return SYMMETRIES[name]
+    if symmetry not in SYMMETRIES:
+        raise UserError(unknown("symmetry", symmetry, SYMMETRIES))
+    return SYMMETRIES[symmetry]
 
 
 def element_name(element: int) -> str:

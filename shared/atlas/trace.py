@@ -35,7 +35,7 @@ class _Tracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         container = isinstance(m, nn.Sequential | nn.ModuleList | _Root)
-        return not container and (_known(m) or super().is_leaf_module(m, module_qualified_name))
+        return _known(m) or (not container and super().is_leaf_module(m, module_qualified_name))
 
 
 def _known(module: nn.Module) -> bool:
@@ -138,7 +138,7 @@ def trace(module: nn.Module, group: Group | None = None) -> Graph:
         ) from error
     finally:
         for m, mode in training.items():
-            m.training = mode
+            m.train(mode)  # parents come first, so every module ends in its own mode
     group = group or _first_group(graph, root)
     builder = Builder()
     result = _Interpreter(root, builder, {}, group).run(graph)

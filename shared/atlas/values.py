@@ -85,9 +85,6 @@ class Builder:
             group = layer.group or cyclic(4)
         if kind == "flatten" or kind.startswith("global"):
             spatial = False
-        if kind in MERGES:
-            group = next((ref.group for ref in refs if ref.oriented), None)
-            spatial = any(ref.spatial for ref in refs)
         return Ref(len(self.nodes), group, spatial)
 
     @staticmethod
@@ -112,5 +109,8 @@ class Builder:
             raise UserError(
                 f"layer {name!r} is dense but does not get a plain vector; pool or flatten before it"
             )
+        if layer.kind in MERGES and len({ref.axes for ref in refs}) > 1:
+            kinds = " and ".join(f"({', '.join(ref.axes)})" for ref in refs)
+            raise UserError(f"tensors with axes {kinds} meet in {name!r}; give them the same axes")
         if layer.kind in MERGES and len({ref.group for ref in refs if ref.oriented}) > 1:
             raise UserError(f"features of different groups meet in {name!r}; use one group throughout")

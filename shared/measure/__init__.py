@@ -37,11 +37,10 @@ def _evaluating(module: Any, dtype: torch.dtype | None) -> Iterator[Any]:
     modes = {m: m.training for m in module.modules()}
     module.eval()
     try:
-        with torch.no_grad():
-            yield module
+        yield module
     finally:
         for m, mode in modes.items():
-            m.training = mode
+            m.train(mode)  # parents come first, so every module ends in its own mode
 
 
 def _chosen(group: Group, elements: Iterable[int] | None) -> list[int]:

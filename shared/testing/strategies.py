@@ -36,9 +36,10 @@ def networks(
 
     Args:
         draw: given by hypothesis.
-        groups: to choose from; C4 and D4 if left out.
+        groups: to choose from; C4, D4, and now and then a subgroup if left out.
         depth: largest number of layers before the head.
         sides: heights and widths to choose from.
     """
-    group = draw(st.sampled_from(list(groups) or [cyclic(4), dihedral(4)]))
+    usual = [cyclic(4), dihedral(4)] * 3 + [cyclic(2), dihedral(1), dihedral(2)]
+    group = draw(st.sampled_from(list(groups) or usual))
     return random_network(lambda options: draw(st.sampled_from(options)), group, depth, sides)

@@ -10,11 +10,12 @@ import torch.nn.functional as F
 from atlas_networks import p4cnn, resnet18, resnet44, toy
 from torch import nn
 
-from shared.atlas import Branches, Graph, Layer, atlas, read, sizes
+from shared.atlas import Branches, Graph, Layer, Symmetry, atlas, read, sizes
 from shared.atlas import nearest as nearest_module
-from shared.groups import dihedral
+from shared.errors import UserError
+from shared.groups import cyclic, dihedral
 from shared.measure import equivariance_error
-from shared.nn import LiftingConv
+from shared.nn import LiftingConv, SpatialMaxPool
 
 D4 = dihedral(4)
 
@@ -95,6 +96,26 @@ def test_symmetries_ask_for_their_axes(size: tuple[int, int], exact: str, symmet
     x = torch.randn(2, 1, *size, dtype=torch.float64)
     errors = equivariance_error(layer, x, D4, elements=found.symmetry.elements)
     assert (errors.relative_max < 1e-12) == found.exact
+
+
+def test_groups_as_symmetries() -> None:
+    layer = LiftingConv(1, 1, 3, stride=2, padding=1, group=D4).double()
+    assert atlas(layer, 9, dihedral(2)).symmetry.elements == (2, 4, 6)
+    assert atlas(layer, (9, 8), dihedral(1)).symmetry.name == "lr"
+    with pytest.raises(UserError, match="does not map the pixel grid to itself"):
+        atlas(layer, 9, cyclic(3))
+
+
+def test_transposition_leaves_the_grid_alone() -> None:
+    """Swapping the axes looks windows up forwards on both, so it is exact in spite of any remainder."""
+    diagonal, other_diagonal = (Symmetry("diagonal", (g,), (g,)) for g in (5, 7))
+    layer = LiftingConv(1, 1, 3, stride=2, padding=1, group=D4).double()
+    x = torch.randn(2, 1, 8, 8, dtype=torch.float64)
+    for symmetry, exact in ((diagonal, True), (other_diagonal, False)):
+        assert atlas(layer, 8, symmetry).exact == exact
+        errors = equivariance_error(layer, x, D4, elements=symmetry.elements)
+        assert (errors.relative_max < 1e-12) == exact
+    assert "treats height and width" in atlas(SpatialMaxPool((1, 2)), 8, diagonal).first_break.reason
 
 
 class TestRule:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from shared.atlas import SYMMETRIES, atlas
+from shared.atlas.symmetry import embedding
 from shared.errors import UserError
 from shared.measure import equivariance_error
 from shared.testing import RandomNetwork, randomize
@@ -38,7 +39,8 @@ def images(network: RandomNetwork, draw: int, generator: torch.Generator) -> Ten
 
 def measured_exact(network: RandomNetwork, symmetry: str, seed: int, draws: int) -> bool:
     generator = torch.Generator().manual_seed(seed)
-    elements = SYMMETRIES[symmetry].elements
+    place = {moved: g for g, moved in enumerate(embedding(network.group))}
+    elements = [place[moved] for moved in SYMMETRIES[symmetry].elements]
     for draw in range(draws):
         randomize(network.module, generator)
         x = images(network, draw, generator)

@@ -75,6 +75,25 @@ class TestReading:
                 r.output_size for r in read_off.rows if r.kind in grid
             ]
 
+    def test_descriptions_are_checked_like_modules(self) -> None:
+        with pytest.raises(UserError, match="it would pool over pixels"):
+            atlas([Layer("g", "group_pool", mode="max")], 8)
+        with pytest.raises(UserError, match="needs a map with pixels"):
+            atlas([Layer("m", "global_avg"), Layer("p", "max_pool", 2)], 8)
+        with pytest.raises(
+            UserError, match=r"axes \(batch, channels, group\) and \(batch, channels, group, height"
+        ):
+            atlas([Layer("l", "lift", 3), Branches(([Layer("m", "global_avg")], []))], 8)
+
+    def test_gates_and_quotients(self) -> None:
+        class Gated(nn.Module):
+            def forward(self, x: Tensor) -> Tensor:
+                gate = 1 / (1 + torch.exp(-F.max_pool2d(x, 2)).mean((-2, -1), keepdim=True))
+                return x * gate - x.abs()
+
+        assert atlas(Gated(), 8).exact
+        assert not atlas(Gated(), 9).exact
+
     def test_identity_branch_and_regular_input(self) -> None:
         chain = Chain((Branches(([Layer("c", "group_conv", 3, padding=1)], [])),), group=C4)
         assert atlas(chain, 6).exact

@@ -58,8 +58,8 @@ class TestReport:
 
     def test_markdown(self) -> None:
         lines = atlas(toy(), 32).to_markdown().splitlines()
-        assert lines[0].startswith("| layer | in | out | K | stride | padding | remainder |")
-        assert lines[2].startswith("| 0 | 32 | 16 | 3 | 2 | 1 | 1 | **no** | **no** |")
+        assert lines[0].startswith("| layer | kind | in | out | K | stride | padding | remainder |")
+        assert lines[2].startswith("| 0 | lift | 32 | 16 | 3 | 2 | 1 | 1 | **no** | **no** |")
         assert len({line.count("|") for line in lines}) == 1
         assert len(atlas(p4cnn(), 28).to_markdown(everything=True).splitlines()) > len(
             atlas(p4cnn(), 28).to_markdown().splitlines()
