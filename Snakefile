@@ -1,7 +1,7 @@
 # snakemake --cores all reports                        train the demo, render every report (what `make` runs)
 # snakemake --cores all reports --config tier=lite     train the recorded tier too, where it has no valid result
 # snakemake --cores all reports --config train=never   only render
-# More options: shared/orchestrate.py, class Wish. On a cluster: --workflow-profile profiles/slurm
+# More options: shared/wish.py. On a cluster: --workflow-profile profiles/slurm
 from shared import orchestrate
 
 PLAN = orchestrate.plan(

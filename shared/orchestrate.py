@@ -16,9 +16,9 @@ from typing import Any
 
 from shared import config, devices, paths, runs, stamps
 from shared.dvclock import sync
-from shared.errors import UserError, unknown
 from shared.files import read_json, write_json
 from shared.jobs import Cutter, Job, identifier
+from shared.wish import REMOTE_THREADS, Wish
 
 __all__ = ["Collection", "Job", "Plan", "Wish", "finish", "plan", "stamps", "sync"]
 
@@ -26,66 +26,6 @@ __all__ = ["Collection", "Job", "Plan", "Wish", "finish", "plan", "stamps", "syn
 KEEP_DAYS = 14
 #: glibc returns big tensors at each step and page-faults them in again; keeping them gains 10-40 % on a CPU.
 ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "20000000000"}
-
-
-@dataclass(frozen=True)
-class Wish:
-    """The options of ``snakemake --config``.
-
-    Attributes:
-        tier: tier to train; lite and paper only ever when asked for by name.
-        train: "missing" trains the runs without a valid result, "never" only renders.
-        only: comma-separated papers, or paper/experiment; everything if empty.
-        runs_per_job: the most runs in a job; 0 keeps all cores busy and starts torch few times.
-        threads: CPU threads of a job; 0 shares the cores among the jobs.
-        gpu: GPUs of a job; "auto" is one where this machine has any, else none.
-    """
-
-    tier: str = "demo"
-    train: str = "missing"
-    only: str = ""
-    runs_per_job: int = 0
-    threads: int = 0
-    gpu: str = "auto"
-
-    @classmethod
-    def of(cls, options: Mapping[str, Any]) -> Wish:
-        """Check the options as Snakemake hands them over.
-
-        Raises:
-            UserError: for an unknown option or a value that makes no sense.
-        """
-        kinds = {key: type(value) for key, value in asdict(cls()).items()}
-        for key, value in options.items():
-            if key not in kinds:
-                raise UserError(unknown("option of --config", key, kinds))
-            if kinds[key] is int and not str(value).isdecimal():
-                raise UserError(f"--config {key}={value} should be a whole number, 0 to choose by itself")
-        wish = cls(**{key: kinds[key](value) for key, value in options.items()})
-        for name, value, known in (
-            ("tier", wish.tier, paths.TIERS),
-            ("train", wish.train, ("missing", "never")),
-        ):
-            if value not in known:
-                raise UserError(unknown(name, value, known))
-        if wish.gpu != "auto" and not wish.gpu.isdecimal():
-            raise UserError(f"--config gpu={wish.gpu} should be auto, 0 or 1")
-        return wish
-
-    def experiments(self) -> list[config.Experiment]:
-        """The experiments wished for that have the tier.
-
-        Raises:
-            UserError: if ``only`` names a paper or an experiment that does not exist.
-        """
-        every = [e for paper in config.papers() for e in config.load(paper).experiments.values()]
-        names = [name.strip() for name in self.only.split(",") if name.strip()]
-        known = {e.paper for e in every} | {f"{e.paper}/{e.name}" for e in every}
-        for name in names:
-            if name not in known:
-                raise UserError(unknown("paper or experiment", name, known))
-        chosen = [e for e in every if not names or {e.paper, f"{e.paper}/{e.name}"} & set(names)]
-        return [e for e in chosen if self.tier in e.tiers]
 
 
 @dataclass(frozen=True)
@@ -209,12 +149,17 @@ def _jobs(
     nodes: int | None,
 ) -> tuple[list[Job], dict[str, Job]]:
     """The jobs that train the stale runs, and by run the job it is in."""
-    gpus = len(devices.gpus()) if cores and stale and wish.gpu == "auto" else 0
-    workers = min(gpus or cores or nodes or 1, cores or nodes or 1)
     cutter = Cutter({(e.paper, e.name): e for e in experiments}, wish.tier)
-    batches = cutter.cut(stale, workers, wish.runs_per_job)
-    gpu = int(gpus > 0) if wish.gpu == "auto" else int(wish.gpu)
-    threads = wish.threads or max(1, (cores or 1) // max(1, min(len(batches), workers)))
+    if cores:
+        gpus = len(devices.gpus()) if stale and wish.gpu == "auto" else 0
+        workers = min(gpus or cores, cores)
+        batches = cutter.cut(stale, workers, wish.runs_per_job)
+        threads = wish.threads or max(1, cores // max(1, min(len(batches), workers)))
+        gpu = int(gpus > 0) if wish.gpu == "auto" else int(wish.gpu)
+    else:
+        batches = cutter.cut(stale, nodes or 1, wish.runs_per_job)
+        threads = wish.threads or REMOTE_THREADS
+        gpu = 1 if wish.gpu == "auto" else int(wish.gpu)
     jobs, by_run = [], {}
     for batch in batches:
         jobs.append(cutter.job(batch, threads, gpu))

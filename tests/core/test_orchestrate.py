@@ -209,6 +209,9 @@ def test_threads_and_gpus(toy, monkeypatch):
     assert {(job.threads, job.gpu) for job in made.jobs} == {(8, 1)}  # no more jobs at a time than GPUs
     made = orchestrate.plan({"tier": "lite", "gpu": 0}, main=True, cores=2)
     assert {job.gpu for job in made.jobs} == {0}
+    made = orchestrate.plan({"tier": "lite"}, main=True, nodes=50)
+    assert {(job.threads, job.gpu) for job in made.jobs} == {(orchestrate.REMOTE_THREADS, 1)}
+    assert len(made.jobs) == 2  # one for each arm
 
 
 def test_what_a_cluster_is_asked_for(toy):
