@@ -115,8 +115,7 @@ class Atlas:
         at = f"at {self.size[0]}x{self.size[1]}"
         if self.exact:
             return f"exact for {self.symmetry.name} {at}"
-        first = self.first_break
-        return f"not exact for {self.symmetry.name} {at}: {first.name!r} ({first.kind}) breaks it first"
+        return f"not exact for {self.symmetry.name} {at}: {self.first_break.name!r} breaks it first"
 
     def explain(self) -> str:
         """The verdict, what breaks it and what to do about it, as a few readable lines."""

@@ -35,7 +35,7 @@ class TestReport:
         text = str(atlas(toy(), 32))
         why = "(32 + 2 - 3) mod 2 = 1: the last window ends 1 pixel before the padded edge"
         assert text.splitlines() == [
-            f"not exact for p4 at 32x32: '0' (lift) breaks it first: {why}",
+            f"not exact for p4 at 32x32: '0' breaks it first: {why}",
             f"  0 (lift): 32 -> 16, broken ({why})",
             "  (the other 3 layers have stride 1 or no grid: exact themselves)",
             "nearest exact sizes to 32: 31 and 33",

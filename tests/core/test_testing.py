@@ -96,7 +96,7 @@ class TestAssertEquivariant:
         message = str(caught.value)
         assert "Sequential is not equivariant to C4 at 8x8" in message
         assert "r^2" in message
-        assert "'2' (group_conv) breaks it first: (8 + 2 - 3) mod 2 = 1" in message
+        assert "'2' breaks it first: (8 + 2 - 3) mod 2 = 1" in message
         assert "nearest exact sizes to 8: 7 and 9" in message
 
     def test_network_passes_and_is_left_alone(self) -> None:
