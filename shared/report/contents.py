@@ -148,7 +148,8 @@ def rules() -> tuple[str, ...]:
         "printed number, and treats a number printed without spread as one run that scatters like ours.",
         f"Otherwise it is *reproduced*, unless the interval is wider than {verdicts.WIDEST:g} of the "
         "paper's standard deviations: then our runs could not have disagreed, and the cell says *too few "
-        "runs*.",
+        "runs*. (More seeds narrow the interval, and so do more test images where a shorter protocol "
+        "tests on a part of them.)",
         "A claim such as 'A beats B' is *reproduced* if the 95 % interval of the difference over seeds "
         "(paired where both ran the same seeds, else Welch) lies above the threshold, *differs* if it lies "
         "below, *too few runs* if it holds the threshold. 'A equals B' is tested by two one-sided tests at "

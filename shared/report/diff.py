@@ -21,7 +21,7 @@ import pandas as pd
 
 from shared import collected, config, paths, stats
 from shared.errors import UserError
-from shared.report import tables, text
+from shared.report import markdown, text
 from shared.report.contents import Report
 from shared.report.tables import Cell
 
@@ -63,7 +63,7 @@ def report(revision: str) -> str:
     header = ("Paper", "Cell", "Before", "After", "Difference", "Common seeds", "p", "Verdict")
     title = f"{text.lines(len(found), 'table cell')} changed since {revision} ({commit[:8]})"
     note = "Differences are after - before: paired t test over common seeds, else Welch's t test.\n"
-    return f"### {title}\n\n{tables.grid(header, map(_line, found))}\n{note}"
+    return f"### {title}\n\n{markdown.grid(header, map(_line, found))}\n{note}"
 
 
 def resolve(revision: str) -> str:

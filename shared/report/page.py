@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shared import config, paths
 from shared.files import write_atomic
-from shared.report import contents, html, render, style, tables, text
+from shared.report import contents, html, markdown, render, style, text
 from shared.report.contents import Report
 from shared.report.tables import Table
 
@@ -215,7 +215,7 @@ def verdict_table(reports: list[Report] | None = None) -> str:
         "All numbers",
         "Command",
     )
-    return tables.grid(header, rows)
+    return markdown.grid(header, rows)
 
 
 def update_readme(reports: list[Report] | None = None) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from shared import config, paths
 from shared.files import write_atomic
-from shared.report import contents, tables
+from shared.report import contents, markdown
 from shared.report.contents import Report
 from shared.report.tables import Table
 
@@ -38,7 +38,7 @@ def render(paper: str, demo: bool = False) -> Path:
     written = {"report.md"}
     for table in report.tables:
         write_atomic(folder / f"{table.name}.md", _table_page(report, table))
-        write_atomic(folder / f"{table.name}.csv", tables.to_csv(table))
+        write_atomic(folder / f"{table.name}.csv", markdown.to_csv(table))
         written |= {f"{table.name}.md", f"{table.name}.csv"}
     written |= render_figures(report)
     write_atomic(folder / "report.md", report_markdown(report))
@@ -75,7 +75,7 @@ def report_markdown(report: Report) -> str:
         parts.append(f"Claims: {contents.tally(claims)}. Numbers: {contents.tally(cells)}.\n")
     for block in report.blocks():
         if isinstance(block, Table):
-            parts.append(tables.markdown(block))
+            parts.append(markdown.of_table(block))
         else:
             parts.append(f"## {block.title}\n")
             if block.draw:
@@ -91,7 +91,7 @@ def deviations_markdown(report: Report, level: int = 2) -> str:
     """What we do differently from the paper, as a table."""
     header = ("What", "Paper", "Ours", "Why", "Expected effect")
     rows = [(d.what, d.paper, d.ours, d.why, d.expected_effect) for d in report.deviations]
-    body = tables.grid(header, rows) if rows else "None.\n"
+    body = markdown.grid(header, rows) if rows else "None.\n"
     return f"{'#' * level} Deviations from the paper\n\n{body}"
 
 
@@ -104,10 +104,10 @@ def sources_markdown(report: Report) -> str:
         facts = "\n".join((*origin.facts, *origin.notes)) or f"not run: `{origin.command}`"
         rows.append((origin.experiment, origin.tier or "-", origin.seeds or "-", facts, files or "-"))
     header = ("Experiment", "Tier", "Seeds", "Circumstances", "Records")
-    return f"## Where the numbers come from\n\n{tables.grid(header, rows)}"
+    return f"## Where the numbers come from\n\n{markdown.grid(header, rows)}"
 
 
 def _table_page(report: Report, table: Table) -> str:
     """The file of one table: the table, what differs from the paper, and the warning if it is a demo."""
     warning = f"> {contents.DEMO_WARNING}\n\n" if report.demo else ""
-    return f"{warning}{tables.markdown(table)}\n{deviations_markdown(report, 3)}"
+    return f"{warning}{markdown.of_table(table)}\n{deviations_markdown(report, 3)}"

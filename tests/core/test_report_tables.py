@@ -10,7 +10,7 @@ import pytest
 
 from shared import verdicts
 from shared.errors import UserError
-from shared.report import html, published, tables, text
+from shared.report import html, markdown, published, text
 from shared.report.tables import Cell, Column, Row, Sample, Table, measured
 
 
@@ -61,18 +61,18 @@ Note.
 
 
 def test_markdown_is_as_written_down_here():
-    assert tables.markdown(table()) == GOLDEN
+    assert markdown.of_table(table()) == GOLDEN
 
 
 def test_one_changed_method_changes_one_line():
-    before = tables.grid(["Arm", "x"], [["a", "1.00"], ["b", "2.00"]])
-    after = tables.grid(["Arm", "x"], [["a", "1.00"], ["b", "2000.00"]])
+    before = markdown.grid(["Arm", "x"], [["a", "1.00"], ["b", "2.00"]])
+    after = markdown.grid(["Arm", "x"], [["a", "1.00"], ["b", "2000.00"]])
     changed = [pair for pair in zip(before.splitlines(), after.splitlines()) if pair[0] != pair[1]]
     assert len(changed) == 1
 
 
 def test_csv_has_everything_about_each_cell():
-    lines = list(csv.DictReader(io.StringIO(tables.to_csv(table()))))
+    lines = list(csv.DictReader(io.StringIO(markdown.to_csv(table()))))
     assert [(line["row"], line["column"]) for line in lines] == [("exact", c) for c in ("one", "two", "kind")]
     one = lines[0]
     assert (one["mean"], one["n"], one["tier"], one["paper"]) == ("97.65", "3", "lite", "97.69")
