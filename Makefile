@@ -14,6 +14,7 @@ export MALLOC_TRIM_THRESHOLD_ := 20000000000
 
 SNAKEMAKE := snakemake --cores $(JOBS) $(if $(CONFIG),--config $(CONFIG) --)
 READY     := $(VENV)/ready
+CODE      := shared pipelines tests benchmarks scripts
 
 .DEFAULT_GOAL := reports
 .PHONY: reports demo setup test test-all lint format check lock slurm-test bench unlock clean help
@@ -36,10 +37,10 @@ test-all: $(READY) ## every test, the slow ones too
 	@python -m pytest -m "not gpu"
 
 lint: $(READY) ## style of Python and of the Snakefile
-	@ruff check . && ruff format --check . && snakefmt --check Snakefile && snakemake --lint
+	@ruff check $(CODE) && ruff format --check $(CODE) && snakefmt --check Snakefile && snakemake --lint
 
 format: $(READY) ## put the style right
-	@ruff check --fix . ; ruff format . && snakefmt Snakefile
+	@ruff check --fix $(CODE); ruff format $(CODE) && snakefmt Snakefile
 
 check: $(READY) ## are the recorded results valid, and is dvc.lock in step? (seconds; no data, no GPU)
 	@python -m pipelines check
