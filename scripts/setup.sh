@@ -52,8 +52,6 @@ torch_source() {
   case $TORCH in
   cpu) echo "--extra-index-url $CPU_INDEX" ;;
   auto) [ "$(uname -s)" != Linux ] || command -v nvidia-smi >/dev/null || has_index || echo "--extra-index-url $CPU_INDEX" ;;
-  default) ;;
-  *) fail "TORCH=$TORCH is unknown; use auto, cpu or default" ;;
   esac
 }
 
@@ -77,6 +75,10 @@ if [ -e "$VENV/ready" ] && [ "$(cat "$VENV/ready")" = "$(digest)" ]; then
   exit 0
 fi
 
+case $TORCH in
+auto | cpu | default) ;;
+*) fail "TORCH=$TORCH is unknown; use auto, cpu or default" ;;
+esac
 check_python
 make_venv
 log=$VENV/setup.log

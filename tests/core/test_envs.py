@@ -1,0 +1,200 @@
+"""Requirements, pins, conda files and the set-up script, which runs here with a pretended Python and pip."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVS = ROOT / "envs"
+PYTHONS = ("3.11", "3.12", "3.13")
+
+#: Answers like a Python and a pip, and writes down what pip was told.
+FAKE_PYTHON = """\
+#!/bin/sh
+case "$*" in
+  "-c import sys"*) echo "${FAKE_VERSION:-3.11}" ;;
+  "-c "*) echo "setup: versions" ;;
+  "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
+  "-m pip config list"*) echo "${FAKE_CONFIG:-}" ;;
+  "-m pip --version") ;;
+  "-m pip install"*) echo "$*" >> "$FAKE_LOG"; echo "Collecting thing"; exit "${FAKE_CODE:-0}" ;;
+  *) exit 3 ;;
+esac
+"""
+
+
+def requirements(name: str, python: str) -> dict[str, Requirement]:
+    """What a requirements file asks for on one version of Python, by name."""
+    lines = (line.split(" #")[0].strip() for line in (ENVS / name).read_text().splitlines())
+    wanted = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    marker = {"python_version": python, "python_full_version": f"{python}.1"}
+    return {r.name.lower().replace("_", "-"): r for r in wanted if not r.marker or r.marker.evaluate(marker)}
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_every_requirement_has_one_pin_that_fits(python):
+    pins = requirements("constraints.txt", python)
+    for name, wanted in requirements("requirements.txt", python).items():
+        assert re.fullmatch(r"==[0-9.]+", str(pins[name].specifier)), name
+        version = str(pins[name].specifier).removeprefix("==")
+        assert version in wanted.specifier, name
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_baselines_only_where_their_wheels_are(python):
+    wanted = requirements("requirements.txt", python)
+    alone = requirements("requirements-nodeps.txt", python)
+    assert str(wanted["torch"].specifier).startswith("==")
+    if python == "3.13":
+        assert not alone
+        assert "e2cnn" not in wanted
+        assert "2.0" in wanted["numpy"].specifier
+    else:
+        assert {"escnn", "lie-learn"} == set(alone)
+        assert all(str(r.specifier).startswith("==") for r in alone.values())
+        assert "e2cnn" in wanted
+        assert "2.0" not in wanted["numpy"].specifier
+    assert "py3nj" not in requirements("constraints.txt", python)
+
+
+def test_important_pins_give_their_reason():
+    pins = {}
+    for line in (ENVS / "constraints.txt").read_text().splitlines():
+        if "==" in line:
+            name, _, reason = line.partition("  # ")
+            pins.setdefault(name.partition("==")[0], []).append(reason)
+    for name in ("torch", "numpy", "pandas", "snakemake", "dvc", "matplotlib", "e2cnn"):
+        assert all(pins[name]), name
+    assert len(set(pins["numpy"])) == len(pins["numpy"]) == 2
+
+
+@pytest.mark.parametrize("name", ["cpu", "gpu"])
+def test_conda_files_install_the_same_pins(name):
+    made = yaml.safe_load((ENVS / f"{name}.yaml").read_text())
+    (pip,) = (entry["pip"] for entry in made["dependencies"] if isinstance(entry, dict))
+    files = [option.split()[1] for option in pip if option.startswith(("-c", "-r"))]
+    assert files == ["constraints.txt", "requirements.txt"]
+    assert any("whl/cpu" in option for option in pip) == (name == "cpu")
+
+
+class Setup:
+    """A copy of what the set-up script reads, and a pretended Python to run it with."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.log = folder, folder / "pip.log"
+        for name in ("envs", "scripts"):
+            shutil.copytree(ROOT / name, folder / name)
+        shutil.copy(ROOT / "pyproject.toml", folder)
+        self.python = folder / "bin" / "python3"
+        self.python.parent.mkdir()
+        self.python.write_text(FAKE_PYTHON)
+        self.python.chmod(0o755)
+
+    def run(self, code: int = 0, **variables: str) -> str:
+        """Run the script; returns what it printed."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("PIP_")}
+        path = f"{self.python.parent}:/usr/bin:/bin"
+        env = {
+            **kept,
+            "PATH": path,
+            "FAKE_LOG": str(self.log),
+            "VENV": "venv",
+            "TORCH": "default",
+            **variables,
+        }
+        command = ["bash", str(self.folder / "scripts" / "setup.sh")]
+        done = subprocess.run(command, env=env, capture_output=True, text=True)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def pip(self) -> list[str]:
+        """What pip was told since the last call, one line each."""
+        told = self.log.read_text().splitlines() if self.log.exists() else []
+        self.log.unlink(missing_ok=True)
+        return told
+
+
+@pytest.fixture
+def setup(tmp_path: Path) -> Setup:
+    return Setup(tmp_path)
+
+
+def test_torch_comes_first_and_escnn_without_its_dependencies(setup):
+    setup.run()
+    torch, everything, baselines, ours = setup.pip()
+    assert re.search(r"-c envs/constraints.txt torch==[0-9.]+$", torch)
+    assert "-c envs/constraints.txt -r envs/requirements.txt" in everything
+    assert "--no-deps -r envs/requirements-nodeps.txt" in baselines
+    assert "--no-deps" in ours
+    assert ours.endswith("--editable .")
+
+
+def test_set_up_again_only_when_a_file_has_another_content(setup):
+    setup.run()
+    setup.pip()
+    os.utime(setup.folder / "envs" / "requirements.txt")
+    assert setup.run() == ""
+    assert setup.pip() == []
+    with (setup.folder / "envs" / "requirements.txt").open("a") as file:
+        file.write("# another line\n")
+    setup.run()
+    assert len(setup.pip()) == 4
+
+
+def test_a_failed_installation_is_not_taken_for_a_finished_one(setup):
+    said = setup.run(code=1, FAKE_CODE="1")
+    assert "setup: pip failed; the whole log is venv/setup.log" in said
+    setup.pip()
+    setup.run()
+    assert len(setup.pip()) == 4
+
+
+@pytest.mark.parametrize(
+    ("variables", "extra"),
+    [
+        ({"TORCH": "default"}, False),
+        ({"TORCH": "cpu"}, True),
+        ({"TORCH": "auto"}, True),
+        ({"TORCH": "auto", "FAKE_CONFIG": "global.extra-index-url='file:///somewhere'"}, False),
+        ({"TORCH": "auto", "PIP_INDEX_URL": "https://mirror.example/simple"}, False),
+    ],
+)
+def test_the_index_of_cpu_builds_is_added_only_where_pip_has_none_of_its_own(setup, variables, extra):
+    if shutil.which("nvidia-smi", path="/usr/bin:/bin"):
+        pytest.skip("this machine has an NVIDIA driver")
+    setup.run(**variables)
+    assert ["whl/cpu" in line for line in setup.pip()] == [extra, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"FAKE_VERSION": "3.9"}, "python3 is Python 3.9, but 3.11 or newer is needed"),
+        ({"FAKE_VERSION": "2.7"}, "python3 is Python 2.7, but 3.11 or newer is needed"),
+        ({"PYTHON": "python9"}, "python9 was not found"),
+        ({"TORCH": "rocm"}, "TORCH=rocm is unknown; use auto, cpu or default"),
+    ],
+)
+def test_what_cannot_work_is_one_sentence(setup, variables, said):
+    printed = setup.run(code=1, **variables)
+    assert said in printed
+    assert not setup.pip()
+    assert "line " not in printed
+
+
+def test_another_python_does_not_silently_reuse_the_environment(setup):
+    setup.run()
+    (setup.folder / "venv" / "ready").unlink()
+    other = setup.python.with_name("python3.13")
+    other.write_text(FAKE_PYTHON.replace("FAKE_VERSION:-3.11", "OTHER_VERSION:-3.13"))
+    other.chmod(0o755)
+    said = setup.run(code=1, PYTHON="python3.13")
+    assert "venv has Python 3.11, not 3.13; remove it (rm -r venv)" in said
