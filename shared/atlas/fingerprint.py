@@ -32,11 +32,13 @@ class Map:
         group: of a regular feature map, else None.
         maxima: if the values are maxima, what over: a base map, and for each output row and column which
             rows and columns of the base.
+        nonnegative: whether the network's values, for which the residues stand, are never negative.
     """
 
     values: Tensor
     group: Group | None = None
     maxima: tuple[Tensor, Tensor, Tensor] | None = None
+    nonnegative: bool = False
 
     @property
     def size(self) -> tuple[int, int]:

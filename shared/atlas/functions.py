@@ -9,14 +9,12 @@ from typing import Any
 from torch import Tensor
 from torch.nn.parameter import UninitializedTensorMixin
 
+from shared.atlas.activations import CURVES
 from shared.atlas.layers import Layer
 from shared.atlas.modules import pool, resize, two
 from shared.atlas.values import BY_HAND, Builder, Constant, Extent, Ref
 from shared.errors import UserError
 
-_MONOTONE_ZERO = ("relu", "relu_", "relu6", "leaky_relu", "elu", "selu", "celu", "tanh", "hardtanh")
-_MONOTONE = ("sigmoid", "softplus", "logsigmoid", "hardsigmoid", "softsign", "exp", "log", "sqrt", "clamp")
-_OTHER_ZERO = ("gelu", "silu", "mish", "hardswish", "abs", "square", "sin", "prelu", "pow", "neg")
 _NOTHING = ("contiguous", "clone", "detach", "float", "double", "to", "type_as")
 _ADD, _MUL = ("add", "iadd", "add_", "sub", "isub", "sub_"), ("mul", "imul", "mul_", "truediv", "div")
 
@@ -53,16 +51,13 @@ def call_method(builder: Builder, method: str, name: str, args: tuple, kwargs: d
 
 
 def _call(builder: Builder, function: str, name: str, args: tuple, kwargs: dict) -> Any:
-    acts = {**dict.fromkeys(_MONOTONE_ZERO, (True, True)), **dict.fromkeys(_MONOTONE, (False, True))}
-    acts |= dict.fromkeys(_OTHER_ZERO, (True, False))
-    if function in acts:
-        keeps_zero, monotone = acts[function]
-        return builder.add(Layer(name, "act", keeps_zero=keeps_zero, monotone=monotone), args[0])
+    if function in CURVES and function not in _RULES:
+        return builder.add(Layer(name, "act", curve=function), args[0])
     if function in _NOTHING:
         return builder.add(Layer(name, "identity"), args[0])
     if function in _ADD or function in _MUL:
         if function in ("truediv", "div") and not isinstance(args[0], Ref):
-            return builder.add(Layer(name, "act", keeps_zero=False, monotone=False), args[1])  # 1 / x
+            return builder.add(Layer(name, "act", curve="reciprocal"), args[1])  # 1 / x
         return _arithmetic(builder, "add" if function in _ADD else "mul", name, args)
     if function not in _RULES:
         raise UserError(
@@ -191,7 +186,7 @@ def _concatenate(builder: Builder, name: str, args: tuple, kwargs: dict) -> Ref:
 def _softmax(builder: Builder, name: str, args: tuple, kwargs: dict) -> Ref:
     if args[0].axis(_argument(1, "dim", 1, args, kwargs)) != "channels":
         raise UserError(f"{name!r} normalizes over another axis than channels; describe the network by hand")
-    return builder.add(Layer(name, "act", keeps_zero=False, monotone=False), args[0])
+    return builder.add(Layer(name, "act", curve="softmax"), args[0])
 
 
 _MAX = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from shared.atlas.activations import CURVES
 from shared.errors import UserError, unknown
 from shared.groups import Group
 
@@ -78,8 +79,7 @@ class Layer:
         divisor: fixed divisor of an average pool.
         align_corners: of a resize.
         orientations: number of orientations that a resize is told to make.
-        keeps_zero: whether an activation maps 0 to 0.
-        monotone: whether an activation never decreases (then it commutes with a maximum).
+        curve: name of an activation (`shared.atlas.activations.CURVES`), such as "relu".
 
     Raises:
         UserError: if a value makes no sense.
@@ -101,12 +101,13 @@ class Layer:
     divisor: int | None = None
     align_corners: bool = False
     orientations: int | None = None
-    keeps_zero: bool = True
-    monotone: bool = True
+    curve: str = "relu"
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise UserError(unknown("kind of layer", self.kind, KINDS))
+        if self.curve not in CURVES:
+            raise UserError(unknown("activation", self.curve, CURVES))
         if self.stride is None:
             object.__setattr__(self, "stride", self.kernel if self.kind in POOLS else 1)
         for field in ("kernel", "stride", "dilation"):

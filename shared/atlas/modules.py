@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from shared import nn as ours
+from shared.atlas.activations import MODULES
 from shared.atlas.layers import Layer
 from shared.errors import UserError
 
@@ -15,9 +16,6 @@ from shared.errors import UserError
 _BEHAVIOR = ("forward", "_conv_forward", "filter_bank", "_index")
 Describe = Callable[[nn.Module, str], Layer | list[Layer]]
 
-MONOTONE_ZERO = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.Tanh, nn.Softsign, nn.Hardtanh)
-MONOTONE = (nn.Sigmoid, nn.Softplus, nn.LogSigmoid, nn.Hardsigmoid)
-OTHER_ZERO = (nn.PReLU, nn.GELU, nn.SiLU, nn.Mish, nn.Hardswish, nn.Tanhshrink, nn.Softshrink, nn.Hardshrink)
 NOTHING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, ours.Dropout)
 
 
@@ -188,7 +186,11 @@ def _softmax(module: nn.Module, name: str) -> Layer:
         raise UserError(
             f"{name!r} normalizes over axis {module.dim}; the atlas knows softmax over channels (1)"
         )
-    return Layer(name, "act", keeps_zero=False, monotone=False)
+    return Layer(name, "act", curve="softmax")
+
+
+def _activation(curve: str) -> Describe:
+    return lambda _, name: Layer(name, "act", curve=curve)
 
 
 _RULES: dict[type, Describe] = {
@@ -219,7 +221,5 @@ _RULES: dict[type, Describe] = {
         lambda module, name: Layer(name, "linear", bias=module.bias is not None),
     ),
     **dict.fromkeys(NOTHING, lambda _, name: Layer(name, "identity")),
-    **dict.fromkeys(MONOTONE_ZERO, lambda _, name: Layer(name, "act")),
-    **dict.fromkeys(MONOTONE, lambda _, name: Layer(name, "act", keeps_zero=False)),
-    **dict.fromkeys(OTHER_ZERO, lambda _, name: Layer(name, "act", monotone=False)),
+    **{kind: _activation(curve) for kind, curve in MODULES.items()},
 }

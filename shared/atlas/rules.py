@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from shared.actions import grid_permutation
 from shared.atlas import axes
+from shared.atlas.activations import CURVES
 from shared.atlas.axes import PRIME
 from shared.atlas.fingerprint import (
     LANES,
@@ -24,7 +25,7 @@ from shared.atlas.fingerprint import (
     set_value,
     through_maxima,
 )
-from shared.atlas.layers import Layer
+from shared.atlas.layers import CONVOLUTIONS, Layer
 from shared.atlas.symmetry import move
 from shared.errors import UserError
 from shared.groups import Group, cyclic
@@ -63,7 +64,17 @@ def apply(
     out = tuple(layer.out_size(a, x.size[a], None if like is None else like.size[a]) for a in (0, 1))
     if min(out) < 1:
         raise UserError(f"layer {layer.name!r} does not fit a map of {x.size[0]}x{x.size[1]} pixels")
-    return _RULES[layer.kind](_Call(layer, seed, inputs, out, ties or Ties()))
+    result = _RULES[layer.kind](_Call(layer, seed, inputs, out, ties or Ties()))
+    return replace(result, nonnegative=_nonnegative(layer, all(x.nonnegative for x in inputs)))
+
+
+def _nonnegative(layer: Layer, inputs: bool) -> bool:
+    """Whether no value of the output can be negative, given whether no input can."""
+    if layer.kind == "act":
+        curve = CURVES[layer.curve]
+        return curve.nonnegative or (inputs and curve.rising_from_zero)
+    mixes = layer.kind in (*CONVOLUTIONS, "affine", "norm", "fixed", "linear") or layer.mode == "bicubic"
+    return inputs and not mixes
 
 
 @dataclass(frozen=True)
@@ -167,11 +178,15 @@ def _maximum(call: _Call) -> Map:
 
 
 def _activate(call: _Call) -> Map:
+    curve = CURVES[call.layer.curve]
+    if curve.identity_from_zero and call.x.nonnegative:
+        return call.x
+
     def function(values: Tensor) -> Tensor:
         scrambled = scramble(values, call.seed)
-        return torch.where(values == 0, 0, scrambled) if call.layer.keeps_zero else scrambled
+        return torch.where(values == 0, 0, scrambled) if curve.keeps_zero else scrambled
 
-    if call.layer.monotone:
+    if curve.rising or (curve.rising_from_zero and call.x.nonnegative):
         return through_maxima(call.x, function, call.x.group)
     return Map(function(call.x.values), call.x.group)
 

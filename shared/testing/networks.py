@@ -165,7 +165,7 @@ class _Maker:
         return self.choose([nn.GroupNorm(1, x.shape[1]), nn.InstanceNorm3d(x.shape[1], affine=True)])
 
     def _act(self, x: Tensor) -> nn.Module:
-        return self.choose([nn.ReLU, nn.ReLU, nn.Tanh, nn.SiLU, nn.Sigmoid])()
+        return self.choose([nn.ReLU, nn.ReLU, nn.Tanh, nn.SiLU, nn.Sigmoid, nn.PReLU])()
 
     def _dropout(self, x: Tensor) -> nn.Module:
         return ours.Dropout(0.3)

@@ -40,6 +40,9 @@ class TestSubtleCases:
             # a maximum of maxima over the whole map, but not if something that may decrease comes between
             (lifted(SpatialMaxPool(3, 1, padding=1), nn.ReLU(), SpatialMaxPool(2)), 3, True),
             (lifted(SpatialMaxPool(3, 1, padding=1), GroupBatchNorm(2), SpatialMaxPool(2)), 3, False),
+            # ... unless its inputs cannot be negative
+            (lifted(SpatialMaxPool(3, 1, padding=1), nn.SiLU(), SpatialMaxPool(2)), 3, True),
+            (lifted(nn.BatchNorm3d(2), SpatialMaxPool(3, 1, 1), nn.SiLU(), SpatialMaxPool(2)), 3, False),
             # a convolution that reads zeros only
             (LiftingConv(1, 1, 2, stride=3, padding=1, dilation=2), 1, True),
             # a constant map may be sampled anywhere

@@ -8,9 +8,10 @@ from fractions import Fraction
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from shared.atlas import Layer, axes
+from shared.atlas.activations import CURVES, MODULES
 from shared.atlas.axes import in_field
 
 
@@ -78,3 +79,19 @@ class TestMatrices:
         )
         expected = F.pad(image[..., :-1], (0, 0, 1, 2), mode={"zeros": "constant"}.get(mode, mode))
         assert torch.equal(rows.float() @ image[0, 0] @ columns.float().T, expected[0, 0])
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), list(MODULES.items()), ids=lambda value: getattr(value, "__name__", value)
+)
+def test_curves_are_those_of_the_modules(kind: type[nn.Module], name: str) -> None:
+    function, curve = (kind().double(), CURVES[name])
+    x = torch.linspace(-6, 6, 1201, dtype=torch.float64)
+    with torch.no_grad():
+        y, at_zero = function(x), function(torch.zeros(1, dtype=torch.float64))
+    from_zero = y[x >= 0]
+    assert curve.keeps_zero == bool(at_zero == 0)
+    assert not curve.rising or (y.diff() >= 0).all()
+    assert not curve.rising_from_zero or ((from_zero.diff() >= 0).all() and (from_zero >= 0).all())
+    assert not curve.nonnegative or (y >= 0).all()
+    assert not curve.identity_from_zero or torch.equal(from_zero, x[x >= 0])
