@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.timing import Ratio
 from shared.files import read_json, write_atomic, write_json
-from shared.report.tables import grid
+from shared.report.markdown import grid
 
 HEAD = (
     "Written by `python -m benchmarks --out`; how it is measured: `benchmarks/README.md`. Ratios are medians "
