@@ -10,11 +10,12 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from shared import config, devices, paths, runs, stamps
+from shared.data import catalogue
 from shared.dvclock import sync
 from shared.files import read_json, write_json
 from shared.jobs import Cutter, Job, identifier
@@ -92,8 +93,6 @@ class Plan:
 
     def data(self) -> dict[str, list[str]]:
         """Files, by name, of each data set that is generated on the spot or that a job reads."""
-        from shared.data import catalogue
-
         known = catalogue.load()
         needed = [name for name, entry in known.items() if entry.generator]
         needed += [name for job in self.jobs for name in job.data]
@@ -135,6 +134,8 @@ def plan(
             stamps.renew(collection.stamp)
         elif wish.tier in paths.COMMITTED_TIERS:
             continue  # a recorded result is a source file: no rule may touch it
+        elif not (paths.root() / collection.stamp).is_file():
+            stamps.renew(collection.stamp)  # trained by another command than Snakemake
         collections.append(collection)
     made = Plan(wish, tuple(jobs), tuple(collections))
     _write_stamps(made)
@@ -168,8 +169,12 @@ def _jobs(
 
 
 def _read_jobs() -> Iterable[Job]:
+    """The jobs of all recent plans, less those of another version of this program or of data now gone."""
+    known = catalogue.load()
     for file in sorted((paths.store() / "plan").glob("*.json")):
-        yield Job(**{key: tuple(v) if isinstance(v, list) else v for key, v in read_json(file).items()})
+        entry = {key: tuple(v) if isinstance(v, list) else v for key, v in read_json(file).items()}
+        if entry.keys() == {field.name for field in fields(Job)} and set(entry["data"]) <= known.keys():
+            yield Job(**entry)
 
 
 def _environment() -> None:

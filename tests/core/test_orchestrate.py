@@ -132,6 +132,24 @@ def test_a_job_finds_its_rule_after_others_planned_again(toy):
     assert {c.name for c in first.collections} == {c.name for c in seen.collections}
 
 
+def test_jobs_of_another_version_do_not_get_in_the_way(toy):
+    (job,) = plan(tier="lite", runs_per_job=9).jobs
+    folder = toy.root / ".repro/plan"
+    for name, change in (("a", {"colour": "blue"}), ("b", {"data": ["gone"]})):
+        entry = json.loads((folder / f"{job.name}.json").read_text()) | change
+        (folder / f"{name}.json").write_text(json.dumps(entry))
+    assert orchestrate.plan({"tier": "lite"}, main=False).jobs == (job,)
+
+
+def test_results_that_the_command_line_made_are_taken(toy):
+    train("demo")
+    (collection,) = plan().collections
+    assert collection.jobs == ()
+    text = (toy.root / collection.stamp).read_text()
+    plan()
+    assert (toy.root / collection.stamp).read_text() == text
+
+
 def test_a_plan_read_back_writes_nothing(toy):
     plan(tier="lite")
     before = stamp_texts(toy.root)
