@@ -6,9 +6,9 @@
 A subsampling layer of stride s and window K keeps quarter turns and mirrors exact if ``(size + 2 p - K) mod
 s = 0`` on both axes (Edixhoven, Lengyel and van Gemert 2023, plus the padding that their equation omits).
 That rule gives the explanations and the sizes to use instead. The verdict itself is decided by running the
-network's geometry over a finite field (`shared.atlas.fingerprint`), which also sees what the rule does not:
-padding, ceil mode, adaptive and anisotropic layers, resizing, branches, and windows that hold the same
-pixels in spite of a remainder.
+network's geometry, with one channel and random weights, over a finite field (`shared.atlas.field`), so that
+it also sees what the rule does not: padding, ceil mode, adaptive and anisotropic layers, resizing, branches,
+and windows that hold the same pixels in spite of a remainder.
 """
 
 from __future__ import annotations

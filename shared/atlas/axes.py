@@ -1,12 +1,12 @@
-"""What a layer reads on one axis: index windows, and matrices over a prime field for what is linear.
+"""What a layer reads on one axis: windows of pixels, and their weights as fractions for what is linear.
 
-Pools, resizing and padding treat the axes alike and separately, so one small matrix for each axis says all.
-Fractions (divisors, interpolation weights) become elements of the field, so that equal means equal.
+Pools, resizing and padding treat the axes alike and separately, so one small table for each axis says all.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
 
@@ -17,15 +17,10 @@ from torch import Tensor
 from shared.atlas.layers import Layer
 from shared.errors import UserError
 
-PRIME = 1_048_573  # below 2^20: a sum of 2^13 products stays below 2^53, exact in float64
+Rows = Sequence[Sequence[tuple[int, Fraction]]]
 RESIZES = ("nearest", "nearest-exact", "bilinear", "bicubic", "area")
 PADS = ("zeros", "reflect", "replicate", "circular")
 _LARGEST_DENOMINATOR = 1_000_000
-
-
-def in_field(value: Fraction) -> int:
-    """The residue of a fraction."""
-    return value.numerator * pow(value.denominator, -1, PRIME) % PRIME
 
 
 @lru_cache(maxsize=256)
@@ -63,11 +58,8 @@ def _adaptive(size: int, out: int) -> Tensor:
 
 
 @lru_cache(maxsize=256)
-def matrix(layer: Layer, axis: int, size: int, out: int) -> Tensor:
-    """The layer on one axis as a matrix over the field: average pools, resizing, padding.
-
-    Shape:
-        the result is ``(out, size)``, ``int64`` residues.
+def weights(layer: Layer, axis: int, size: int, out: int) -> Rows:
+    """What average pools, resizing and padding do on one axis: for each output its pixels and their weights.
 
     Raises:
         UserError: on a mode that is not known, or padding that does not fit the size.
@@ -75,11 +67,10 @@ def matrix(layer: Layer, axis: int, size: int, out: int) -> Tensor:
     if layer.kind == "resize" and layer.mode != "area":
         return _resize(layer, axis, size, out)
     if layer.kind == "pad":
-        return _pad(layer, axis, size, out)
-    read = windows(layer.key, axis, size, out).long()
+        return _pad(layer, axis, size)
+    read = windows(layer.key, axis, size, out)
     divisors = _divisors(layer, axis, size, read.sum(1)) if layer.windowed else read.sum(1).tolist()
-    inverse = torch.tensor([in_field(Fraction(1, max(d, 1))) for d in divisors])
-    return read * inverse[:, None]
+    return [[(i, Fraction(1, d)) for i in row.nonzero()[:, 0].tolist()] for row, d in zip(read, divisors)]
 
 
 def _divisors(layer: Layer, axis: int, size: int, inside: Tensor) -> list[int]:
@@ -90,12 +81,10 @@ def _divisors(layer: Layer, axis: int, size: int, inside: Tensor) -> list[int]:
         return inside.tolist()
     low, high = layer.padding[axis]
     starts = [j * layer.stride[axis] - low for j in range(len(inside))]
-    return [
-        min(start + layer.kernel[axis], size + high) - start for start in starts
-    ]  # ceil mode clips at the padding
+    return [min(start + layer.kernel[axis], size + high) - start for start in starts]  # ceil mode clips there
 
 
-def _pad(layer: Layer, axis: int, size: int, out: int) -> Tensor:
+def _pad(layer: Layer, axis: int, size: int) -> Rows:
     mode = layer.mode or "zeros"
     if mode not in PADS:
         raise UserError(f"padding mode {mode!r} of {layer.name!r} is not known; known are {', '.join(PADS)}")
@@ -108,28 +97,25 @@ def _pad(layer: Layer, axis: int, size: int, out: int) -> Tensor:
         raise UserError(
             f"layer {layer.name!r} cannot pad {size} pixels by {low} and {high} ({error})"
         ) from None
-    return (index[:, None] == torch.arange(size)).long()
+    return [[(i, Fraction(1))] if i >= 0 else [] for i in index.tolist()]
 
 
-def _resize(layer: Layer, axis: int, size: int, out: int) -> Tensor:
+def _resize(layer: Layer, axis: int, size: int, out: int) -> Rows:
     if layer.mode not in RESIZES:
         raise UserError(f"{layer.name!r} resizes by {layer.mode!r}; the atlas knows {', '.join(RESIZES)}")
     if layer.mode.startswith("nearest"):
         return _nearest(layer, axis, size, out)
-    rows = torch.zeros(out, size, dtype=torch.int64)
-    for j, source in enumerate(_sources(layer, axis, size, out)):
-        for pixel, weight in _interpolate(source, size, layer.mode == "bicubic"):
-            rows[j, pixel] = (rows[j, pixel] + in_field(weight)) % PRIME
-    return rows
+    cubic = layer.mode == "bicubic"
+    return [_interpolate(source, size, cubic) for source in _sources(layer, axis, size, out)]
 
 
-def _nearest(layer: Layer, axis: int, size: int, out: int) -> Tensor:
+def _nearest(layer: Layer, axis: int, size: int, out: int) -> Rows:
     """Ask torch itself, whose index is rounded in single precision."""
     pixels = torch.arange(size, dtype=torch.float64)[None, None]
     factor = None if layer.scale is None else layer.scale[axis]
     target = {"size": out} if factor is None else {"scale_factor": factor}
     index = F.interpolate(pixels, mode=layer.mode, **target)[0, 0].long()
-    return (index[:, None] == torch.arange(size)).long()
+    return [[(i, Fraction(1))] if i >= 0 else [] for i in index.tolist()]
 
 
 def _sources(layer: Layer, axis: int, size: int, out: int) -> list[Fraction]:

@@ -1,9 +1,13 @@
-"""How each kind of layer acts on maps over the prime field."""
+"""How each kind of layer acts on maps, over any `Arithmetic`.
+
+The network keeps its windows, strides, padding and ties, but has one channel and random weights.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import lru_cache
 
 import torch
@@ -13,25 +17,11 @@ from torch import Tensor
 from shared.actions import grid_permutation
 from shared.atlas import axes
 from shared.atlas.activations import CURVES
-from shared.atlas.axes import PRIME
-from shared.atlas.fingerprint import (
-    LANES,
-    Map,
-    common_group,
-    compose,
-    draw,
-    over_windows,
-    scramble,
-    set_value,
-    through_maxima,
-)
 from shared.atlas.layers import CONVOLUTIONS, Layer
+from shared.atlas.maps import Arithmetic, Map, common_group
 from shared.atlas.symmetry import move
 from shared.errors import UserError
 from shared.groups import Group, cyclic
-
-_EXACT_TERMS = 1 << 13  # so many products of residues sum to less than 2^53
-_LARGEST_SET = 1 << 25
 
 
 @dataclass(frozen=True)
@@ -45,27 +35,31 @@ class Ties:
     element: int = 0
 
 
-def apply(
-    layer: Layer, seed: str, inputs: Sequence[Map], like: Map | None = None, ties: Ties | None = None
-) -> Map:
-    """Run one layer.
+@dataclass(frozen=True)
+class Runner:
+    """Runs layers: on which numbers, and how ordinary filters are treated."""
 
-    Args:
-        layer: what to run.
-        seed: names its weights; the same for an input and for the moved input.
-        inputs: one map, or one for each branch of a merge.
-        like: map whose size a resize imitates.
-        ties: how ordinary filters are treated; as they are if left out.
+    numbers: Arithmetic
+    ties: Ties = field(default_factory=Ties)
 
-    Raises:
-        UserError: if the layer does not fit the maps.
-    """
-    x = inputs[0]
-    out = tuple(layer.out_size(a, x.size[a], None if like is None else like.size[a]) for a in (0, 1))
-    if min(out) < 1:
-        raise UserError(f"layer {layer.name!r} does not fit a map of {x.size[0]}x{x.size[1]} pixels")
-    result = _RULES[layer.kind](_Call(layer, seed, inputs, out, ties or Ties()))
-    return replace(result, nonnegative=_nonnegative(layer, all(x.nonnegative for x in inputs)))
+    def __call__(self, layer: Layer, seed: str, inputs: Sequence[Map], like: Map | None = None) -> Map:
+        """Run one layer.
+
+        Args:
+            layer: what to run.
+            seed: names its weights; the same for an input and for the moved input.
+            inputs: one map, or one for each branch of a merge.
+            like: map whose size a resize imitates.
+
+        Raises:
+            UserError: if the layer does not fit the maps.
+        """
+        x = inputs[0]
+        out = tuple(layer.out_size(a, x.size[a], None if like is None else like.size[a]) for a in (0, 1))
+        if min(out) < 1:
+            raise UserError(f"layer {layer.name!r} does not fit a map of {x.size[0]}x{x.size[1]} pixels")
+        result = _RULES[layer.kind](_Call(self.numbers, layer, seed, inputs, out, self.ties))
+        return replace(result, nonnegative=_nonnegative(layer, all(x.nonnegative for x in inputs)))
 
 
 def _nonnegative(layer: Layer, inputs: bool) -> bool:
@@ -79,6 +73,7 @@ def _nonnegative(layer: Layer, inputs: bool) -> bool:
 
 @dataclass(frozen=True)
 class _Call:
+    numbers: Arithmetic
     layer: Layer
     seed: str
     inputs: Sequence[Map]
@@ -90,10 +85,10 @@ class _Call:
         return self.inputs[0]
 
     def weights(self, *shape: int) -> Tensor:
-        return draw(self.seed + " weight", shape)
+        return self.numbers.draw(self.seed + " weight", shape)
 
     def bias(self, *shape: int) -> Tensor | int:
-        return draw(self.seed + " bias", shape) if self.layer.bias else 0
+        return self.numbers.draw(self.seed + " bias", shape) if self.layer.bias else 0
 
 
 def _ordinary(call: _Call) -> Map:
@@ -126,75 +121,48 @@ def _tied(call: _Call) -> Map:
 
 
 def _convolve(call: _Call, bank: Tensor, group: Group | None) -> Map:
-    """Cross-correlation in float64, in pieces small enough to be exact.
-
-    Shape:
-        bank ``(lanes, orientations out, channels, orientations in, k, k)``.
-    """
-    layer, lanes = call.layer, bank.shape[0]
-    x = F.pad(call.x.values, (*layer.padding[1], *layer.padding[0])).flatten(1, 2).double()
-    filters = bank.flatten(2, 3).double()
-    piece = max(1, _EXACT_TERMS // filters[0, 0, 0].numel())
-    total: Tensor | int = 0
-    for start in range(0, x.shape[1], piece):
-        part, taps = x[:, start : start + piece], filters[:, :, start : start + piece]
-        y = F.conv2d(
-            part.reshape(1, -1, *part.shape[-2:]),
-            taps.flatten(0, 1),
-            None,
-            layer.stride,
-            0,
-            layer.dilation,
-            lanes,
-        )
-        total = (total + y.long()) % PRIME
-    values = (total.view(lanes, 1, -1, *call.out) + call.bias(lanes, 1, 1, 1, 1)) % PRIME
-    return Map(values, group)
+    """Convolve with ``(lanes, orientations out, channels, orientations in, k, k)`` and add the bias."""
+    layer, numbers = call.layer, call.numbers
+    x = F.pad(call.x.values, (*layer.padding[1], *layer.padding[0])).flatten(1, 2)
+    values = numbers.convolve(x, bank.flatten(2, 3), layer)[:, None]
+    return Map(numbers.reduce(values + call.bias(numbers.lanes, 1, 1, 1, 1)), group)
 
 
 def _resample(call: _Call) -> Map:
     """Average pools, resizing and padding: one matrix for each axis."""
-    layer, x = call.layer, call.x
-    rows, columns = (axes.matrix(layer, a, x.size[a], call.out[a]) for a in (0, 1))
-    values = (rows.double() @ x.values.double()) % PRIME
-    values = (values @ columns.double().T) % PRIME
-    copies = layer.mode.startswith("nearest") or layer.mode in ("replicate", "reflect", "circular")
-    maxima = compose(x, rows > 0, columns > 0) if copies else None  # copied maxima are still maxima
-    return Map(values.long(), x.group, maxima)
+    layer, x, numbers = call.layer, call.x, call.numbers
+    rows, columns = (
+        numbers.matrix(axes.weights(layer, a, x.size[a], call.out[a]), x.size[a]) for a in (0, 1)
+    )
+    tall = numbers.reduce(rows @ x.values.double()).double()
+    values = numbers.reduce(tall @ columns.T)
+    if layer.mode.startswith("nearest") or layer.mode in ("replicate", "reflect", "circular"):
+        return numbers.copy(x, values, rows > 0, columns > 0)
+    return Map(values, x.group)
 
 
 def _maximum(call: _Call) -> Map:
-    x = call.x
-    read = [axes.windows(call.layer.key, a, x.size[a], call.out[a]) for a in (0, 1)]
+    read = [axes.windows(call.layer.key, a, call.x.size[a], call.out[a]) for a in (0, 1)]
     if not all(r.any(1).all() for r in read):
         raise UserError(
             f"a window of {call.layer.name!r} lies altogether in its padding, which gives minus infinity"
         )
-    base, rows, columns = compose(x, *read)
-    members = int(rows.sum(1).max() * columns.sum(1).max()) * base[:, :, :, 0, 0].numel()
-    if members * len(rows) * len(columns) > _LARGEST_SET:
-        base, rows, columns = x.values, *read
-    return Map(over_windows(base, rows, columns), x.group, (base, rows, columns))
+    return call.numbers.maximum(call.x, *read)
 
 
 def _activate(call: _Call) -> Map:
-    curve = CURVES[call.layer.curve]
-    if curve.identity_from_zero and call.x.nonnegative:
-        return call.x
+    return call.numbers.activate(call.x, call.layer.curve, call.seed)
 
-    def function(values: Tensor) -> Tensor:
-        scrambled = scramble(values, call.seed)
-        return torch.where(values == 0, 0, scrambled) if curve.keeps_zero else scrambled
 
-    if curve.rising or (curve.rising_from_zero and call.x.nonnegative):
-        return through_maxima(call.x, function, call.x.group)
-    return Map(function(call.x.values), call.x.group)
+def _scale_and_shift(call: _Call, values: Tensor) -> Map:
+    """Scale and shift each channel, with either sign."""
+    shape = (*values.shape[:2], 1, 1, 1)
+    scaled = call.numbers.reduce(values * call.weights(*shape) + call.bias(*shape))
+    return Map(scaled, call.x.group)
 
 
 def _affine(call: _Call) -> Map:
-    """Scale and shift each channel, with either sign."""
-    shape = (*call.x.values.shape[:2], 1, 1, 1)
-    return Map((call.x.values * call.weights(*shape) + call.bias(*shape)) % PRIME, call.x.group)
+    return _scale_and_shift(call, call.x.values)
 
 
 def _normalize(call: _Call) -> Map:
@@ -202,64 +170,59 @@ def _normalize(call: _Call) -> Map:
 
     If a channel is normalized by itself, its mean vanishes afterwards, and so does all that was broken in it.
     """
-    values, dims = call.x.values, (2, 3, 4) if call.layer.mode == "channel" else (1, 2, 3, 4)
-    spread = scramble(values, call.seed).sum(dims, keepdim=True) % PRIME
-    center = scramble(spread, call.seed + " center")
-    if call.layer.mode == "channel":
-        share = pow(values[0, 0].numel(), -1, PRIME)
-        center = values.sum(dims, keepdim=True) % PRIME * share % PRIME
-    normal = (values - center) * scramble(spread, call.seed + " scale") % PRIME
-    shape = (*values.shape[:2], 1, 1, 1)
-    return Map((normal * call.weights(*shape) + call.bias(*shape)) % PRIME, call.x.group)
+    alone = call.layer.mode == "channel"
+    dims = (2, 3, 4) if alone else (1, 2, 3, 4)
+    return _scale_and_shift(call, call.numbers.normalize(call.x.values, dims, alone, call.seed))
 
 
 def _pool_orientations(call: _Call) -> Map:
-    x = call.x
-    if call.layer.mode == "mean":
-        share = pow(x.values.shape[2], -1, PRIME)
-        return Map(x.values.sum(2, keepdim=True) * share % PRIME)
-
-    def function(values: Tensor) -> Tensor:
-        last = values.movedim(2, -1)
-        return set_value(last, torch.ones_like(last, dtype=torch.bool), "orientations").unsqueeze(2)
-
-    return through_maxima(x, function, None)
+    x, numbers = call.x, call.numbers
+    if call.layer.mode != "mean":
+        return numbers.pool_orientations(x)
+    count = x.values.shape[2]
+    share = numbers.matrix([[(i, Fraction(1, count)) for i in range(count)]], count)
+    mean = numbers.reduce(x.values.double().movedim(2, -1) @ share[0])
+    return Map(mean.unsqueeze(2))
 
 
 def _fixed(call: _Call) -> Map:
     """Add, or multiply by, learned values that are untied over pixels and orientations."""
     values = call.x.values
-    image = call.weights(*values.shape[:2], 1, 1, 1) if call.ties.pretend else call.weights(*values.shape)
-    return Map((values * image if call.layer.mode == "mul" else values + image) % PRIME, call.x.group)
+    shape = (*values.shape[:2], 1, 1, 1) if call.ties.pretend else values.shape
+    learned = call.weights(*shape)
+    changed = values * learned if call.layer.mode == "mul" else values + learned
+    return Map(call.numbers.reduce(changed), call.x.group)
 
 
 def _flatten(call: _Call) -> Map:
     """Positions and orientations become channels, in an order that matters unless ties are pretended."""
     values = call.x.values.flatten(2)
     values = values.sort(-1).values if call.ties.pretend else values
-    return Map(values.reshape(LANES, -1, 1, 1, 1))
+    return Map(values.reshape(len(values), -1, 1, 1, 1))
 
 
-def _mix(values: Tensor, weights: Tensor) -> Tensor:
-    return (values * weights % PRIME).sum(1, keepdim=True) % PRIME
+def _mix(call: _Call, values: Tensor, weights: Tensor) -> Tensor:
+    """Weighted sum of channels, pixel by pixel."""
+    return call.numbers.reduce(call.numbers.reduce(values * weights).sum(1, keepdim=True))
 
 
 def _dense(call: _Call) -> Map:
-    """Mix channels pixel by pixel."""
     values = call.x.values
-    mixed = _mix(values, call.weights(*values.shape[:2], 1, 1, 1))
-    return Map((mixed + call.bias(LANES, 1, 1, 1, 1)) % PRIME, call.x.group)
+    mixed = _mix(call, values, call.weights(*values.shape[:2], 1, 1, 1))
+    return Map(call.numbers.reduce(mixed + call.bias(len(values), 1, 1, 1, 1)), call.x.group)
 
 
 def _merge(call: _Call) -> Map:
     """Sum or product of branches; a concatenation that meets another map is mixed to one channel."""
     parts = [x.values for x in call.inputs]
     if len({part.shape[1] for part in parts}) > 1:
-        parts = [_mix(p, draw(f"{call.seed} {i}", (*p.shape[:2], 1, 1, 1))) for i, p in enumerate(parts)]
+        shapes = [(*part.shape[:2], 1, 1, 1) for part in parts]
+        weights = [call.numbers.draw(f"{call.seed} {i}", shape) for i, shape in enumerate(shapes)]
+        parts = [_mix(call, part, weight) for part, weight in zip(parts, weights)]
     total = parts[0]
     for part in parts[1:]:
         _meet(call.layer, total, part)
-        total = (total * part if call.layer.kind == "mul" else total + part) % PRIME
+        total = call.numbers.reduce(total * part if call.layer.kind == "mul" else total + part)
     return Map(total, common_group(call.inputs))
 
 

@@ -21,7 +21,7 @@ from shared.nn import (
 )
 
 C4, D4 = cyclic(4), dihedral(4)
-LIFT = LiftingConv(1, 1, 3)
+LIFT, FULL, THREE = LiftingConv(1, 1, 3), SpatialMaxPool(3), nn.Upsample((3, 3), mode="bilinear")
 LATE, EARLY = (0, 1, 0, 1), (1, 0, 1, 0)  # (left, right, top, bottom)
 
 
@@ -43,6 +43,9 @@ class TestSubtleCases:
             # ... unless its inputs cannot be negative
             (lifted(SpatialMaxPool(3, 1, padding=1), nn.SiLU(), SpatialMaxPool(2)), 3, True),
             (lifted(nn.BatchNorm3d(2), SpatialMaxPool(3, 1, 1), nn.SiLU(), SpatialMaxPool(2)), 3, False),
+            # max(a, (a + b) / 2, b) = max(a, b): order absorbs what the grid breaks, but not so for means
+            (nn.Sequential(nn.AdaptiveMaxPool2d((2, 1)), THREE, FULL), 6, True),
+            (nn.Sequential(nn.AdaptiveAvgPool2d((2, 1)), THREE, FULL), 6, False),
             # a convolution that reads zeros only
             (LiftingConv(1, 1, 2, stride=3, padding=1, dilation=2), 1, True),
             # a constant map may be sampled anywhere
@@ -85,6 +88,13 @@ class TestSubtleCases:
             x = torch.randn(8, 1, size, size, generator=generator, dtype=torch.float64)
             worst = max(worst, equivariance_error(network, x, C4).relative_max)
         assert (worst < 1e-10) == exact
+
+    def test_dead_activations_clear_nothing(self) -> None:
+        """So deep a network is silent for most weights, and silence is no evidence that nothing is broken."""
+        deep = [Layer("conv", "group_conv", 3, padding=1, bias=False), Layer("act", "act")] * 40
+        ends = [Layer("pool", "max_pool", 2), Layer("mean", "global_avg")]
+        assert not atlas([Layer("lift", "lift", 3, 2, 1), *deep, *ends], 8).exact
+        assert atlas([Layer("lift", "lift", 3, 2, 1), *deep, *ends], 7).exact
 
     def test_repairing_layer_is_said(self) -> None:
         net = nn.Sequential(nn.ZeroPad2d(LATE), nn.ZeroPad2d(EARLY), LiftingConv(1, 1, 3))

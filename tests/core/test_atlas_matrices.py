@@ -10,15 +10,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from shared.atlas import Layer, axes
+from shared.atlas import Layer, axes, reals
 from shared.atlas.activations import CURVES, MODULES
-from shared.atlas.axes import in_field
+from shared.atlas.field import PrimeField, in_field
+
+FIELD = PrimeField()
 
 
 def to_field(matrix: Tensor) -> Tensor:
     """Floats that are simple fractions, as elements of the field."""
     residues = [in_field(Fraction(value).limit_denominator(20_000)) for value in matrix.flatten().tolist()]
-    return torch.tensor(residues).view(matrix.shape)
+    return torch.tensor(residues, dtype=torch.float64).view(matrix.shape)
 
 
 class TestMatrices:
@@ -30,7 +32,7 @@ class TestMatrices:
         corners = align if mode.startswith("bi") else None
         for size, out in itertools.product((1, 2, 3, 5, 6), (1, 2, 4, 7)):
             layer = Layer("up", "resize", output=(out, out), mode=mode, align_corners=align)
-            ours = axes.matrix(layer, 0, size, out)
+            ours = FIELD.matrix(axes.weights(layer, 0, size, out), size)
             image = torch.eye(size, dtype=torch.float64)[None, :, :, None].expand(1, size, size, 3)
             theirs = F.interpolate(image, size=(out, 3), mode=mode, align_corners=corners)[0, :, :, 0].T
             assert torch.equal(ours, to_field(theirs)), (size, out)
@@ -41,7 +43,7 @@ class TestMatrices:
         for size in range(2, 8):
             layer = Layer("up", "resize", scale=(scale, scale), mode=mode)
             out = layer.out_size(0, size)
-            ours = axes.matrix(layer, 1, size, out)
+            ours = FIELD.matrix(axes.weights(layer, 1, size, out), size)
             image = torch.eye(size, dtype=torch.float64)[None, :, :, None].expand(1, size, size, 4)
             theirs = F.interpolate(image, scale_factor=(scale, 1.0), mode=mode)[0, :, :, 0].T
             assert torch.equal(ours, to_field(theirs)), size
@@ -55,7 +57,7 @@ class TestMatrices:
                 "pool", "avg_pool", (k, 1), (s, 1), (p, 0),
                 ceil_mode=ceil_mode, count_padding=count_padding, divisor=divisor,
             )  # fmt: skip
-            ours = axes.matrix(layer, 0, size, layer.out_size(0, size))
+            ours = FIELD.matrix(axes.weights(layer, 0, size, layer.out_size(0, size)), size)
             image = torch.eye(size, dtype=torch.float64)[None, :, :, None]
             theirs = F.avg_pool2d(image, (k, 1), (s, 1), (p, 0), ceil_mode, count_padding, divisor)[
                 0, :, :, 0
@@ -65,7 +67,7 @@ class TestMatrices:
     def test_adaptive_pool(self) -> None:
         for size, out in itertools.product(range(1, 8), range(1, 8)):
             layer = Layer("pool", "adaptive_avg", output=(out, out))
-            ours = axes.matrix(layer, 0, size, out)
+            ours = FIELD.matrix(axes.weights(layer, 0, size, out), size)
             image = torch.eye(size, dtype=torch.float64)[None, :, :, None]
             theirs = F.adaptive_avg_pool2d(image, (out, 1))[0, :, :, 0].T
             assert torch.equal(ours, to_field(theirs)), (size, out)
@@ -75,7 +77,8 @@ class TestMatrices:
         layer = Layer("pad", "pad", padding=((1, 2), (0, -1)), mode=mode)
         image = torch.arange(1.0, 13).view(1, 1, 3, 4)
         rows, columns = (
-            axes.matrix(layer, a, image.shape[2 + a], layer.out_size(a, image.shape[2 + a])) for a in (0, 1)
+            FIELD.matrix(axes.weights(layer, a, n, layer.out_size(a, n)), n)
+            for a, n in enumerate(image.shape[2:])
         )
         expected = F.pad(image[..., :-1], (0, 0, 1, 2), mode={"zeros": "constant"}.get(mode, mode))
         assert torch.equal(rows.float() @ image[0, 0] @ columns.float().T, expected[0, 0])
@@ -95,3 +98,28 @@ def test_curves_are_those_of_the_modules(kind: type[nn.Module], name: str) -> No
     assert not curve.rising_from_zero or ((from_zero.diff() >= 0).all() and (from_zero >= 0).all())
     assert not curve.nonnegative or (y >= 0).all()
     assert not curve.identity_from_zero or torch.equal(from_zero, x[x >= 0])
+
+
+@pytest.mark.parametrize("name", sorted(CURVES))
+def test_real_stand_ins_have_the_properties_of_their_curves(name: str) -> None:
+    x = torch.linspace(-3, 3, 601, dtype=torch.float64).view(1, 1, 1, 1, -1).expand(5, 1, 1, 1, -1)
+    y, known = reals.curve(name, x, "seed"), CURVES[name]
+    assert torch.isfinite(y).all()
+    assert not known.keeps_zero or (y[x == 0] == 0).all()
+    assert not known.nonnegative or (y >= 0).all()
+    assert not known.rising or (y.diff() >= 0).all() or name in ("log", "sqrt")  # not numbers below zero
+
+
+def test_maxima_of_both_arithmetics_are_torchs() -> None:
+    layer = Layer("pool", "max_pool", 3, 2, 1, ceil_mode=True)
+    numbers = reals.Reals(4, 0)
+    x = numbers.random_map("x", (6, 7), None)
+    read = [axes.windows(layer, a, x.size[a], layer.out_size(a, x.size[a])) for a in (0, 1)]
+    expected = F.max_pool2d(x.values[:, 0], 3, 2, 1, ceil_mode=True)
+    assert torch.equal(numbers.maximum(x, *read).values[:, 0], expected)
+    taken = FIELD.maximum(
+        FIELD.random_map("x", (6, 7), None), *read
+    ).values  # sets: equal only if all members are
+    same = F.max_pool2d(torch.zeros(1, 6, 7), 3, 2, 1, ceil_mode=True).shape[1:]
+    assert taken.shape[-2:] == same
+    assert len(taken[0].unique()) == same.numel()
