@@ -20,6 +20,7 @@ CODE      := shared pipelines tests benchmarks scripts
 .PHONY: reports demo setup test test-all lint format check lock slurm-test bench unlock clean help
 
 reports: $(READY) ## train what the demo needs, render all reports (open reports/index.html)
+	@echo "Each job writes to logs/; to follow the trainings: tail -f logs/train_*.log"
 	@$(SNAKEMAKE) reports
 	@echo "Done: reports/index.html (recorded results), reports/demo/index.html (trained here)"
 
