@@ -27,7 +27,7 @@ reports: $(READY) ## train what the demo needs, render all reports (open reports
 demo: $(READY) ## only the demo reports, from trainings on this machine
 	@$(SNAKEMAKE) demo
 
-setup: $(READY) ## make or renew the environment in $(VENV)
+setup: $(READY) ## make or renew the environment
 $(READY): envs/constraints.txt envs/requirements.txt envs/requirements-nodeps.txt pyproject.toml scripts/setup.sh
 	@PATH="$(SYSTEM_PATH)" PYTHON="$(PYTHON)" VENV="$(VENV)" bash scripts/setup.sh
 
@@ -57,7 +57,7 @@ slurm-test: $(READY) ## part of the smoke tier through a real SLURM on this mach
 bench: $(READY) ## speed of the layers against escnn, e2cnn and dense convolutions
 	@python -m benchmarks
 
-unlock: $(READY) ## after a killed Snakemake: take its lock away
+unlock: $(READY) ## take away the lock of a killed Snakemake
 	@snakemake --unlock
 
 clean: ## remove the trainings and logs of this machine (recorded results stay)
