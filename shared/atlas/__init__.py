@@ -20,7 +20,7 @@ from torch import nn
 
 from shared.atlas.chain import Branches, Chain
 from shared.atlas.graph import Graph, Node, Size
-from shared.atlas.judge import exact_here, judge
+from shared.atlas.judge import decide, exact_here
 from shared.atlas.layers import KINDS, Layer
 from shared.atlas.modules import register
 from shared.atlas.nearest import Alternative, Nearest
@@ -90,7 +90,7 @@ def atlas(
         UserError: if the network cannot be read, or does not fit the size.
     """
     graph, both, asked = read(network, group), _size(size), find(symmetry)
-    judged = judge(graph, both, asked, geometry)
+    judged = decide(graph, both, asked, geometry)
     elements, node_sizes, rows = asked.tested(both), graph.sizes(both), []
     for i, node in graph:
         here = exact_here(node, judged.maps, elements, geometry)
@@ -140,7 +140,7 @@ def sizes(
     graph, asked, verdicts = read(network, group), find(symmetry), []
     for size in map(_size, candidates):
         try:
-            broken = judge(graph, size, asked, geometry).broken
+            broken = decide(graph, size, asked, geometry).broken
         except UserError as error:
             verdicts.append(SizeVerdict(size, False, str(error), None))
             continue

@@ -44,7 +44,7 @@ class Judgement:
     broken: list[tuple[int, ...]]
 
 
-def judge(graph: Graph, size: Size, symmetry: Symmetry, geometry: bool) -> Judgement:
+def decide(graph: Graph, size: Size, symmetry: Symmetry, geometry: bool) -> Judgement:
     """Decide for each node which elements break it; the input, node 0, is never broken.
 
     Args:
@@ -128,7 +128,7 @@ def exact_here(node: Node, maps: Sequence[Map], elements: Sequence[int], geometr
         node: the layer.
         maps: what the nodes of the graph make (`Judgement.maps`); only sizes and groups are used.
         elements: which elements of D4 to test.
-        geometry: as in `judge`.
+        geometry: as in `decide`.
     """
     shapes = tuple((m.size, m.group, m.values.shape[1]) for m in (maps[i] for i in node.inputs))
     like = None if node.like is None else maps[node.like].size

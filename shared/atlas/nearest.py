@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from shared.atlas.graph import Graph, Size
-from shared.atlas.judge import judge
+from shared.atlas.judge import decide
 from shared.atlas.layers import Layer
 from shared.atlas.symmetry import Symmetry
 from shared.errors import UserError
@@ -59,7 +59,7 @@ class Alternative:
 def is_exact(graph: Graph, size: Size, symmetry: Symmetry, geometry: bool = False) -> bool:
     """Whether the output is exact; False also where the network does not fit the size."""
     try:
-        return not judge(graph, size, symmetry, geometry).broken[graph.output]
+        return not decide(graph, size, symmetry, geometry).broken[graph.output]
     except UserError:
         return False
 
