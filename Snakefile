@@ -111,11 +111,34 @@ for collection in PLAN.collections:
 
 # Tables, figures and text of one paper; folder is reports or reports/demo.
 for paper, folder in PLAN.reports:
+    for part in ["tables", "figures"]:
+
+        rule:
+            name:
+                f"{part}_{paper}" if folder == "reports" else f"demo_{part}_{paper}"
+            input:
+                stamp=orchestrate.stamps.of_report(paper, folder),
+                results=PLAN.results(paper, folder),
+            output:
+                touch(orchestrate.stamps.of_part(paper, folder, part)),
+            log:
+                f"logs/{folder}_{paper}_{part}.log",
+            localrule: True
+            conda:
+                "envs/cpu.yaml"
+            params:
+                paper=paper,
+                demo="--demo" if folder == "reports/demo" else "",
+                part=part,
+            shell:
+                "bash scripts/logged.sh {log} python -m pipelines.{params.paper} table --part {params.part} {params.demo}"
 
     rule:
         name:
             f"report_{paper}" if folder == "reports" else f"demo_report_{paper}"
         input:
+            orchestrate.stamps.of_part(paper, folder, "tables"),
+            orchestrate.stamps.of_part(paper, folder, "figures"),
             stamp=orchestrate.stamps.of_report(paper, folder),
             results=PLAN.results(paper, folder),
         output:
@@ -129,7 +152,7 @@ for paper, folder in PLAN.reports:
             paper=paper,
             demo="--demo" if folder == "reports/demo" else "",
         shell:
-            "bash scripts/logged.sh {log} python -m pipelines.{params.paper} table {params.demo}"
+            "bash scripts/logged.sh {log} python -m pipelines.{params.paper} table --part text {params.demo}"
 
 
 # The page over all papers.

@@ -176,7 +176,7 @@ def do_table(args: argparse.Namespace) -> int:
     """Render one paper's report."""
     from shared.report import render
 
-    print(f"wrote {render.render(args.paper, args.demo).relative_to(paths.root())}/report.md")
+    print(f"wrote {render.render(args.paper, args.demo, args.part).relative_to(paths.root())}")
     return 0
 
 

@@ -31,6 +31,11 @@ def of_report(paper: str, folder: str) -> str:
     return f".repro/plan/{identifier(f'{folder}_{paper}')}.stamp"
 
 
+def of_part(paper: str, folder: str, part: str) -> str:
+    """File that says that the tables or the figures of a report have been written."""
+    return f".repro/plan/{identifier(f'{folder}_{paper}')}.{part}"
+
+
 def renew(stamp: str) -> None:
     """Make the rule with this stamp run."""
     write_atomic(paths.root() / stamp, secrets.token_hex(8) + "\n")

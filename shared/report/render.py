@@ -16,6 +16,8 @@ from shared.report.tables import Table
 
 #: Endings of generated files; others in a report's folder are left alone.
 _GENERATED = (".md", ".csv", ".svg", ".png")
+#: What can be rendered by itself.
+PARTS = ("tables", "figures", "text")
 
 
 def render_all(demo: bool = False) -> None:
@@ -24,45 +26,57 @@ def render_all(demo: bool = False) -> None:
         render(paper, demo)
 
 
-def render(paper: str, demo: bool = False) -> Path:
+def render(paper: str, demo: bool = False, part: str | None = None) -> Path:
     """Render one paper's report into ``reports/<paper>/`` (demo: ``reports/demo/<paper>/``).
 
+    Args:
+        paper: its name.
+        demo: from the demo tier.
+        part: only this one of `PARTS`; all if None. With "text", generated files of tables and figures
+            that no longer exist are removed.
+
     Returns:
-        The folder. Generated files of tables and figures that no longer exist are removed from it.
+        The folder.
 
     Raises:
         UserError: if the paper is unknown or one of its files has a mistake.
     """
     report = Report(paper, demo)
     folder = paths.reports(demo) / paper
-    written = {"report.md"}
-    for table in report.tables:
-        write_atomic(folder / f"{table.name}.md", _table_page(report, table))
-        write_atomic(folder / f"{table.name}.csv", markdown.to_csv(table))
-        written |= {f"{table.name}.md", f"{table.name}.csv"}
-    written |= render_figures(report)
-    write_atomic(folder / "report.md", report_markdown(report))
-    for file in folder.iterdir():
-        if file.suffix in _GENERATED and file.name not in written:
-            file.unlink()
+    if part in (None, "tables"):
+        for table in report.tables:
+            write_atomic(folder / f"{table.name}.md", _table_page(report, table))
+            write_atomic(folder / f"{table.name}.csv", markdown.to_csv(table))
+    if part in (None, "figures"):
+        render_figures(report)
+    if part in (None, "text"):
+        write_atomic(folder / "report.md", report_markdown(report))
+        expected = _expected_files(report)
+        for file in folder.iterdir():
+            if file.suffix in _GENERATED and file.name not in expected:
+                file.unlink()
     return folder
 
 
-def render_figures(report: Report) -> set[str]:
-    """Write the figures that have results as SVG and PNG; returns the names of the files."""
+def _expected_files(report: Report) -> set[str]:
+    """Names of the files that belong to a report."""
+    tables = {f"{table.name}{ending}" for table in report.tables for ending in (".md", ".csv")}
+    drawn = [figure.name for figure in report.figures if figure.draw]
+    return {"report.md"} | tables | {f"{name}{ending}" for name in drawn for ending in (".svg", ".png")}
+
+
+def render_figures(report: Report) -> None:
+    """Write the figures that have results as SVG and PNG."""
     drawable = [figure for figure in report.figures if figure.draw]
     if not drawable:
-        return set()
+        return
     from shared.report import figures  # loads matplotlib
 
-    written = set()
     folder = paths.reports(report.demo) / report.paper
     for figure in drawable:
         svg, png = figures.render(figure)
         write_atomic(folder / f"{figure.name}.svg", svg)
         write_atomic(folder / f"{figure.name}.png", png)
-        written |= {f"{figure.name}.svg", f"{figure.name}.png"}
-    return written
 
 
 def report_markdown(report: Report) -> str:
