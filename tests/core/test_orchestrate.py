@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import sys
@@ -258,7 +259,7 @@ def test_names_are_fit_for_rules_and_follow_from_the_runs(toy):
 )
 def test_every_run_is_in_one_batch_and_arms_stay_together(toy, sizes, size, workers, minutes):
     (template, *_) = toy.runs("lite", "race")
-    cheap = toy.experiment("race")
+    cheap = copy.deepcopy(toy.experiment("race"))  # the loaded one is kept for later tests
     cheap.cost["lite"]["minutes"] = minutes
     cutter = jobs.Cutter({("toy", "race"): cheap}, "lite")
     arms = [
