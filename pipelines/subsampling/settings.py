@@ -5,35 +5,58 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared.errors import UserError, unknown
+from shared.interface import added
 
-MODELS = ("z2cnn", "p4cnn", "toy")
-TRAININGS = ("upright", "uniform")
+DIGIT_MODELS = ("z2cnn", "p4cnn", "p4mcnn")
+IMAGE_MODELS = ("resnet44", "p4resnet44", "p4mresnet44", "resnet18", "p4resnet18")
+#: Not trained on a data set: the two-sample network, one picture, and the list of all networks.
+OTHER_MODELS = ("toy", "picture", "inventory")
+MODELS = (*DIGIT_MODELS, *IMAGE_MODELS, *OTHER_MODELS)
+TRAININGS = ("upright", "uniform", "biased")
 SPLITS = ("swapped", "standard")
+PADDING_MODES = ("zeros", "reflect", "circular", "replicate")
+REPAIRS = ("", "resize", "pool")
+STEMS = ("small", "standard")
+AUGMENTATIONS = ("none", "crop_flip", "resized_crop")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """One run. Defaults are the protocol of the authors' logs (fact sheet, sections 3 to 5).
+    """One run. Defaults are the protocol of the authors' logs for digits (fact sheet, sections 3 to 5).
 
     Attributes:
-        model: "z2cnn", "p4cnn" or "toy" (the two-sample network of Figure 3).
+        model: one of `MODELS`.
         dataset: name in datasets.yaml; the toy draws its own image.
         size: side of the network's input; images are resized to it.
-        training: "upright", or "uniform": each training image turned once by U(0, 360) degrees.
+        training: "upright"; "uniform": each training image turned once by U(0, 360) degrees; "biased":
+            upright images turned anew in each step by N(bias_mean, bias_std^2) degrees.
         split: "swapped" takes the official test images for training and the official training images for
             testing, as the authors' logs do; "standard" the other way round.
-        train_images, validation_images: drawn per seed from the training pool.
-        test_images: test images used at multiples of 90 degrees.
-        sweep_images: test images used at the other angles.
-        angle_step: degrees between test angles; divides 90.
-        channels: copies of the grey channel (the logs have 3).
-        width: regular fields per layer; 0 for 20 (z2cnn) or 10 (p4cnn).
+        train_images, validation_images: drawn per seed from the training pool; 0 train_images for all.
+        test_images: test images used at multiples of 90 degrees; 0 for all.
+        sweep_images: test images used at the other angles (digits).
+        angle_step: degrees between test angles (digits); divides 90.
+        channels: copies of the gray channel (the logs have 3).
+        width: regular fields per layer (of the first stage of a residual network); 0 for the paper's.
         crop: blank everything outside the inscribed circle, in training and testing (paper: yes).
         dropout: rate.
         dropout_after: blocks followed by dropout, "1345" (logs) or "12345" (paper text).
         epochs, batch_size, lr, weight_decay, step_every, step_factor: Adam with a step schedule.
         steps: optimizer steps of the toy.
         precision, channels_last: see `shared.train.FitSettings`; tests are always in float32.
+        padding_mode: what stands outside the image, as in `torch.nn.Conv2d`.
+        repair: "" for the network as published; "resize" or "pool" keep it exact at every size
+            (`pipelines.subsampling.models`).
+        bias_mean, bias_std, bias_per: degrees, and whether an angle holds for a "batch" (as released) or
+            is drawn for each "image" (as the text says).
+        optimizer, momentum, schedule, milestones, warmup_epochs, selection: see `shared.train.FitSettings`.
+        stem: of a residual network: "small" (3x3, stride 1) or "standard" (7x7, stride 2, and a pool).
+        blocks: residual blocks per stage; 0 for the paper's.
+        stage_widths: fields of each stage, instead of width and its doublings.
+        augment: of training images: "crop_flip" pads by 4 and crops, "resized_crop" takes random areas.
+        track_images: test images on which errors by stage are measured after each `track_every` epochs.
+        track_every: epochs between these; 0 for never.
+        network: the network to list (model "inventory").
     """
 
     model: str = "p4cnn"
@@ -60,6 +83,24 @@ class Settings:
     steps: int = 5000
     precision: str = "float32"
     channels_last: bool = True
+    padding_mode: str = added("zeros")
+    repair: str = added("")
+    bias_mean: float = added(45.0)
+    bias_std: float = added(0.0)
+    bias_per: str = added("batch")
+    optimizer: str = added("adam")
+    momentum: float = added(0.9)
+    schedule: str = added("step")
+    milestones: tuple[int, ...] = added(())
+    warmup_epochs: int = added(0)
+    selection: str = added("last")
+    stem: str = added("small")
+    blocks: int = added(0)
+    stage_widths: tuple[int, ...] = added(())
+    augment: str = added("none")
+    track_images: int = added(320)
+    track_every: int = added(0)
+    network: str = added("")
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -67,14 +108,23 @@ class Settings:
             ("training", self.training, TRAININGS),
             ("split", self.split, SPLITS),
             ("dropout_after", self.dropout_after, ("1345", "12345", "")),
+            ("padding_mode", self.padding_mode, PADDING_MODES),
+            ("repair", self.repair, REPAIRS),
+            ("bias_per", self.bias_per, ("batch", "image")),
+            ("stem", self.stem, STEMS),
+            ("augment", self.augment, AUGMENTATIONS),
         ):
             if value not in known:
                 raise UserError(unknown(name, value, known))
-        if self.model != "toy" and not 8 <= self.size <= 256:
+        if self.model not in OTHER_MODELS and not 8 <= self.size <= 256:
             raise UserError(f"size {self.size} is out of range; the networks take 8 to 256 pixels")
         if self.angle_step < 1 or 90 % self.angle_step:
             raise UserError(f"angle_step {self.angle_step} must divide 90; choose 10, 15, 30, 45 or 90")
+        if (self.training == "biased") != (self.bias_std > 0):
+            raise UserError("training: biased needs a bias_std above 0 degrees, and only it; correct one of them")
+        if self.model in IMAGE_MODELS and self.training != "upright":
+            raise UserError(f"{self.model} is trained upright only; set training: upright")
 
     def datasets(self) -> tuple[str, ...]:
         """Names of the data sets that this run reads."""
-        return () if self.model == "toy" else (self.dataset,)
+        return () if self.model in ("toy", "inventory") else (self.dataset,)
