@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +18,7 @@ from shared.train.checkpoints import load_checkpoint, save_checkpoint
 from shared.train.precision import precision
 from shared.train.predict import accuracy, predict
 from shared.train.replicas import stackable
-from shared.train.session import Fit, Session, TrainingSet
+from shared.train.session import Fit, Observe, Session, TrainingSet
 from shared.train.settings import FitSettings, TrainingDiverged, TrainingInterrupted
 
 
@@ -31,6 +32,8 @@ def fit(
     log: Callable[[str], None] = lambda line: None,
     checkpoint: Path | None = None,
     deadline: float | None = None,
+    observe: Observe | None = None,
+    observe_every: int = 1,
 ) -> Fit:
     """Train ``models`` in place, one per seed.
 
@@ -48,18 +51,24 @@ def fit(
         log: called with one line per epoch.
         checkpoint: file for the state; deleted by the caller when the results are safe.
         deadline: `time.monotonic()` after which no new epoch is begun.
+        observe: called on each model before training (epoch 0) and after each ``observe_every`` epochs.
+        observe_every: epochs between observations; the last epoch is always observed.
 
     Raises:
         TrainingDiverged: if a loss is not finite; the models are then worthless.
         TrainingInterrupted: if the deadline came first.
     """
     if not _together(models, data, settings, device):
-        return _one_by_one(models, data, settings, seeds, device, log, checkpoint, deadline)
+        options = {"device": device, "log": log, "deadline": deadline}
+        options |= {"observe": observe, "observe_every": observe_every}
+        return _one_by_one(models, data, settings, seeds, checkpoint, options)
     session = Session(models, seeds, settings, device)
     saved = load_checkpoint(checkpoint, device) if checkpoint else None
     if saved is not None:
         session.restore(saved)
         log(f"resumed after epoch {session.epoch} of {settings.epochs}")
+    else:
+        _observe(session, observe, observe_every)
     while session.epoch < settings.epochs:
         if deadline is not None and time.monotonic() > deadline:
             raise TrainingInterrupted(
@@ -67,6 +76,7 @@ def fit(
             )
         _epoch(session, data)
         _validate(session, data)
+        _observe(session, observe, observe_every)
         log(_progress(session))
         if checkpoint and session.epoch < settings.epochs:
             save_checkpoint(checkpoint, session.state())
@@ -90,7 +100,14 @@ def _together(models: Sequence[nn.Module], data: TrainingSet, settings: FitSetti
     return stackable(models[0]) and (device != "cpu" or pixels <= 65_536)
 
 
-def _one_by_one(models, data, settings, seeds, device, log, checkpoint, deadline) -> Fit:
+def _one_by_one(
+    models: Sequence[nn.Module],
+    data: TrainingSet,
+    settings: FitSettings,
+    seeds: Sequence[int],
+    checkpoint: Path | None,
+    options: dict[str, Any],
+) -> Fit:
     """Train seed after seed and join what they give."""
     joined = Fit([], [])
     for index, seed in enumerate(seeds):
@@ -104,12 +121,11 @@ def _one_by_one(models, data, settings, seeds, device, log, checkpoint, deadline
         )
         alone = replace(settings, replicas="together")
         path = checkpoint.with_suffix(f".{seed}{checkpoint.suffix}") if checkpoint else None
-        one = fit(
-            [models[index]], part, alone, [seed], device=device, log=log, checkpoint=path, deadline=deadline
-        )
+        one = fit([models[index]], part, alone, [seed], checkpoint=path, **options)
         joined.losses += one.losses
         joined.validations += one.validations
         joined.best += one.best
+        joined.observed += one.observed
         joined.seconds += one.seconds
         joined.images += one.images
     return joined
@@ -126,8 +142,7 @@ def _epoch(session: Session, data: TrainingSet) -> None:
     total = torch.zeros(replicas, device=session.device)
     for number in range(steps):
         rows = order[:, number * settings.batch_size : (number + 1) * settings.batch_size]
-        for group in session.optimizer.param_groups:
-            group["lr"] = settings.rate(session.epoch * steps + number, steps)
+        session.set_rate(session.epoch * steps + number, steps)
         total += _step(session, data, rows) * rows.shape[1]
     session.epoch += 1
     means = (total / count).tolist()  # the one wait for the device in an epoch
@@ -157,6 +172,14 @@ def _step(session: Session, data: TrainingSet, rows: Tensor) -> Tensor:
     losses.sum().backward()
     session.optimizer.step()
     return losses.detach()
+
+
+def _observe(session: Session, observe: Observe | None, every: int) -> None:
+    if observe is None or (session.epoch % every and session.epoch != session.settings.epochs):
+        return
+    session.sync()
+    for model, seen in zip(session.models, session.fit.observed):
+        seen[session.epoch] = observe(model)
 
 
 def _validate(session: Session, data: TrainingSet) -> None:

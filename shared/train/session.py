@@ -14,6 +14,8 @@ from shared.train.settings import FitSettings
 
 #: From (replicas, batch, channels, height, width) as stored, and a generator per replica, to network inputs.
 Transform = Callable[[Tensor, Sequence[torch.Generator]], Tensor]
+#: From a network to named numbers, for watching a training; it must leave the network as it was.
+Observe = Callable[[nn.Module], dict[str, float]]
 
 
 @dataclass
@@ -39,13 +41,17 @@ class TrainingSet:
 
 @dataclass
 class Fit:
-    """What a training gives: per seed, the loss and the validation accuracy by epoch, and the speed."""
+    """What a training gives: per seed, the loss and the validation accuracy by epoch, and the speed.
+
+    ``observed`` holds per seed, by epoch, what `Observe` returned.
+    """
 
     losses: list[list[float]]
     validations: list[dict[int, float]]
     seconds: float = 0.0
     images: int = 0
     best: list[tuple[float, dict[str, Tensor]] | None] = field(default_factory=list)
+    observed: list[dict[int, dict[str, float]]] = field(default_factory=list)
 
     @property
     def images_per_second(self) -> float:
@@ -74,7 +80,9 @@ class Session:
         for module in self.network.modules():
             if hasattr(module, "seed") and callable(module.seed):
                 module.seed(self.drop)
-        self.epoch, self.fit = 0, Fit([[] for _ in seeds], [{} for _ in seeds], best=[None] * len(seeds))
+        self.epoch = 0
+        empty: list[list[dict]] = [[{} for _ in seeds] for _ in range(2)]
+        self.fit = Fit([[] for _ in seeds], empty[0], best=[None] * len(seeds), observed=empty[1])
 
     def state(self) -> dict:
         fit = self.fit
@@ -83,7 +91,7 @@ class Session:
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "generators": [[g.get_state() for g in streams] for streams in self.streams],
-            "fit": [fit.losses, fit.validations, fit.seconds, fit.images, fit.best],
+            "fit": [fit.losses, fit.validations, fit.seconds, fit.images, fit.best, fit.observed],
             "seeds": self.seeds,
         }
 
@@ -96,8 +104,19 @@ class Session:
         for streams, saved in zip(self.streams, state["generators"]):
             for generator, value in zip(streams, saved):
                 generator.set_state(value.cpu())
-        losses, validations, seconds, images, best = state["fit"]
-        self.fit = Fit(losses, validations, seconds, images, [None if b is None else tuple(b) for b in best])
+        losses, validations, seconds, images, best, observed = state["fit"]
+        best = [None if b is None else tuple(b) for b in best]
+        self.fit = Fit(losses, validations, seconds, images, best, observed)
+
+    def set_rate(self, step: int, steps_per_epoch: int) -> None:
+        """Give the optimizer the learning rate, and the momentum if it is cycled, of this step."""
+        momentum = self.settings.cycled_momentum(step, steps_per_epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.rate(step, steps_per_epoch)
+            if momentum is not None and "betas" in group:
+                group["betas"] = (momentum, group["betas"][1])
+            elif momentum is not None:
+                group["momentum"] = momentum
 
     def sync(self) -> None:
         """Bring the single models up to date with the joint network."""

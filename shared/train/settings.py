@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.errors import UserError, unknown
-from shared.interface import OutOfTime
+from shared.interface import PRECISIONS, OutOfTime
 
 
 class TrainingDiverged(UserError):
@@ -26,8 +26,7 @@ class TrainingInterrupted(OutOfTime):
 
 
 OPTIMIZERS = ("adam", "sgd")
-SCHEDULES = ("constant", "step", "one_cycle")
-PRECISIONS = ("float32", "tf32", "bf16")
+SCHEDULES = ("constant", "step", "milestones", "one_cycle")
 REPLICA_MODES = ("auto", "together", "one_by_one")
 
 
@@ -42,8 +41,12 @@ class FitSettings:
         lr: (largest) learning rate.
         weight_decay: L2 term added to the gradient.
         momentum: of SGD.
-        schedule: "constant"; "step": times ``step_factor`` every ``step_every`` epochs; "one_cycle": warm
-            up over 30 % of the steps from lr/25, then cosine to lr/25e4.
+        schedule: "constant"; "step": times ``step_factor`` every ``step_every`` epochs; "milestones": times
+            ``step_factor`` after each of the epochs ``milestones``; "one_cycle": warm up over 30 % of the
+            steps from lr/25, then cosine to lr/25e4.
+        warmup_epochs: the rate rises linearly over so many epochs first (not for "one_cycle").
+        cycle_momentum: with "one_cycle": momentum (Adam's first beta) falls from 0.95 to 0.85 while the
+            rate rises, and comes back.
         precision: "float32", "tf32" (CUDA matrix products) or "bf16" (autocast; parameters, optimizer
             and batch-norm statistics stay in float32).
         channels_last: memory order of the activations.
@@ -67,6 +70,9 @@ class FitSettings:
     selection: str = "last"
     replicas: str = "auto"
     validate_every: int = 1
+    milestones: tuple[int, ...] = ()
+    warmup_epochs: int = 0
+    cycle_momentum: bool = False
 
     def __post_init__(self) -> None:
         choices = {
@@ -86,12 +92,26 @@ class FitSettings:
 
     def rate(self, step: int, steps_per_epoch: int) -> float:
         """Learning rate of optimizer step ``step`` (from 0)."""
-        if self.schedule == "constant":
-            return self.lr
+        if self.schedule == "one_cycle":
+            return self._cycled(step, steps_per_epoch, self.lr / 25, self.lr, self.lr / 25e4)
+        warm = min(1.0, (step + 1) / max(self.warmup_epochs * steps_per_epoch, 1))
+        epoch, drops = step // steps_per_epoch, 0
         if self.schedule == "step":
-            return self.lr * self.step_factor ** (step // steps_per_epoch // self.step_every)
+            drops = epoch // self.step_every
+        elif self.schedule == "milestones":
+            drops = sum(epoch >= milestone for milestone in self.milestones)
+        return self.lr * warm * self.step_factor**drops
+
+    def cycled_momentum(self, step: int, steps_per_epoch: int) -> float | None:
+        """Momentum of optimizer step ``step``; None where it does not change."""
+        if self.schedule != "one_cycle" or not self.cycle_momentum:
+            return None
+        return self._cycled(step, steps_per_epoch, 0.95, 0.85, 0.95)
+
+    def _cycled(self, step: int, steps_per_epoch: int, start: float, middle: float, end: float) -> float:
+        """Along a half cosine from ``start`` to ``middle`` over 30 % of the steps, then to ``end``."""
         total = self.epochs * steps_per_epoch
         peak = max(1, round(0.3 * total)) - 1
-        low, high = (self.lr / 25, self.lr) if step <= peak else (self.lr, self.lr / 25e4)
+        low, high = (start, middle) if step <= peak else (middle, end)
         done = step / max(peak, 1) if step <= peak else (step - peak) / max(total - 1 - peak, 1)
         return high + (low - high) * (1 + math.cos(math.pi * done)) / 2

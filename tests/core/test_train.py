@@ -21,6 +21,7 @@ from shared.train import (
     predict,
     save_checkpoint,
 )
+from shared.train.session import Session
 
 
 def network(seed: int) -> nn.Sequential:
@@ -127,6 +128,43 @@ def test_a_killed_training_ends_with_the_same_bits(tmp_path, replicas):
         assert all(torch.equal(x, y) for x, y in zip(weights(a), weights(b)))
 
 
+@pytest.mark.parametrize("replicas", ["together", "one_by_one"])
+def test_observations_see_each_seed_and_survive_a_kill(tmp_path, replicas):
+    how, seeds = FitSettings(epochs=5, batch_size=10, replicas=replicas), [4, 5]
+
+    def observe(model: nn.Module) -> dict[str, float]:
+        return {"norm": float(model[0].weight.norm())}
+
+    models = [network(s) for s in seeds]
+    starts = [observe(model) for model in models]
+    whole = fit(models, problem(seeds), how, seeds, observe=observe, observe_every=2)
+    assert [sorted(seen) for seen in whole.observed] == [[0, 2, 4, 5]] * 2
+    assert [seen[0] for seen in whole.observed] == starts
+    assert [seen[5] for seen in whole.observed] == [observe(model) for model in models]
+    plain_losses = fit([network(s) for s in seeds], problem(seeds), how, seeds).losses
+    assert whole.losses == plain_losses  # looking changes nothing
+
+    def stop(line: str) -> None:
+        if line.startswith("epoch 3/"):
+            raise KeyboardInterrupt
+
+    options = {"checkpoint": tmp_path / "state.pt", "observe": observe, "observe_every": 2}
+    with pytest.raises(KeyboardInterrupt):
+        fit([network(s) for s in seeds], problem(seeds), how, seeds, log=stop, **options)
+    again = fit([network(s) for s in seeds], problem(seeds), how, seeds, **options)
+    assert again.observed == whole.observed
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_the_optimizer_gets_the_cycled_momentum(optimizer):
+    how = FitSettings(epochs=4, schedule="one_cycle", optimizer=optimizer, cycle_momentum=True)
+    session = Session([network(0)], [0], how, "cpu")
+    for step, expected in ((0, 0.95), (11, 0.85), (39, 0.95)):
+        session.set_rate(step, 10)
+        group = session.optimizer.param_groups[0]
+        assert (group["betas"][0] if optimizer == "adam" else group["momentum"]) == pytest.approx(expected)
+
+
 def test_the_best_weights_are_the_best_and_do_not_move_on():
     how = FitSettings(epochs=8, batch_size=10, lr=0.3, selection="best")  # a wild rate, so that epochs differ
     model = network(2)
@@ -178,11 +216,18 @@ def test_faster_settings_stay_near_float32(settings):
 def test_rates_follow_the_schedules():
     step = FitSettings(epochs=50, lr=0.01, schedule="step", step_every=10, step_factor=0.5)
     assert [step.rate(e * 32, 32) for e in (0, 9, 10, 49)] == pytest.approx([0.01, 0.01, 0.005, 0.000625])
-    cycle = FitSettings(epochs=10, lr=1.0, schedule="one_cycle")
+    drops = FitSettings(
+        epochs=90, lr=1.0, schedule="milestones", milestones=(30, 60), step_factor=0.1, warmup_epochs=2
+    )
+    rates = [drops.rate(number, 4) for number in (0, 3, 7, 29 * 4 + 3, 30 * 4, 60 * 4)]
+    assert rates == pytest.approx([1 / 8, 1 / 2, 1, 1, 0.1, 0.01])
+    assert drops.cycled_momentum(0, 4) is None
+    cycle = FitSettings(epochs=10, lr=1.0, schedule="one_cycle", cycle_momentum=True)
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0, momentum=0.9)
     reference = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1.0, total_steps=100)
     for number in range(100):
         assert cycle.rate(number, 10) == pytest.approx(optimizer.param_groups[0]["lr"], abs=1e-9)
+        assert cycle.cycled_momentum(number, 10) == pytest.approx(optimizer.param_groups[0]["momentum"])
         optimizer.step()
         reference.step()
 
