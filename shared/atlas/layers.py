@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from shared.atlas.activations import CURVES
 from shared.errors import UserError, unknown
 from shared.groups import Group
+from shared.nn.fit import fitted_size
 
 Pair = int | tuple[int, int]
 Sides = tuple[tuple[int, int], tuple[int, int]]
@@ -80,6 +81,8 @@ class Layer:
         align_corners: of a resize.
         orientations: number of orientations that a resize is told to make.
         curve: name of an activation (`shared.atlas.activations.CURVES`), such as "relu".
+        fit: of a resize or an adaptive pool: make the size at which a layer of this kernel, stride, padding
+            and dilation leaves no remainder, as `shared.nn.FitStride` does.
 
     Raises:
         UserError: if a value makes no sense.
@@ -102,6 +105,7 @@ class Layer:
     align_corners: bool = False
     orientations: int | None = None
     curve: str = "relu"
+    fit: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -169,6 +173,9 @@ class Layer:
             return size + sum(self.padding[axis])
         if self.kind.startswith("global") or self.kind in ("flatten", "linear"):
             return 1
+        if self.fit:
+            padding, grow = sum(self.padding[axis]), self.kind == "resize"
+            return fitted_size(size, self.reach(axis), self.stride[axis], padding, grow)
         if like is not None:
             return like
         if self.scale is not None:

@@ -97,23 +97,25 @@ def pad_sides(module: nn.Module) -> tuple[tuple[int, int], tuple[int, int]]:
     return tuple((p, p) for p in module.padding)
 
 
-def _ordinary(module: nn.Conv2d, name: str) -> list[Layer]:
-    sides, bias = pad_sides(module), module.bias is not None
-    inside = sides if module.padding_mode == "zeros" else 0
-    conv = Layer(name, "conv", module.kernel_size, module.stride, inside, module.dilation, bias=bias)
-    if module.padding_mode == "zeros":
-        return [conv]
-    return [Layer(f"{name}.pad", "pad", padding=sides, mode=module.padding_mode), conv]
+def _convolution(kind: str) -> Describe:
+    """A convolution, behind a layer of its own for padding by other values than zeros."""
 
-
-def _tied(kind: str) -> Describe:
-    def rule(module: nn.Module, name: str) -> Layer:
-        return Layer(
-            name, kind, module.kernel_size, module.stride, module.padding, module.dilation,
-            group=module.group, bias=module.bias is not None,
+    def rule(module: nn.Module, name: str) -> list[Layer]:
+        sides, zeros = pad_sides(module), module.padding_mode == "zeros"
+        conv = Layer(
+            name, kind, module.kernel_size, module.stride, sides if zeros else 0, module.dilation,
+            group=None if kind == "conv" else module.group, bias=module.bias is not None,
         )  # fmt: skip
+        padding = Layer(f"{name}.pad", "pad", padding=sides, mode=module.padding_mode)
+        return [conv] if zeros else [padding, conv]
 
     return rule
+
+
+def _fit(module: ours.FitStride, name: str) -> Layer:
+    kind = {"resize": "resize", "mean": "adaptive_avg", "max": "adaptive_max"}[module.mode]
+    windows = (module.kernel_size, module.stride, module.padding, module.dilation)
+    return Layer(name, kind, *windows, mode="bilinear" if kind == "resize" else "", fit=True)
 
 
 def _pool(kind: str) -> Describe:
@@ -194,9 +196,10 @@ def _activation(curve: str) -> Describe:
 
 
 _RULES: dict[type, Describe] = {
-    nn.Conv2d: _ordinary,
-    ours.LiftingConv: _tied("lift"),
-    ours.GroupConv: _tied("group_conv"),
+    nn.Conv2d: _convolution("conv"),
+    ours.LiftingConv: _convolution("lift"),
+    ours.GroupConv: _convolution("group_conv"),
+    ours.FitStride: _fit,
     ours.GlobalAvgPool: lambda _, name: Layer(name, "global_avg"),
     ours.GroupPool: lambda module, name: Layer(name, "group_pool", mode=module.mode),
     ours.GroupBatchNorm: lambda _, name: Layer(name, "affine"),

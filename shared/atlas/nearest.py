@@ -66,7 +66,7 @@ def is_exact(graph: Graph, size: Size, symmetry: Symmetry, geometry: bool = Fals
 
 def chain_sizes(graph: Graph, axis: int) -> tuple[int, int] | None:
     """Smallest size without remainder and the step to the next ones; None if the graph is no such chain."""
-    if not graph.chain or any(node.layer.kind == "resize" for _, node in graph):
+    if not graph.chain or any(node.layer.kind == "resize" or node.layer.fit for _, node in graph):
         return None
     size, step = 1, 1
     for _, node in reversed(list(graph)):

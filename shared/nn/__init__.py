@@ -9,6 +9,7 @@ channels, height, width)``.
 | `LiftingConv`, `GroupConv` | C4, D4 and their subgroups | stride divides (size + 2 padding - K) |
 | `SpatialMaxPool`, `SpatialAvgPool` | the same | the same |
 | `GlobalAvgPool`, `GroupPool`, `GroupBatchNorm` | the same | always exact |
+| `FitStride` | the same | always exact; makes the layer behind it so |
 | `Dropout` | none while training | identity in eval mode |
 
 `shared.atlas.atlas` says for a whole network and input size which layers are exact.
@@ -16,12 +17,14 @@ channels, height, width)``.
 
 from shared.nn.conv import GroupConv, LiftingConv
 from shared.nn.dropout import Dropout
+from shared.nn.fit import FitStride
 from shared.nn.linear import ReplicaLinear
 from shared.nn.norm import GroupBatchNorm
 from shared.nn.pool import GlobalAvgPool, GroupPool, SpatialAvgPool, SpatialMaxPool
 
 __all__ = [
     "Dropout",
+    "FitStride",
     "GlobalAvgPool",
     "GroupBatchNorm",
     "GroupConv",

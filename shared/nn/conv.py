@@ -16,6 +16,8 @@ from shared.actions import grid_permutation
 from shared.groups import Group, cyclic
 
 Pair = int | tuple[int, int]
+#: What stands outside the map, by the names of `torch.nn.Conv2d`. All treat both ends of an axis alike.
+PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 
 def pair(value: Pair, name: str, least: int) -> tuple[int, int]:
@@ -47,6 +49,7 @@ class _RegularConv(nn.Module):
         dilation: Pair = 1,
         groups: int = 1,
         bias: bool = True,
+        padding_mode: str = "zeros",
     ) -> None:
         super().__init__()
         self.group = group if group is not None else cyclic(4)
@@ -55,6 +58,9 @@ class _RegularConv(nn.Module):
             raise ValueError(f"kernel_size must be square, not {kernel_size!r}: a turn swaps its sides")
         self.stride, self.dilation = pair(stride, "stride", 1), pair(dilation, "dilation", 1)
         self.padding = pair(padding, "padding", 0)
+        if padding_mode not in PADDING_MODES:
+            raise ValueError(f"padding_mode must be one of {', '.join(PADDING_MODES)}, not {padding_mode!r}")
+        self.padding_mode = padding_mode
         if min(in_channels, out_channels, groups) < 1 or in_channels % groups or out_channels % groups:
             raise ValueError(
                 f"in_channels={in_channels} and out_channels={out_channels} must be positive "
@@ -87,14 +93,18 @@ class _RegularConv(nn.Module):
         """Convolve (batch, channels, height, width) with the bank; return the five-dimensional features."""
         order = self.group.order
         bias = None if self.bias is None else self.bias.repeat_interleave(order)
-        y = F.conv2d(x, bank, bias, self.stride, self.padding, self.dilation, self.groups)
+        padding = self.padding
+        if self.padding_mode != "zeros":
+            height, width = padding
+            x, padding = F.pad(x, (width, width, height, height), mode=self.padding_mode), (0, 0)
+        y = F.conv2d(x, bank, bias, self.stride, padding, self.dilation, self.groups)
         return y.unflatten(1, (self.out_channels, order))
 
     def extra_repr(self) -> str:
         return (
             f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
             f"group={self.group.name}, stride={self.stride}, padding={self.padding}, "
-            f"dilation={self.dilation}, bias={self.bias is not None}"
+            f"dilation={self.dilation}, bias={self.bias is not None}, padding_mode={self.padding_mode}"
         )
 
 
@@ -113,10 +123,12 @@ class LiftingConv(_RegularConv):
         kernel_size: side of the square filter.
         group: the point group; C4 (p4) if not given, `dihedral(4)` for p4m.
         stride: step of the output grid, as in `torch.nn.Conv2d`; so are padding, dilation and groups.
-        padding: zeros added on each side.
+        padding: pixels added on each side.
         dilation: distance between filter taps.
         groups: blocks of channels that do not see each other.
         bias: one bias per output field, shared by all orientations.
+        padding_mode: what the added pixels hold, "zeros", "reflect", "replicate" or "circular". Each adds the
+            same to both ends of an axis, so none changes which sizes are exact.
 
     Shape:
         in  (batch, in_channels, height, width)

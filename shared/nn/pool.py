@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from shared.nn.conv import Pair, pair
+
+
+def on_pixels(function: Callable[[Tensor], Tensor], x: Tensor, name: str) -> Tensor:
+    """Apply a function of images to an image, or to each orientation of regular features.
+
+    Shape:
+        in and out (batch, channels, height, width) or (batch, channels, |G|, height, width)
+
+    Raises:
+        ValueError: if ``x`` has other axes; the sentence names the layer ``name``.
+    """
+    if x.dim() not in (4, 5):
+        raise ValueError(f"{name} expects four or five axes, not shape {tuple(x.shape)}")
+    if x.dim() == 4:
+        return function(x)
+    return function(x.flatten(1, 2)).unflatten(1, x.shape[1:3])
 
 
 class _SpatialPool(nn.Module):
@@ -27,11 +44,7 @@ class _SpatialPool(nn.Module):
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.dim() not in (4, 5):
-            raise ValueError(f"{type(self).__name__} expects four or five axes, not shape {tuple(x.shape)}")
-        if x.dim() == 4:
-            return self._pool(x)
-        return self._pool(x.flatten(1, 2)).unflatten(1, x.shape[1:3])
+        return on_pixels(self._pool, x, type(self).__name__)
 
     def extra_repr(self) -> str:
         window = f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
