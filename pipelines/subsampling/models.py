@@ -1,13 +1,17 @@
-"""Networks of the subsampling paper: Z2CNN, P4CNN and the toy of Figure 3."""
+"""Networks of the subsampling paper for digits, Z2CNN, P4CNN, P4MCNN and the toy of Figure 3; and `build`."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from pipelines.subsampling.settings import Settings
+from pipelines.subsampling import resnets
+from pipelines.subsampling.settings import IMAGE_MODELS, Settings
+from shared.errors import UserError, unknown
+from shared.groups import Group, cyclic, dihedral
 from shared.nn import (
     Dropout,
+    FitStride,
     GlobalAvgPool,
     GroupBatchNorm,
     GroupConv,
@@ -20,43 +24,48 @@ from shared.nn import (
 KERNELS = (3, 3, 3, 3, 3, 3, 4)
 POOL_AFTER = 2
 CLASSES = 10
+#: Fields per layer: 20 / sqrt |G|, which keeps the number of parameters.
+WIDTHS = {"z2cnn": 20, "p4cnn": 10, "p4mcnn": 7}
 
 
-def z2cnn(settings: Settings) -> nn.Sequential:
+def z2cnn(settings: Settings, classes: int = CLASSES) -> nn.Sequential:
     """The plain network: seven convolutions of 20 channels (fact sheet 3.1; 25,570 parameters)."""
-    width = settings.width or 20
+    width = settings.width or WIDTHS["z2cnn"]
     layers: list[nn.Module] = []
     for number, kernel in enumerate(KERNELS, 1):
         channels = settings.channels if number == 1 else width
-        layers += [nn.Conv2d(channels, width, kernel, padding=1 if kernel == 3 else 0), nn.BatchNorm2d(width)]
+        padding = {"padding": 1 if kernel == 3 else 0, "padding_mode": settings.padding_mode}
+        layers += [nn.Conv2d(channels, width, kernel, **padding), nn.BatchNorm2d(width)]
         layers += _tail(number, settings, nn.MaxPool2d(2))
-    return nn.Sequential(*layers, GlobalAvgPool(), nn.Linear(width, CLASSES))
+    return nn.Sequential(*layers, GlobalAvgPool(), nn.Linear(width, classes))
 
 
-def p4cnn(settings: Settings) -> nn.Sequential:
-    """The p4 network: seven p4 convolutions of 10 fields (fact sheet 3.1; 24,990 parameters).
+def group_cnn(settings: Settings, group: Group, classes: int = CLASSES) -> nn.Sequential:
+    """Seven group convolutions: P4CNN (C4, 10 fields, 24,990 parameters) or P4MCNN (D4, 7 fields, 24,328).
 
-    Exactly invariant to quarter turns iff the input size is even (the 2x2 pool with stride 2 is the only
-    subsampling), at least 8.
+    Exactly invariant iff the input size is even (the 2x2 pool with stride 2 is the only subsampling), at
+    least 8; with ``settings.repair`` at every size from 8.
     """
-    width = settings.width or 10
+    width = settings.width or WIDTHS[settings.model]
     layers: list[nn.Module] = []
     for number, kernel in enumerate(KERNELS, 1):
-        padding = 1 if kernel == 3 else 0
+        shape = {"padding": 1 if kernel == 3 else 0, "padding_mode": settings.padding_mode, "group": group}
         if number == 1:
-            layers.append(LiftingConv(settings.channels, width, kernel, padding=padding))
+            layers.append(LiftingConv(settings.channels, width, kernel, **shape))
         else:
-            layers.append(GroupConv(width, width, kernel, padding=padding))
-        layers += [GroupBatchNorm(width), *_tail(number, settings, SpatialMaxPool(2))]
-    return nn.Sequential(*layers, GlobalAvgPool(), GroupPool(), nn.Linear(width, CLASSES))
+            layers.append(GroupConv(width, width, kernel, **shape))
+        layers += [GroupBatchNorm(width, group), *_tail(number, settings, SpatialMaxPool(2))]
+    return nn.Sequential(*layers, GlobalAvgPool(), GroupPool(), nn.Linear(width, classes))
 
 
 def _tail(number: int, settings: Settings, pool: nn.Module) -> list[nn.Module]:
-    """What follows the norm of block ``number``: ReLU, then dropout, then the pool."""
+    """What follows the norm of block ``number``: ReLU, then dropout, then the pool, repaired if asked for."""
     layers: list[nn.Module] = [nn.ReLU()]
     if str(number) in settings.dropout_after:
         layers.append(Dropout(settings.dropout))
     if number == POOL_AFTER:
+        if settings.repair:
+            layers.append(FitStride(2, 2, mode="resize" if settings.repair == "resize" else "max"))
         layers.append(pool)
     return layers
 
@@ -82,13 +91,33 @@ class Toy(nn.Module):
         return self.head(self.pool(self.lift(x)))
 
 
-def build(settings: Settings, seed: int) -> nn.Module:
-    """The network of ``settings`` with the weights of ``seed``; the global random state is left alone."""
+def build(settings: Settings, seed: int, classes: int = CLASSES) -> nn.Module:
+    """The network of ``settings`` with the weights of ``seed``; the global random state is left alone.
+
+    Args:
+        settings: which network; ``size`` does not enter, all networks read images of any size.
+        seed: of the weights.
+        classes: number of outputs; the toy always has two.
+
+    Raises:
+        UserError: if the settings are not those of a network.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if settings.model == "toy":
-            return Toy()
-        return z2cnn(settings) if settings.model == "z2cnn" else p4cnn(settings)
+        return _network(settings, classes)
+
+
+def _network(settings: Settings, classes: int) -> nn.Module:
+    if settings.model in IMAGE_MODELS:
+        return resnets.resnet(settings, classes)
+    if settings.model == "toy":
+        return Toy()
+    if settings.model == "z2cnn":
+        return z2cnn(settings, classes)
+    groups = {"p4cnn": cyclic(4), "p4mcnn": dihedral(4)}
+    if settings.model not in groups:
+        raise UserError(unknown("network", settings.model, [*WIDTHS, *IMAGE_MODELS, "toy"]))
+    return group_cnn(settings, groups[settings.model], classes)
 
 
 def count_parameters(model: nn.Module) -> int:
