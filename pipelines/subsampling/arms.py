@@ -45,7 +45,11 @@ DATASETS = {
     "imagenet": "ImageNet",
 }
 
+#: A network with one block a stage that a CPU trains, in the order of `ROLES`; experiment ``table2_reduced``.
+REDUCED = ("p4resnet8_32", "p4resnet8_33", "resnet8_32")
+
 #: Controls of our own: other sizes of the same networks, the loader's details, mirrors, padding, repairs.
+CONTROLS_REDUCED = ("p4resnet8_29", "p4resnet8_34", "p4resnet8_36")
 CONTROLS_CIFAR10 = ("p4resnet44_29", "p4resnet44_34", "p4resnet44_36")
 SIDES = tuple(range(24, 35))
 SIZES = tuple(f"p4cnn_{side}" for side in SIDES)
@@ -73,6 +77,8 @@ _MODELS = {
     "z2cnn": "Z2CNN",
     "p4cnn": "P4CNN",
     "p4mcnn": "P4MCNN",
+    "resnet8": "ResNet-8",
+    "p4resnet8": "p4 ResNet-8",
     "resnet44": "ResNet-44",
     "p4resnet44": "p4 ResNet-44",
     "p4mresnet44": "p4m ResNet-44",
@@ -84,7 +90,7 @@ _MODELS = {
 def _sized() -> dict[str, tuple[str, int]]:
     """Model and side in pixels of every arm that is called ``model_side``."""
     image = [arm for arms in TABLE2.values() for arm in arms]
-    names = (*NETWORKS, *SIZES, *MIRRORS, *image, *CONTROLS_CIFAR10)
+    names = (*NETWORKS, *SIZES, *MIRRORS, *image, *REDUCED, *CONTROLS_CIFAR10, *CONTROLS_REDUCED)
     return {name: (name.rpartition("_")[0], int(name.rpartition("_")[2])) for name in dict.fromkeys(names)}
 
 
@@ -97,7 +103,7 @@ def _word(model: str, side: int) -> str:
         return "none"
     if "cnn" in model:
         return "exact" if side % 2 == 0 else "approximate"
-    period = 4 if model.endswith("44") else 8
+    period = 8 if model.endswith("18") else 4
     return "exact" if side % period == 1 else "approximate"
 
 
