@@ -88,6 +88,24 @@ def network_input(images: Tensor, settings: Settings) -> Tensor:
     return ((images - MEAN) / STD).expand(shape)
 
 
+def training_input(images: Tensor, settings: Settings, generators: Sequence[torch.Generator]) -> Tensor:
+    """Network inputs of one step; biased training turns them by angles from each seed's own generator.
+
+    An angle holds for the whole batch (the released code) or for one image (the paper's text).
+
+    Shape:
+        in  (seeds, batch, 1, size, size), in [0, 1]
+        out (seeds, batch, channels, size, size)
+    """
+    if settings.training == "biased":
+        count = images.shape[1] if settings.bias_per == "image" else 1
+        draws = [torch.randn(count, generator=g, device=g.device).cpu() for g in generators]
+        angles = settings.bias_mean + settings.bias_std * torch.stack(draws).expand(-1, images.shape[1])
+        turned = prepare.rotate(images.flatten(0, 1), angles.flatten())
+        images = crop(turned, settings).view_as(images)
+    return network_input(images, settings)
+
+
 #: A line figure without any symmetry, as strokes in the unit square (x to the right, y down).
 STROKES: Sequence[Sequence[tuple[float, float]]] = (
     ((0.22, 0.82), (0.22, 0.20), (0.58, 0.20), (0.70, 0.32), (0.58, 0.46), (0.22, 0.46)),

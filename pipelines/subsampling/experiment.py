@@ -1,138 +1,28 @@
-"""Train the networks of the subsampling paper and measure them; returns rows, writes nothing."""
+"""What the subsampling paper's runs compute, by kind of network; returns rows, writes nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-import torch
-from torch import Tensor, nn
-
-from pipelines.subsampling import data, models, toy
+from pipelines.subsampling import digits, inventory, picture, toy
 from pipelines.subsampling.settings import Settings
-from shared import measure
-from shared.data import prepare
-from shared.groups import cyclic
 from shared.interface import Context, Row
-from shared.train import Fit, FitSettings, TrainingSet, accuracy, fit, precision, predict
 
-#: Images on which the invariance error is measured, in float32.
-PROBE_IMAGES = 64
+_OTHERS: dict[str, Callable[[Settings, Sequence[int], Context], dict[int, list[Row]]]] = {
+    "toy": toy.run,
+    "picture": picture.run,
+    "inventory": inventory.run,
+}
 
 
 def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int, list[Row]]:
-    """Train one arm with several seeds and measure it.
+    """Compute one arm with several seeds.
 
-    Rows of a digit network: ``parameters``; ``train_loss`` and ``validation_accuracy`` by epoch;
-    ``accuracy`` (percent) by test angle in degrees; ``invariance_error`` (relative, of the logits under
-    quarter turns) before (step 0) and after training (step = epochs); ``images_per_second``.
-    The rows of the toy are described in `pipelines.subsampling.toy`.
+    The rows are described where they are made: `digits` (Table 1, Figures 5 and 6 and what belongs to them),
+    `toy` (Figure 3), `picture` (Figure 2) and `inventory` (all networks).
 
     Raises:
-        UserError: if the data set is too small, or the training diverges.
+        UserError: if the data set is too small or not there, or the training diverges.
         OutOfTime: if the context's deadline comes first.
     """
-    if settings.model == "toy":
-        return toy.run(settings, seeds, context)
-    images = data.digits(settings, context.device)
-    networks = [models.build(settings, seed).to(context.device) for seed in seeds]
-    probe = data.network_input(data.crop(images.test[:PROBE_IMAGES], settings), settings)
-    before = [_invariance(network, probe) for network in networks]
-    trained = _fit(settings, seeds, networks, images, context)
-    after = [_invariance(network, probe) for network in networks]
-    curves = _sweep(settings, networks, images, context)
-    return {
-        seed: _rows(settings, networks[i], trained, i, (before[i], after[i]), curves[i])
-        for i, seed in enumerate(seeds)
-    }
-
-
-def _fit(
-    settings: Settings, seeds: Sequence[int], networks: list[nn.Module], images: data.Digits, context: Context
-) -> Fit:
-    splits = [data.split(settings, len(images.pool), seed) for seed in seeds]
-    training = TrainingSet(
-        images.pool,
-        images.pool_labels,
-        [train for train, _ in splits],
-        lambda batch, _: data.network_input(batch, settings),
-        lambda batch: data.network_input(batch, settings),
-        [validation for _, validation in splits] if settings.validation_images else None,
-    )
-    how = FitSettings(
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
-        lr=settings.lr,
-        weight_decay=settings.weight_decay,
-        schedule="step",
-        step_every=settings.step_every,
-        step_factor=settings.step_factor,
-        precision=settings.precision,
-        channels_last=settings.channels_last,
-        validate_every=5,
-    )
-    return fit(
-        networks,
-        training,
-        how,
-        seeds,
-        device=context.device,
-        log=context.log,
-        checkpoint=context.checkpoint,
-        deadline=context.deadline,
-    )
-
-
-def _invariance(network: nn.Module, probe: Tensor) -> float:
-    """Relative error of the logits under quarter turns, mean over the three, in float32."""
-    with precision("float32", probe.device):
-        return measure.invariance_error(network, probe, cyclic(4)).relative_mean
-
-
-def _sweep(
-    settings: Settings, networks: list[nn.Module], images: data.Digits, context: Context
-) -> list[dict[int, float]]:
-    """Accuracy of each network by test angle.
-
-    Each batch is turned once for all networks. A network that is exactly invariant to quarter turns
-    gives the same answers at an angle and 90 degrees further, so it is tested on the first quadrant
-    only; `tests/pipelines/test_subsampling.py` holds this against a full sweep.
-    """
-    period = 90 if settings.model == "p4cnn" and settings.size % 2 == 0 else 360
-    curves: list[dict[int, float]] = [{} for _ in networks]
-    for angle in range(0, period, settings.angle_step):
-        count = settings.test_images if angle % 90 == 0 else settings.sweep_images
-        labels = images.test_labels[:count]
-        outputs = _turned_outputs(settings, networks, images.test[:count], angle)
-        for curve, logits in zip(curves, outputs):
-            curve.update({angle + turn: accuracy(logits, labels) for turn in range(0, 360, period)})
-        context.log(f"tested at {angle} degrees on {count} images")
-    return [dict(sorted(curve.items())) for curve in curves]
-
-
-def _turned_outputs(
-    settings: Settings, networks: list[nn.Module], images: Tensor, angle: int
-) -> list[Tensor]:
-    """Logits of every network on ``images`` turned by ``angle`` degrees."""
-    parts: list[list[Tensor]] = [[] for _ in networks]
-    for batch in images.split(512):
-        turned = data.crop(prepare.rotate(batch, float(angle)), settings)
-        x = data.network_input(turned, settings)
-        for part, network in zip(parts, networks):
-            part.append(predict(network, x, channels_last=settings.channels_last))
-    return [torch.cat(part) for part in parts]
-
-
-def _rows(
-    settings: Settings,
-    network: nn.Module,
-    trained: Fit,
-    index: int,
-    errors: tuple[float, float],
-    curve: dict[int, float],
-) -> list[Row]:
-    rows = [Row("parameters", "", float(models.count_parameters(network)))]
-    rows += [Row("train_loss", epoch, loss) for epoch, loss in enumerate(trained.losses[index], 1)]
-    rows += [Row("validation_accuracy", epoch, value) for epoch, value in trained.validations[index].items()]
-    rows += [Row("accuracy", angle, value) for angle, value in curve.items()]
-    rows += [Row("invariance_error", 0, errors[0]), Row("invariance_error", settings.epochs, errors[1])]
-    return [*rows, Row("images_per_second", "", trained.images_per_second)]
+    return _OTHERS.get(settings.model, digits.run)(settings, seeds, context)

@@ -49,7 +49,9 @@ class Settings:
             (`pipelines.subsampling.models`).
         bias_mean, bias_std, bias_per: degrees, and whether an angle holds for a "batch" (as released) or
             is drawn for each "image" (as the text says).
-        optimizer, momentum, schedule, milestones, warmup_epochs, selection: see `shared.train.FitSettings`.
+        mirrored: test on mirrored images, too.
+        optimizer, momentum, schedule, milestones, warmup_epochs, cycle_momentum, selection: see
+            `shared.train.FitSettings`.
         stem: of a residual network: "small" (3x3, stride 1) or "standard" (7x7, stride 2, and a pool).
         blocks: residual blocks per stage; 0 for the paper's.
         stage_widths: fields of each stage, instead of width and its doublings.
@@ -88,11 +90,13 @@ class Settings:
     bias_mean: float = added(45.0)
     bias_std: float = added(0.0)
     bias_per: str = added("batch")
+    mirrored: bool = added(False)
     optimizer: str = added("adam")
     momentum: float = added(0.9)
     schedule: str = added("step")
     milestones: tuple[int, ...] = added(())
     warmup_epochs: int = added(0)
+    cycle_momentum: bool = added(False)
     selection: str = added("last")
     stem: str = added("small")
     blocks: int = added(0)
@@ -121,7 +125,9 @@ class Settings:
         if self.angle_step < 1 or 90 % self.angle_step:
             raise UserError(f"angle_step {self.angle_step} must divide 90; choose 10, 15, 30, 45 or 90")
         if (self.training == "biased") != (self.bias_std > 0):
-            raise UserError("training: biased needs a bias_std above 0 degrees, and only it; correct one of them")
+            raise UserError(
+                "training: biased needs a bias_std above 0 degrees, and only it; correct one of them"
+            )
         if self.model in IMAGE_MODELS and self.training != "upright":
             raise UserError(f"{self.model} is trained upright only; set training: upright")
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pipelines.subsampling import data, experiment, models, toy
+from pipelines.subsampling import data, digits, experiment, models, picture, toy
 from pipelines.subsampling.settings import Settings
 from shared.actions import act_image
+from shared.atlas import atlas
 from shared.data import prepare
 from shared.errors import UserError
 from shared.groups import cyclic
@@ -97,14 +98,79 @@ def test_an_exact_network_has_a_period_of_90_degrees():
     network = models.build(settings, 2).eval()
     full = {}
     for angle in range(0, 360, 30):
-        logits = experiment._turned_outputs(settings, [network], images.test, angle)[0]
+        logits = digits._turned_outputs(settings, [network], images.test, angle)[0]
         full[angle] = accuracy(logits, images.test_labels)
     for angle in range(0, 270, 30):
         assert full[angle] == pytest.approx(full[angle + 90], abs=100 / 60 + 1e-9)  # one image may tie
-    short = experiment._sweep(settings, [network], images, Context(log=lambda line: None))[0]
+    short = digits._sweep(settings, [network], images, Context(log=lambda line: None))[0]
     assert sorted(short) == list(range(0, 360, 30))
     for angle, value in full.items():
         assert short[angle] == pytest.approx(value, abs=100 / 60 + 1e-9)
+
+
+@pytest.mark.parametrize("repair", ["", "resize", "pool"])
+@pytest.mark.parametrize(("model", "size"), [("z2cnn", 28), ("p4cnn", 27), ("p4cnn", 28), ("p4mcnn", 29)])
+def test_the_sweep_is_short_exactly_where_the_atlas_says_exact(model, size, repair):
+    settings = Settings(model=model, size=size, repair=repair if model != "z2cnn" else "")
+    assert digits.is_invariant(settings) == atlas(models.build(settings, 0), size).exact
+
+
+def generators(*seeds: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+@pytest.mark.parametrize("per", ["batch", "image"])
+def test_biased_training_turns_a_batch_or_each_image(per):
+    settings = Settings(training="biased", bias_std=20.0, bias_per=per, crop=False)
+    one = data.line_figure(28)
+    x = data.training_input(one.expand(2, 6, 1, 28, 28), settings, generators(1, 2))
+    assert x.shape == (2, 6, 3, 28, 28)
+    angles = 45 + 20 * torch.randn(6 if per == "image" else 1, generator=generators(2)[0])
+    expected = data.network_input(prepare.rotate(one.expand(6, -1, -1, -1), angles), settings)
+    assert torch.equal(x[1], expected)
+    assert not torch.equal(x[0], x[1])  # each seed has its own angles
+    assert (x[1] == x[1][:1]).all() == (per == "batch")
+
+
+def test_biased_angles_have_the_mean_and_spread_asked_for():
+    """A bar turned by a has its second moments turned by a, too."""
+    settings = Settings(training="biased", bias_std=20.0, bias_per="image", crop=False, channels=1)
+    bar = torch.zeros(1, 1, 1, 29, 29)
+    bar[..., 14, 4:25] = 1  # along the columns' axis: angle 0
+    x = data.training_input(bar.expand(1, 400, 1, 29, 29), settings, generators(0))[0, :, 0]
+    weight = (x - x.amin()).double()
+    at = torch.arange(29) - 14.0
+    columns, rows = (weight * at).double(), (weight * -at[:, None]).double()
+    angles = 0.5 * torch.atan2(
+        2 * (columns * -at[:, None]).sum((1, 2)),
+        (columns * at).sum((1, 2)) - (rows * -at[:, None]).sum((1, 2)),
+    )
+    degrees = torch.rad2deg(angles)
+    degrees = torch.where(degrees < -45, degrees + 180, degrees)  # a bar has no direction
+    assert degrees.mean().item() == pytest.approx(45, abs=4)
+    assert degrees.std().item() == pytest.approx(20, abs=3)
+
+
+def test_mirrored_runs_measure_both_and_a_p4m_network_gives_the_same():
+    settings = Settings(**SMALL, model="p4mcnn", mirrored=True, angle_step=90)
+    rows = experiment.run(settings, [0], Context(log=lambda line: None))[0]
+    values = {m: [r.value for r in rows if r.metric == m] for m in {r.metric for r in rows}}
+    assert values["mirrored_accuracy"] == pytest.approx(values["accuracy"], abs=100 / 60 + 1e-9)
+    assert max(values["mirror_error"]) < 1e-5
+    assert [r.step for r in rows if r.metric == "mirror_error"] == [0, 2]
+
+
+def test_the_pictures_of_figure_2_differ_in_the_corners_only():
+    rows = {}
+    for crop in (False, True):
+        settings = Settings(**SMALL | {"model": "picture", "crop": crop})
+        rows[crop] = experiment.run(settings, [3], Context(log=lambda line: None))[3]
+    panels = {c: torch.tensor([r.value for r in rows[c] if r.metric == "picture"]) for c in rows}
+    mask = prepare.circle_mask(28).flatten()
+    assert torch.equal(panels[False][mask], panels[True][mask])
+    assert panels[True][~mask].abs().max() == 0
+    assert panels[False][0].item() == pytest.approx(picture.FILL, abs=1e-4)
+    assert {r.metric for r in rows[True]} == {"original", "picture"}
 
 
 @pytest.mark.parametrize("model", ["z2cnn", "p4cnn"])
@@ -175,6 +241,9 @@ def test_the_line_figure_has_no_symmetry_and_is_the_same_figure_at_both_sizes():
         ({"size": 4}, "8 to 256"),
         ({"angle_step": 7}, "must divide 90"),
         ({"split": "half"}, "unknown split"),
+        ({"training": "biased"}, "needs a bias_std"),
+        ({"bias_std": 20.0}, "needs a bias_std"),
+        ({"model": "resnet44", "training": "uniform"}, "upright only"),
     ],
 )
 def test_wrong_settings_are_explained(wrong, message):
