@@ -121,14 +121,15 @@ def costs(name: str, size: int) -> Costs:
     def count(layer: nn.Module, _: object, output: Tensor) -> None:
         counts.append(output.numel() * layer.weight[0].numel())
 
-    def note(child: str) -> object:
-        return lambda *seen: sides.update({child: seen[2].shape[-1]} if seen[2].dim() > 3 else {})
+    def note(child: str, output: Tensor) -> None:
+        if output.dim() > 3:
+            sides[child] = output.shape[-1]
 
     for layer in module.modules():
         if isinstance(layer, _COUNTED):
             layer.register_forward_hook(count)
     for child, layer in module.named_children():
-        layer.register_forward_hook(note(child))
+        layer.register_forward_hook(lambda _, __, output, child=child: note(child, output))
     with torch.no_grad():
         module(torch.empty(1, network.settings.channels, size, size, device="meta"))
     return Costs(models.count_parameters(module), sum(counts), sides)

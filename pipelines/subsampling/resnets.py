@@ -6,7 +6,6 @@ One description serves all: a `_Layers` makes the layers of a group, or torch's 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -205,8 +204,3 @@ def resnet(settings: Settings, classes: int) -> nn.Sequential:
 
 def _small_stem(layers: _Layers, channels: int, width: int) -> nn.Module:
     return layers.lift(channels, width, 3)
-
-
-def stages(network: nn.Module) -> Sequence[str]:
-    """Names of the children of a residual network up to the last stage."""
-    return [name for name, _ in network.named_children() if name in STAGES]
