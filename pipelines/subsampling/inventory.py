@@ -108,31 +108,35 @@ def skeleton(settings: Settings, classes: int) -> nn.Module:
 
 
 def costs(name: str, size: int) -> Costs:
-    """Parameters, multiply-accumulates per image of ``size`` x ``size`` pixels, and sides of a network.
+    """Costs of a network of the paper on an image of ``size`` x ``size`` pixels.
 
     Raises:
         UserError: if there is no such network.
     """
     network = find(name)
-    module = skeleton(network.settings, network.classes)
-    counts: list[int] = []
+    return count(skeleton(network.settings, network.classes), network.settings.channels, size)
+
+
+def count(module: nn.Module, channels: int, size: int) -> Costs:
+    """Run a network without weights (see `skeleton`) once and count."""
+    macs: list[int] = []
     sides: dict[str, int] = {}
 
-    def count(layer: nn.Module, _: object, output: Tensor) -> None:
-        counts.append(output.numel() * layer.weight[0].numel())
+    def add(layer: nn.Module, _: object, output: Tensor) -> None:
+        macs.append(output.numel() * layer.weight[0].numel())
 
     def note(child: str, output: Tensor) -> None:
         if output.dim() > 3:
             sides[child] = output.shape[-1]
 
-    for layer in module.modules():
-        if isinstance(layer, _COUNTED):
-            layer.register_forward_hook(count)
-    for child, layer in module.named_children():
-        layer.register_forward_hook(lambda _, __, output, child=child: note(child, output))
+    hooks = [m.register_forward_hook(add) for m in module.modules() if isinstance(m, _COUNTED)]
+    for name, child in module.named_children():
+        hooks.append(child.register_forward_hook(lambda _, __, output, name=name: note(name, output)))
     with torch.no_grad():
-        module(torch.empty(1, network.settings.channels, size, size, device="meta"))
-    return Costs(models.count_parameters(module), sum(counts), sides)
+        module(torch.empty(1, channels, size, size, device="meta"))
+    for hook in hooks:
+        hook.remove()
+    return Costs(models.count_parameters(module), sum(macs), sides)
 
 
 @lru_cache(maxsize=64)
@@ -183,9 +187,8 @@ def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int,
     name = settings.network
     network = find(name)
     module = skeleton(network.settings, network.classes)
-    used = {size: costs(name, size) for size in network.used}
     rows = [Row("parameters", "", float(models.count_parameters(module)))]
-    rows += [Row("macs", size, float(cost.macs)) for size, cost in used.items()]
+    rows += [Row("macs", size, float(costs(name, size).macs)) for size in network.used]
     turned, mirrored = verdicts(network.settings, network.shown, network.plain)
     for verdict in turned:
         size, fits = verdict.size[0], verdict.output is not None
