@@ -69,6 +69,7 @@ class _Maker:
         kinds = (
             ["conv"] * 4 + ["max", "avg"] * 2 + ["norm", "act", "act", "adaptive", "dropout", "resize", "pad"]
         )
+        kinds += ["fitted"]
         kinds += ["pool_group"] if features else ["map", "lift", "lift"]
         kinds += ["branches"] * 3
         return getattr(self, "_" + self.choose(kinds))(x)
@@ -87,13 +88,17 @@ class _Maker:
             "bias": self.choose([True, False]),
         }
         options["padding"] *= options["dilation"]
+        options["padding_mode"] = self._filling()
         if self.choose([False] * 9 + [True]):
             options["stride"] = (options["stride"], self.choose([1, 2]))
         out = self.choose([1, x.shape[1]])
         return ours.GroupConv(x.shape[1], out, options.pop("kernel_size"), group=self.group, **options)
 
+    def _filling(self) -> str:
+        return self.choose(["zeros"] * 6 + ["circular", "reflect", "replicate"])
+
     def _lift(self, x: Tensor) -> nn.Module:
-        options = self._windows() | {"bias": self.choose([True, False])}
+        options = self._windows() | {"bias": self.choose([True, False]), "padding_mode": self._filling()}
         return ours.LiftingConv(
             x.shape[1], _CHANNELS, options.pop("kernel_size"), group=self.group, **options
         )
@@ -163,6 +168,14 @@ class _Maker:
                 [ours.GroupBatchNorm(x.shape[1], self.group), nn.BatchNorm3d(x.shape[1]), Gate()]
             )
         return self.choose([nn.GroupNorm(1, x.shape[1]), nn.InstanceNorm3d(x.shape[1], affine=True)])
+
+    def _fitted(self, x: Tensor) -> nn.Module:
+        """A pool behind what fits the map to it, now and then to another stride than its own."""
+        windows = self._windows(3)
+        fitted = windows | {"stride": self.choose([windows["stride"]] * 4 + [2])}
+        pool = self.choose([ours.SpatialMaxPool, ours.SpatialAvgPool])
+        fit = ours.FitStride(**fitted, mode=self.choose(["resize", "mean", "max"]))
+        return nn.Sequential(fit, pool(**windows))
 
     def _act(self, x: Tensor) -> nn.Module:
         return self.choose([nn.ReLU, nn.ReLU, nn.Tanh, nn.SiLU, nn.Sigmoid, nn.PReLU])()
