@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from pipelines.subsampling import digits, inventory, picture, toy
-from pipelines.subsampling.settings import Settings
+from pipelines.subsampling import digits, images, inventory, picture, toy
+from pipelines.subsampling.settings import IMAGE_MODELS, Settings
 from shared.interface import Context, Row
 
 _OTHERS: dict[str, Callable[[Settings, Sequence[int], Context], dict[int, list[Row]]]] = {
@@ -19,10 +19,11 @@ def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int,
     """Compute one arm with several seeds.
 
     The rows are described where they are made: `digits` (Table 1, Figures 5 and 6 and what belongs to them),
-    `toy` (Figure 3), `picture` (Figure 2) and `inventory` (all networks).
+    `images` (Table 2, Figure 4), `toy` (Figure 3), `picture` (Figure 2) and `inventory` (all networks).
 
     Raises:
         UserError: if the data set is too small or not there, or the training diverges.
         OutOfTime: if the context's deadline comes first.
     """
-    return _OTHERS.get(settings.model, digits.run)(settings, seeds, context)
+    default = images.run if settings.model in IMAGE_MODELS else digits.run
+    return _OTHERS.get(settings.model, default)(settings, seeds, context)
