@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import p4cnn, results, runner, seeds, timing
+from benchmarks import p4cnn, results, runner, seeds, steps, timing
 from benchmarks.cases import Options
 from pipelines.subsampling import models
 from pipelines.subsampling.settings import Settings
@@ -137,24 +137,30 @@ def shapes(network: torch.nn.Module) -> dict[str, torch.Size]:
     return {name: value.shape for name, value in network.state_dict().items() if "num_batches" not in name}
 
 
-@pytest.mark.parametrize("backend", p4cnn.PEERS)
-def test_peers_are_the_same_network(backend: str) -> None:
+NETWORKS = {
+    "P4CNN": Settings(size=12, width=2),
+    "ResNet-44": Settings(model="p4resnet44", size=12, blocks=1, width=2),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("backend", steps.PEERS)
+def test_peers_are_the_same_network(backend: str, name: str) -> None:
     if not steerable.available(backend):
         pytest.skip(f"{backend} is not installed")
-    settings = Settings(size=12, width=2)
-    found, _ = p4cnn.networks(settings)
-    assert shapes(steerable.to_ours(found[backend]())) == shapes(models.p4cnn(settings))
+    found, _ = steps.networks(lambda: models.build(NETWORKS[name], 0))
+    assert shapes(steerable.to_ours(found[backend]())) == shapes(found[steps.OURS]())
 
 
-def test_dense_network_has_the_expanded_width() -> None:
-    settings = Settings()
-    dense = p4cnn.networks(settings)[0][p4cnn.DENSE]()
-    ours = [m for m in models.p4cnn(settings) if hasattr(m, "filter_bank")]
-    plain = [m for m in dense if isinstance(m, torch.nn.Conv2d)]
-    assert [m.weight.shape for m in plain] == [m.filter_bank().shape for m in ours]
-    assert {m.out_channels for m in plain} == {40}
-    side = torch.rand(2, settings.channels, 28, 28)
-    assert dense(side).shape == models.p4cnn(settings)(side).shape
+@pytest.mark.parametrize("settings", [Settings(), Settings(model="p4resnet44")])
+def test_dense_network_has_the_expanded_width(settings: Settings) -> None:
+    found = steps.networks(lambda: models.build(settings, 0))[0]
+    dense, ours = found[steps.DENSE](), found[steps.OURS]()
+    banks = [m.filter_bank() for m in ours.modules() if hasattr(m, "filter_bank")]
+    plain = [m for m in dense.modules() if isinstance(m, torch.nn.Conv2d)]
+    assert [m.weight.shape for m in plain] == [bank.shape for bank in banks]
+    images = torch.rand(2, settings.channels, 28, 28)
+    assert dense(images).shape == ours(images).shape
 
 
 def test_seeds_really_trains_together_and_alone(monkeypatch: pytest.MonkeyPatch) -> None:
