@@ -100,10 +100,10 @@ class _Layers:
     def max_pool(self) -> nn.Module:
         return nn.MaxPool2d(3, 2, 1) if self.group is None else SpatialMaxPool(3, 2, 1)
 
-    def head(self, fields: int, classes: int) -> list[nn.Module]:
-        """Maximum over the group at each pixel, mean over the pixels, classifier (the released order)."""
+    def head(self, fields: int, classes: int, order: str) -> list[nn.Module]:
+        """Maximum over the group and mean over the pixels in the order asked for, then the classifier."""
         pools = [GlobalAvgPool()] if self.group is None else [GroupPool(), GlobalAvgPool()]
-        return [*pools, nn.Linear(fields, classes)]
+        return [*(pools if order == "group_first" else reversed(pools)), nn.Linear(fields, classes)]
 
 
 def _he(conv: nn.Conv2d) -> nn.Conv2d:
@@ -198,7 +198,7 @@ def resnet(settings: Settings, classes: int) -> nn.Sequential:
         stride = 1 if name == "stage1" else 2
         parts[name] = _stage(layers, block, before, after, stride, settings.blocks or shape.blocks)
     last = [] if standard else [layers.norm(fields[-1]), nn.ReLU()]
-    parts["head"] = nn.Sequential(*last, *layers.head(fields[-1], classes))
+    parts["head"] = nn.Sequential(*last, *layers.head(fields[-1], classes, settings.head))
     return nn.Sequential(parts)
 
 

@@ -17,6 +17,7 @@ SPLITS = ("swapped", "standard")
 PADDING_MODES = ("zeros", "reflect", "circular", "replicate")
 REPAIRS = ("", "resize", "pool")
 STEMS = ("small", "standard")
+HEADS = ("group_first", "pixels_first")
 AUGMENTATIONS = ("none", "crop_flip", "resized_crop")
 
 
@@ -53,6 +54,8 @@ class Settings:
         optimizer, momentum, schedule, milestones, warmup_epochs, cycle_momentum, selection: see
             `shared.train.FitSettings`.
         stem: of a residual network: "small" (3x3, stride 1) or "standard" (7x7, stride 2, and a pool).
+        head: whether a residual network takes the maximum over the group before the mean over the pixels
+            ("group_first", released for CIFAR, Flowers102 and ImageNet) or after ("pixels_first", PCam).
         blocks: residual blocks per stage; 0 for the paper's.
         stage_widths: fields of each stage, instead of width and its doublings.
         augment: of training images: "crop_flip" pads by 4 and crops, "resized_crop" takes random areas.
@@ -99,6 +102,7 @@ class Settings:
     cycle_momentum: bool = added(False)
     selection: str = added("last")
     stem: str = added("small")
+    head: str = added("group_first")
     blocks: int = added(0)
     stage_widths: tuple[int, ...] = added(())
     augment: str = added("none")
@@ -116,6 +120,7 @@ class Settings:
             ("repair", self.repair, REPAIRS),
             ("bias_per", self.bias_per, ("batch", "image")),
             ("stem", self.stem, STEMS),
+            ("head", self.head, HEADS),
             ("augment", self.augment, AUGMENTATIONS),
         ):
             if value not in known:

@@ -143,8 +143,10 @@ def test_pipeline_commands_exist() -> None:
 
 
 def check_run(paper: config.Paper, asked: object) -> None:
-    """A run that is named must be declared."""
-    for target in asked.targets or paper.experiments:
+    """A run that is named must be declared; without names, every experiment that has the tier is meant."""
+    able = [name for name, experiment in paper.experiments.items() if asked.tier in experiment.tiers]
+    assert able
+    for target in asked.targets or able:
         seeds = declarations.seeds(asked.seeds, "--seeds") if asked.seeds else None
         assert paper.experiment(target).runs(asked.tier, asked.arms, seeds)
 

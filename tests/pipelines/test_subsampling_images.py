@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pipelines.subsampling import experiment, views
+from pipelines.subsampling import experiment, models, views
 from pipelines.subsampling.settings import Settings
 from shared.data import augment, prepare
 from shared.errors import UserError
@@ -59,6 +59,18 @@ def test_a_run_follows_the_errors_of_every_stage(size, exact):
             errors = found[f"{reading}_{stage}"].values()
             assert all((error < 1e-5) == always for error in errors), (reading, stage, list(errors))
     assert len(set(found["accuracy"].values())) == 1 or not exact
+
+
+def test_both_orders_of_the_last_pools_are_invariant_and_differ():
+    x = torch.randn(2, 3, 33, 33, generator=torch.Generator().manual_seed(0))
+    outputs = {}
+    for head in ("group_first", "pixels_first"):
+        settings = Settings(**SMALL, model="p4resnet44", head=head)
+        network = models.build(settings, 1).eval()
+        with torch.no_grad():
+            outputs[head] = network(x)
+            torch.testing.assert_close(network(torch.rot90(x, 1, (-2, -1))), outputs[head], atol=1e-5, rtol=0)
+    assert (outputs["group_first"] - outputs["pixels_first"]).abs().max() > 1e-3
 
 
 def test_a_plain_network_is_not_followed():
