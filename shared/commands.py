@@ -164,6 +164,10 @@ def do_get(args: argparse.Namespace) -> int:
 
     names = list(data.catalogue.load()) if args.names == ["all"] else args.names
     for name in names:
+        manual = data.catalogue.find(name).manual
+        if manual and args.names == ["all"] and not data.available(name):
+            print(f"{name}: left out, since no address serves it; {manual}")
+            continue
         where = Path(data.get(name))
         shown = where.relative_to(paths.root()) if where.is_relative_to(paths.root()) else where
         print(f"{name}: {shown} is complete and verified")

@@ -6,6 +6,7 @@ the header is read. Unpacking stops at the expected size, so a decompression bom
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import lzma
 import posixpath
@@ -13,7 +14,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -28,31 +29,67 @@ _TAR_ENDINGS = (".tar.gz", ".tgz", ".tar")
 _MOST_MEMBERS = 10_000
 
 
-def unpack(packed: Path, members: Mapping[str, int], target: Path) -> None:
+@contextlib.contextmanager
+def refusing(name: str) -> Iterator[None]:
+    """Turn whatever goes wrong with an archive into one sentence that begins with its ``name``."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{name} is refused: {error}") from None
+    except _ERRORS as error:
+        raise UserError(f"{name} is refused: it is damaged or cut short ({_line(error)})") from None
+
+
+def walk(
+    archive: tarfile.TarFile, wanted: Callable[[str], object], most: int = _MOST_MEMBERS
+) -> Iterator[tuple[str, tarfile.TarInfo]]:
+    """File name (without folders) and header of the wanted members of a tar archive, as they lie there.
+
+    Args:
+        archive: open for reading.
+        wanted: called with each file name.
+        most: members of all kinds that the archive may have.
+
+    Raises:
+        UserError: if it has more, if one lies outside its folder, or if a wanted one is not a plain file.
+    """
+    for count, info in enumerate(archive):
+        if count >= most:
+            raise UserError("it holds far more than the data set")
+        name = _base_name(info.name)
+        if info.isdir() or not wanted(name):
+            continue
+        if not info.isreg() or info.issparse():
+            raise UserError(f"its member {info.name!r} is a link or a device")
+        yield name, info
+
+
+def unpack(packed: Path, members: Mapping[str, int], target: Path, bounded: Collection[str] = ()) -> None:
     """Write the wanted ``members`` of ``packed`` into the folder ``target``.
 
     Args:
         packed: a ``.gz`` file (one member, whatever its name), a tar or zip archive, or a plain file.
         members: file name (without folders) -> size in bytes that it must have.
         target: an empty folder of the caller, to be thrown away if this raises.
+        bounded: members that may also be smaller.
 
     Raises:
         UserError: if a member is missing, there twice, a link, outside its folder, or of another size, or if
             the archive is damaged.
     """
-    try:
+
+    def copy(source: IO[bytes], name: str) -> None:
+        _copy(source, target / name, members[name], name not in bounded)
+
+    with refusing(packed.name):
         if packed.name.endswith(_TAR_ENDINGS):
-            _unpack_tar(packed, members, target)
+            _unpack_tar(packed, members, copy)
         elif packed.name.endswith(".zip"):
-            _unpack_zip(packed, members, target)
+            _unpack_zip(packed, members, copy)
         else:
-            ((name, size),) = members.items()
+            (name,) = members
             with gzip.open(packed) if packed.name.endswith(".gz") else open(packed, "rb") as source:
-                _copy(source, target / name, size)
-    except UserError as error:
-        raise UserError(f"{packed.name} is refused: {error}") from None
-    except _ERRORS as error:
-        raise UserError(f"{packed.name} is refused: it is damaged or cut short ({_line(error)})") from None
+                copy(source, name)
 
 
 def _line(error: Exception) -> str:
@@ -60,8 +97,8 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _copy(source: IO[bytes], target: Path, size: int) -> None:
-    """Copy exactly ``size`` bytes; one byte more or less is an error."""
+def _copy(source: IO[bytes], target: Path, size: int, exactly: bool) -> None:
+    """Copy ``size`` bytes; one byte more is an error, and one less if there must be ``exactly`` as many."""
     done = 0
     with open(target, "xb") as file:
         while block := source.read(min(1 << 20, size + 1 - done)):
@@ -69,7 +106,7 @@ def _copy(source: IO[bytes], target: Path, size: int) -> None:
             if done > size:
                 raise UserError(f"{target.name} unpacks to more than its {size} bytes")
             file.write(block)
-    if done < size:
+    if exactly and done < size:
         raise UserError(f"{target.name} has {done} of {size} bytes")
 
 
@@ -81,30 +118,32 @@ def _base_name(path: str) -> str:
     return posixpath.basename(path)
 
 
-def _unpack_tar(packed: Path, members: Mapping[str, int], target: Path) -> None:
+#: Writes a member, given its content and its file name.
+_Copy = Callable[[IO[bytes], str], None]
+
+
+def _unpack_tar(packed: Path, members: Mapping[str, int], copy: _Copy) -> None:
     """Write the wanted members of a tar archive, in the order in which they lie there."""
-    todo = dict(members)
+    todo = set(members)
     # A member skipped is still decompressed: an archive may hold a little more than what we want from it.
     allowance = sum(members.values()) + (16 << 20)
     with tarfile.open(packed, mode="r:" if packed.name.endswith(".tar") else "r:gz") as archive:
-        for count, info in enumerate(archive):
-            allowance -= info.size if info.isreg() else 0
-            if count >= _MOST_MEMBERS or allowance < 0:
+        for name, info in walk(archive, lambda name: True):
+            allowance -= info.size
+            if allowance < 0:
                 raise UserError("it holds far more than the data set")
-            name = _base_name(info.name)
-            if info.issym() or info.islnk() or info.isdev():
-                raise UserError(f"its member {info.name!r} is a link or a device")
-            if name not in todo or not info.isreg():
+            if name not in todo:
                 continue
             source = archive.extractfile(info)
             assert source is not None  # a regular file
-            _copy(source, target / name, todo.pop(name))
+            copy(source, name)
+            todo.remove(name)
             if not todo:
                 return
-    raise UserError(f"{', '.join(todo)} is not in it")
+    raise UserError(f"{', '.join(name for name in members if name in todo)} is not in it")
 
 
-def _unpack_zip(packed: Path, members: Mapping[str, int], target: Path) -> None:
+def _unpack_zip(packed: Path, members: Mapping[str, int], copy: _Copy) -> None:
     """Write the wanted members of a zip archive."""
     with zipfile.ZipFile(packed) as archive:
         found: dict[str, zipfile.ZipInfo] = {}
@@ -115,8 +154,8 @@ def _unpack_zip(packed: Path, members: Mapping[str, int], target: Path) -> None:
             if name in found and name in members:
                 raise UserError(f"{name} is in it twice")
             found[name] = info
-        for name, size in members.items():
+        for name in members:
             if name not in found:
                 raise UserError(f"{name} is not in it")
             with archive.open(found[name]) as source:
-                _copy(source, target / name, size)
+                copy(source, name)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,19 @@ import yaml
 
 from shared import paths
 from shared.data.digest import folder_md5, text_md5
+from shared.data.entries import DataSet, Download, File, Step, Variant
 from shared.errors import UserError, unknown
+
+__all__ = ["FORMATS", "STEPS", "DataSet", "Download", "File", "Step", "Variant", "find", "load"]
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-FORMATS = ("idx", "cifar10", "cifar100", "npz")
+#: Formats that there are readers for -> files that a split takes; None for any number.
+FORMATS = {
+    **{"idx": 2, "cifar10": None, "cifar100": None, "npz": None},
+    **{"hdf5": 2, "flowers": 3, "imagenet": 2},
+}
 #: Preparation steps that a derived set may be made of -> settings that each takes.
 STEPS = {
     "rotate": {"kind", "low", "high", "mean", "std"},
@@ -30,89 +36,6 @@ STEPS = {
     "resize": {"size"},
     "circle_crop": set(),
 }
-
-
-@dataclass(frozen=True)
-class File:
-    """One file of a data set as it is kept: unpacked, byte for byte as published."""
-
-    name: str
-    size: int
-    md5: str
-    sha256: str = ""
-    source: str = ""  # the publisher's file it comes in; empty for generated files
-
-
-@dataclass(frozen=True)
-class Download:
-    """One file as a publisher serves it. ``md5`` and ``size`` are the published ones, for information.
-
-    They do not decide: the bytes of a .gz depend on who compressed it, its content does not.
-    """
-
-    name: str
-    urls: tuple[str, ...]
-    members: Mapping[str, int]
-    md5: str = ""
-    size: int = 0
-
-
-@dataclass(frozen=True)
-class Variant:
-    """Known other bytes of some files, accepted under a name, with a note for the record."""
-
-    name: str
-    files: Mapping[str, File]
-    note: str
-
-
-@dataclass(frozen=True)
-class Step:
-    """One preparation step of a derived set."""
-
-    name: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """One entry of datasets.yaml.
-
-    Attributes:
-        checksum: identity, 32 hexadecimal digits: DVC's md5 of the folder of files, or, for a derived set,
-            the md5 of the checksum it is derived from and of the steps.
-        files: what is kept under ``path``.
-        downloads: what the publisher serves, by file name.
-        splits: split -> names of the files that hold it.
-        generator: name of the function that makes an embedded set, else empty.
-        base, steps: for a derived set, the set it is made from and how; it has no path and no files.
-        notes: remarks that hold for every copy of the set.
-    """
-
-    name: str
-    title: str
-    checksum: str
-    shape: tuple[int, int, int]
-    classes: tuple[str, ...]
-    licence: str
-    citation: str
-    path: str = ""
-    format: str = ""
-    mirror: str = ""
-    files: Mapping[str, File] = field(default_factory=dict)
-    downloads: Mapping[str, Download] = field(default_factory=dict)
-    variants: tuple[Variant, ...] = ()
-    splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    generator: str = ""
-    base: str = ""
-    steps: tuple[Step, ...] = ()
-    homepage: str = ""
-    notes: tuple[str, ...] = ()
-
-    @property
-    def size(self) -> int:
-        """Bytes of all files as they are kept."""
-        return sum(file.size for file in self.files.values())
 
 
 def load() -> dict[str, DataSet]:
@@ -172,13 +95,14 @@ def _hash(value: object, pattern: re.Pattern[str], what: str) -> str:
 
 
 def _file(name: str, entry: dict[str, Any]) -> File:
-    sha256 = entry.pop("sha256", "")
+    sha256, bounded = entry.pop("sha256", ""), "at_most" in entry
     file = File(
         _simple(name),
-        int(entry.pop("size")),
+        int(entry.pop("at_most" if bounded else "size")),
         _hash(entry.pop("md5"), _MD5, "an md5"),
         _hash(sha256, _SHA256, "a sha256") if sha256 else "",
         entry.pop("from", ""),
+        bounded,
     )
     _nothing_left(entry, f"file {name}")
     return file
@@ -191,20 +115,33 @@ def _nothing_left(entry: dict[str, Any], what: str) -> None:
 
 def _texts(entry: dict[str, Any]) -> dict[str, Any]:
     """Fields that stored and derived sets share."""
-    keys = ("title", "licence", "citation", "homepage")
+    keys = ("title", "licence", "citation", "homepage", "manual")
     texts: dict[str, Any] = {key: " ".join(entry.pop(key, "").split()) for key in keys}
     return texts | {"notes": tuple(" ".join(note.split()) for note in entry.pop("notes", ()))}
+
+
+def _downloads(entry: dict[str, Any], files: Mapping[str, File]) -> dict[str, Download]:
+    """What the publisher serves, and which of the files comes in which."""
+    sources = tuple(url.rstrip("/") for url in entry.pop("sources", ()))
+    downloads = {}
+    for packed, facts in entry.pop("downloads", {}).items():
+        members = {f.name: f for f in files.values() if f.source == packed}
+        urls = tuple(f"{url}/{_simple(packed)}" for url in sources)
+        downloads[packed] = Download(packed, urls, members, **facts)
+    if downloads and bool(sources) == bool(entry.get("manual")):
+        raise ValueError("it needs 'sources', or 'manual', a word on how to get what no address serves")
+    return downloads
+
+
+def _classes(value: int | list[Any]) -> tuple[str, ...]:
+    """Names of the classes; where only their number is given, their numbers."""
+    return tuple(map(str, range(value) if isinstance(value, int) else value))
 
 
 def _stored(name: str, entry: dict[str, Any]) -> DataSet:
     """A set that lies in files of its own: downloaded or generated."""
     files = {n: _file(n, dict(e)) for n, e in entry.pop("files").items()}
-    sources = tuple(url.rstrip("/") for url in entry.pop("sources", ()))
-    downloads = {}
-    for packed, facts in entry.pop("downloads", {}).items():
-        members = {f.name: f.size for f in files.values() if f.source == packed}
-        urls = tuple(f"{url}/{_simple(packed)}" for url in sources)
-        downloads[packed] = Download(packed, urls, members, **facts)
+    downloads = _downloads(entry, files)
     generator = entry.pop("generator", "")
     if any(f.source not in downloads for f in files.values()) and not generator:
         raise ValueError("every file needs 'from', one of its downloads, or the set a generator")
@@ -219,7 +156,7 @@ def _stored(name: str, entry: dict[str, Any]) -> DataSet:
         name=_simple(name),
         checksum=checksum,
         shape=tuple(entry.pop("shape")),
-        classes=tuple(map(str, entry.pop("classes"))),
+        classes=_classes(entry.pop("classes")),
         path=entry.pop("path"),
         format=entry.pop("format"),
         mirror=_simple(entry.pop("mirror", name)),
@@ -245,6 +182,9 @@ def _check(data_set: DataSet) -> None:
     named += [f for variant in data_set.variants for f in variant.files]
     if missing := sorted(set(named) - set(data_set.files)):
         raise ValueError(f"it has no file {missing[0]!r}")
+    wanted = FORMATS[data_set.format]
+    if any(len(names) != (wanted or len(names)) for names in data_set.splits.values()):
+        raise ValueError(f"each of its splits needs {wanted} files")
 
 
 def _derived(name: str, entry: dict[str, Any], sets: Mapping[str, DataSet]) -> DataSet:

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
+
+from shared import paths
+from shared.errors import UserError
+from shared.files import read_json, write_json
+
+#: Bytes from which on a file's checksums are remembered: reading it takes longer than a second.
+LARGE = 1 << 28
+#: Seconds that a file must have been left alone: a change within one tick of its time stamp would go unseen.
+_SETTLED = 10.0
 
 
 def file_digests(path: Path) -> tuple[str, str]:
@@ -16,6 +26,28 @@ def file_digests(path: Path) -> tuple[str, str]:
             md5.update(block)
             sha256.update(block)
     return md5.hexdigest(), sha256.hexdigest()
+
+
+def known_digests(path: Path) -> tuple[str, str]:
+    """As `file_digests`, but a large file that has not changed since the last time is not read again.
+
+    The checksums lie in the store (.repro/digests) with the file's length, time of change and inode.
+    """
+    state = path.stat()
+    if state.st_size < LARGE:
+        return file_digests(path)
+    seen = [state.st_size, state.st_mtime_ns, state.st_ino]
+    memory = paths.store() / "digests" / f"{text_md5(str(path.resolve()))}.json"
+    try:
+        known = read_json(memory)
+        if known["seen"] == seen:
+            return known["md5"], known["sha256"]
+    except (UserError, OSError, KeyError, TypeError):
+        pass  # never read, or not by us
+    md5, sha256 = file_digests(path)
+    if time.time() - state.st_mtime > _SETTLED:
+        write_json(memory, {"seen": seen, "md5": md5, "sha256": sha256})
+    return md5, sha256
 
 
 def file_md5(path: Path) -> str:

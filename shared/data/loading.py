@@ -7,26 +7,40 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from shared.data import catalogue, prepare, readers
+from shared.data import catalogue, flowers, hdf5, imagenet, prepare, readers
 from shared.data.catalogue import DataSet, Step
 from shared.data.obtain import get
+from shared.data.pictures import Pictures
 from shared.errors import UserError, unknown
 
+#: Images of a split: an array, or pictures that are decoded when they are indexed.
+Images = np.ndarray | Pictures
 
-def load_split(data_set: DataSet, split: str, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+
+def load_split(
+    data_set: DataSet, split: str, seed: int, limit: int | None = None
+) -> tuple[torch.Tensor | Pictures, torch.Tensor]:
     """Images and labels of a split; see :func:`shared.data.load`."""
     if split not in data_set.splits:
         raise UserError(unknown(f"split of {data_set.name}", split, data_set.splits))
+    if limit is not None and limit < 1:
+        raise UserError(f"limit must be at least 1, not {limit}")
     if data_set.base:
         images, labels = load_split(catalogue.find(data_set.base), split, seed)
+        assert isinstance(images, torch.Tensor)  # the catalogue derives nothing from pictures
         for position, step in enumerate(data_set.steps):
             images = apply(step, images, seed, f"{position}/{split}")
+    else:
+        found, numbers = read_split(data_set, get(data_set.name), split)
+        images = found if isinstance(found, Pictures) else torch.from_numpy(found)
+        labels = torch.from_numpy(numbers.astype(np.int64))
+    if limit is None or limit >= len(labels):
         return images, labels
-    images, labels = read_split(data_set, get(data_set.name), split)
-    return torch.from_numpy(images), torch.from_numpy(labels.astype(np.int64))
+    rows = torch.arange(limit) * len(labels) // limit
+    return images.select(rows.numpy()) if isinstance(images, Pictures) else images[rows], labels[rows]
 
 
-def read_split(data_set: DataSet, folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+def read_split(data_set: DataSet, folder: Path, split: str) -> tuple[Images, np.ndarray]:
     """Arrays of a split from the files in ``folder``.
 
     Shape:
@@ -36,17 +50,33 @@ def read_split(data_set: DataSet, folder: Path, split: str) -> tuple[np.ndarray,
         UserError: if a file is damaged or does not hold what the catalogue says.
     """
     files = [folder / name for name in data_set.splits[split]]
-    if data_set.format == "idx":
-        images, labels = (readers.read_idx(file) for file in files)
-        images = images[:, None] if images.ndim == 3 else images
-    else:
-        label_bytes = {"cifar10": 1, "cifar100": 2}[data_set.format]
-        batches = [readers.read_cifar(file, label_bytes, len(data_set.classes)) for file in files]
-        images, labels = (np.concatenate(arrays) for arrays in zip(*batches))
-    if images.dtype != np.uint8 or images.shape != (len(labels), *data_set.shape) or labels.ndim != 1:
+    images, labels = _read(data_set, files, split)
+    right = images.dtype in (np.uint8, torch.uint8) and tuple(images.shape) == (len(labels), *data_set.shape)
+    if right and labels.ndim == 1 and len(labels):
+        right = labels.min() >= 0 and labels.max() < len(data_set.classes)
+    if not right or labels.ndim != 1:
         raise UserError(
             f"{folder} does not hold what the catalogue says of {data_set.name}; correct datasets.yaml"
         )
+    return images, labels
+
+
+def _read(data_set: DataSet, files: list[Path], split: str) -> tuple[Images, np.ndarray]:
+    """Images and labels by the reader of the format."""
+    side, classes = data_set.shape[-1], len(data_set.classes)
+    if data_set.format == "idx":
+        images, labels = (readers.read_idx(file) for file in files)
+        return (images[:, None] if images.ndim == 3 else images), labels
+    if data_set.format == "hdf5":
+        return hdf5.read_pair(*files)
+    if data_set.format == "flowers":
+        return flowers.read_flowers(*files, split, side)
+    if data_set.format == "imagenet":
+        name = f"{data_set.checksum}-{split}"
+        return imagenet.read_imagenet(*files, split == "train", classes, side, name)
+    label_bytes = {"cifar10": 1, "cifar100": 2}[data_set.format]
+    batches = [readers.read_cifar(file, label_bytes, classes) for file in files]
+    images, labels = (np.concatenate(arrays) for arrays in zip(*batches))
     return images, labels
 
 

@@ -7,15 +7,14 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from shared import paths
 from shared.data import archives, catalogue, download, dvc, readers
-from shared.data.catalogue import DataSet, Download, File
-from shared.data.digest import file_digests
+from shared.data.entries import DataSet, Download
+from shared.data.verify import is_there, matches, problems
 from shared.errors import UserError
 from shared.files import lock
 
@@ -52,6 +51,37 @@ def get(name: str, mirror: str | os.PathLike[str] | None = None, progress: bool 
         return _obtain(data_set, target, str(mirror or os.environ.get(MIRROR_VARIABLE, "")), progress)
 
 
+def available(name: str) -> bool:
+    """Whether a data set is on this machine: its files, what packs them in a mirror folder, or its generator.
+
+    Nothing is fetched and no file is read: sizes are looked at, checksums not before the set is loaded.
+
+    Raises:
+        UserError: if there is no set of this name.
+    """
+    data_set = catalogue.find(name)
+    if data_set.base:
+        return available(data_set.base)
+    if data_set.generator:
+        return True
+    folder, shelf = paths.root() / data_set.path, _local(os.environ.get(MIRROR_VARIABLE, ""))
+    for wanted in data_set.downloads.values():
+        if all(is_there(data_set, folder, name) for name in wanted.members):
+            continue
+        on_shelf = shelf is not None and (shelf / data_set.mirror / wanted.name).is_file()
+        if not on_shelf or (wanted.whole and not is_there(data_set, shelf / data_set.mirror, wanted.name)):
+            return False
+    return True
+
+
+def _local(place: str) -> Path | None:
+    """The path that a place names; None if it is an address, or no place at all."""
+    parts = urlsplit(place)
+    if not place or parts.scheme in ("http", "https"):
+        return None
+    return Path(unquote(parts.path)) if parts.scheme == "file" else Path(place).expanduser()
+
+
 def notes(name: str) -> list[str]:
     """Remarks on a data set for the record of a run: the catalogue's, and on variants in the copy here."""
     data_set = catalogue.find(name)
@@ -60,39 +90,9 @@ def notes(name: str) -> list[str]:
     found = list(data_set.notes)
     folder = paths.root() / data_set.path
     for variant in data_set.variants:
-        if all(_matches(folder / n, file) for n, file in variant.files.items()):
+        if all(matches(folder / n, file) for n, file in variant.files.items()):
             found.append(f"{name}: variant {variant.name!r}: {variant.note}")
     return found
-
-
-def problems(data_set: DataSet, folder: Path, names: Iterable[str] | None = None) -> list[str]:
-    """What is wrong with the files of a set (or those named) in ``folder``; empty if all is as catalogued."""
-    found = []
-    for name in data_set.files if names is None else names:
-        known = [data_set.files[name], *(v.files[name] for v in data_set.variants if name in v.files)]
-        if not (folder / name).is_file():
-            found.append(f"{name} is missing")
-        elif not any(_matches(folder / name, file) for file in known):
-            found.append(f"{name} has the wrong checksum")
-    return found
-
-
-def _matches(path: Path, file: File) -> bool:
-    """Whether a file has the size and checksums of the catalogue."""
-    try:
-        state = path.stat()
-    except OSError:
-        return False
-    if state.st_size != file.size:
-        return False
-    md5, sha256 = _digests(path, state.st_size, state.st_mtime_ns, state.st_ino)
-    return md5 == file.md5 and file.sha256 in ("", sha256)
-
-
-@lru_cache(maxsize=256)
-def _digests(path: Path, size: int, mtime: int, inode: int) -> tuple[str, str]:
-    """Checksums of a file, computed once per process as long as the file stays the same."""
-    return file_digests(path)
 
 
 def _obtain(data_set: DataSet, target: Path, mirror: str, progress: bool) -> Path:
@@ -131,9 +131,13 @@ def _refusal(data_set: DataSet, tried: list[str]) -> str:
     """The sentence that says what to do, and the list of what was tried."""
     advice = "update the checkout and scikit-learn"
     if data_set.downloads:
-        advice = f"connect to the network or name a mirror (--mirror DIR_OR_URL or {MIRROR_VARIABLE})"
+        mirror = f"name a mirror (--mirror DIR_OR_URL or {MIRROR_VARIABLE})"
+        advice = (
+            f"{data_set.manual}, or {mirror}" if data_set.manual else f"connect to the network or {mirror}"
+        )
     lines = "".join(f"\n  - {one}" for one in tried)
-    return f"data set {data_set.name!r} cannot be had here; {advice}. Tried:{lines}"
+    trials = f" Tried:{lines}" if lines else ""
+    return f"data set {data_set.name!r} cannot be had here; {advice}.{trials}"
 
 
 @contextlib.contextmanager
@@ -159,6 +163,8 @@ def _replace(folder: Path, target: Path) -> None:
 def _fetch_all(data_set: DataSet, folder: Path, mirror: str, progress: bool, tried: list[str]) -> bool:
     """Every published file, from the first place that has it right; the others are noted in ``tried``."""
     for wanted in data_set.downloads.values():
+        if _reuse(data_set, wanted, folder):
+            continue
         places = [f"{mirror.rstrip('/')}/{data_set.mirror}/{wanted.name}"] if mirror else []
         for place in (*places, *wanted.urls):
             try:
@@ -166,26 +172,50 @@ def _fetch_all(data_set: DataSet, folder: Path, mirror: str, progress: bool, tri
                 break
             except (UserError, OSError) as error:
                 tried.append(f"{place}: {error}")
-                for name in wanted.members:
-                    (folder / name).unlink(missing_ok=True)
+                _discard(wanted, folder)
         else:
             return False
     return True
 
 
+def _reuse(data_set: DataSet, wanted: Download, folder: Path) -> bool:
+    """Take over what is here and right of a set that lacks something else; False if that cannot be done."""
+    here = paths.root() / data_set.path
+    if problems(data_set, here, wanted.members):
+        return False
+    try:
+        for name in wanted.members:
+            os.link(here / name, folder / name, follow_symlinks=False)
+    except (OSError, NotImplementedError):  # a file system without hard links, or a folder on another one
+        _discard(wanted, folder)
+        return False
+    return True
+
+
+def _discard(wanted: Download, folder: Path) -> None:
+    """Remove what has been written of one published file."""
+    for name in wanted.members:
+        (folder / name).unlink(missing_ok=True)
+
+
 def _fetch(data_set: DataSet, wanted: Download, place: str, folder: Path, progress: bool) -> None:
     """One published file from one place, unpacked into ``folder`` and checked."""
-    parts = urlsplit(place)
-    if parts.scheme in ("http", "https"):
-        packed = download.fetch(place, sum(wanted.members.values()) + _SLACK, progress)
-    else:
-        packed = Path(unquote(parts.path)) if parts.scheme == "file" else Path(place).expanduser()
-        if not packed.is_file():
-            raise UserError("there is no such file")
+    packed = local = _local(place)
+    if packed is None:
+        packed = download.fetch(place, wanted.limit + _SLACK, progress)
+    elif not packed.is_file():
+        raise UserError("there is no such file")
     try:
-        archives.unpack(packed, wanted.members, folder)
+        if not wanted.whole:
+            sizes = {name: file.size for name, file in wanted.members.items()}
+            bounded = [name for name, file in wanted.members.items() if file.bounded]
+            archives.unpack(packed, sizes, folder, bounded)
+        elif local:  # not copied: ImageNet has 155 GB
+            (folder / wanted.name).symlink_to(packed.resolve())
+        else:
+            shutil.move(packed, folder / wanted.name)
     finally:
-        if parts.scheme in ("http", "https"):
+        if not local:
             packed.unlink(missing_ok=True)
     if wrong := problems(data_set, folder, wanted.members):
         raise UserError(f"it is refused: {'; '.join(wrong)}")

@@ -118,7 +118,7 @@ def _exact_turns(angles: torch.Tensor, square: bool) -> torch.Tensor:
 
 def _interpolated(images: torch.Tensor, angles: torch.Tensor, fill: float, chunk: int) -> torch.Tensor:
     """Bilinear rotation in chunks."""
-    kind = _working_type(images)
+    kind = working_type(images)
     shared = bool((angles == angles[0]).all())
     grid = _grid(images, angles[:1])
     result = torch.empty_like(images, memory_format=torch.contiguous_format)
@@ -147,7 +147,7 @@ def _grid(images: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
         (len(angles), h, w, 2)
     """
     height, width = images.shape[-2:]
-    at = {"dtype": _working_type(images), "device": images.device}
+    at = {"dtype": working_type(images), "device": images.device}
     columns = torch.arange(1 - width, width, 2, **at)
     rows = torch.arange(1 - height, height, 2, **at)
     # Python's cosine, number by number: a vectorized one may round differently at the end of a batch.
@@ -174,13 +174,13 @@ def resize(images: torch.Tensor, size: int | tuple[int, int], *, chunk: int = CH
         return images.clone()
     result = images.new_empty((*images.shape[:2], *sides))
     for start in range(0, len(images), chunk):
-        part = images[start : start + chunk].to(_working_type(images))
+        part = images[start : start + chunk].to(working_type(images))
         part = F.interpolate(part, sides, mode="bilinear", align_corners=False, antialias=False)
         result[start : start + chunk] = part.round_() if images.dtype == torch.uint8 else part
     return result
 
 
-def _working_type(images: torch.Tensor) -> torch.dtype:
+def working_type(images: torch.Tensor) -> torch.dtype:
     """Float type to compute in: the images' own if it is float32 or float64."""
     return images.dtype if images.dtype in (torch.float32, torch.float64) else torch.float32
 

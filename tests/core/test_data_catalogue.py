@@ -39,6 +39,24 @@ OFFICIAL = {
         "data_batch_5.bin": "53f37980c15c3d472c316c40844f3f0d",
         "test_batch.bin": "803d5f7f4d78ea53de84dbe85f74fb6d",
     },
+    "pcam": {
+        "camelyonpatch_level_2_split_train_x.h5": "01844da899645b4d6f84946d417ba453",
+        "camelyonpatch_level_2_split_train_y.h5": "0781386bf6c2fb62d58ff18891466aca",
+        "camelyonpatch_level_2_split_valid_x.h5": "81cf9680f1724c40673f10dc88e909b1",
+        "camelyonpatch_level_2_split_valid_y.h5": "94d8aacc249253159ce2a2e78a86e658",
+        "camelyonpatch_level_2_split_test_x.h5": "2614b2e6717d6356be141d9d6dbfcb7e",
+        "camelyonpatch_level_2_split_test_y.h5": "11ed647efe9fe457a4eb45df1dba19ba",
+    },
+    "flowers102": {
+        "102flowers.tgz": "52808999861908f626f3c1f4e79d11fa",
+        "imagelabels.mat": "e0620be6f572b9609742df49c70aed4d",
+        "setid.mat": "a5357ecc9cb78c4bef273ce3793fc85c",
+    },
+    "imagenet": {
+        "ILSVRC2012_img_train.tar": "1d675b47d978889d74fa0da5fadfb00e",
+        "ILSVRC2012_img_val.tar": "29b22e2961454d5413ddabcf34fc5622",
+        "ILSVRC2012_devkit_t12.tar.gz": "fa75699e90414af021442c21a62c3abf",
+    },
 }
 
 
@@ -60,11 +78,12 @@ def test_every_entry_is_complete(name: str) -> None:
     assert entry.title
     assert entry.licence
     assert entry.citation
-    assert set(entry.splits) == {"train", "test"}
+    assert set(entry.splits) - {"valid"} == {"train", "test"}
     assert re.fullmatch("[0-9a-f]{32}", entry.checksum)
     if not entry.base:
         assert entry.size == sum(file.size for file in entry.files.values()) > 0
         assert bool(entry.generator) != bool(entry.downloads)
+        assert bool(entry.manual) == any(not d.urls for d in entry.downloads.values())
         assert all(
             url.startswith(("http://", "https://")) for d in entry.downloads.values() for url in d.urls
         )
@@ -92,7 +111,9 @@ def test_data_dvc_agrees_with_the_catalogue() -> None:
     for path, out in every.items():
         entry = stored[path]
         assert out["md5"] == f"{entry.checksum}.dir"
-        assert (out["size"], out["nfiles"], out["hash"]) == (entry.size, len(entry.files), "md5")
+        assert (out["nfiles"], out["hash"]) == (len(entry.files), "md5")
+        bounded = any(file.bounded for file in entry.files.values())
+        assert out.get("size") == (None if bounded else entry.size)
         # Only what every checkout can make may be active, else `dvc status` is never clean.
         assert (path in active) == (out.get("cache") is False) == bool(entry.generator)
 
@@ -146,6 +167,10 @@ def changed(change: Callable[[dict], object]) -> dict[str, dict]:
         (lambda e: e.update(mirror="../.."), "'../..' is not a plain file name"),
         (lambda e: e["splits"].update(test=["absent"]), "no file 'absent'"),
         (lambda e: e["downloads"].update({"train-i.gz": {"sha1": "x"}}), "sha1"),
+        (lambda e: e.pop("sources"), "needs 'sources', or 'manual'"),
+        (lambda e: e.update(manual="ask around"), "needs 'sources', or 'manual'"),
+        (lambda e: e["files"]["train-i"].update(at_most=900), "unknown keys: size"),
+        (lambda e: e["splits"].update(test=["test-i"]), "each of its splits needs 2 files"),
     ],
 )
 def test_mistakes_in_an_entry(

@@ -320,8 +320,8 @@ def test_a_killed_fetch_leaves_no_set_and_the_next_one_succeeds(
     script = (
         "import os, shared.data.obtain as o\n"
         "right = o.archives.unpack\n"
-        "def unpack(packed, members, target):\n"
-        "    right(packed, members, target)\n"
+        "def unpack(packed, members, *rest):\n"
+        "    right(packed, members, *rest)\n"
         "    if 'test-i' in members: os.kill(os.getpid(), 9)\n"
         "o.archives.unpack = unpack\n"
         f"o.get('tiny', mirror={str(shelf)!r})\n"

@@ -1,0 +1,101 @@
+"""Reader of .mat files: what was saved from right files, one sentence on all others."""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import Any
+
+import data_makers as makers
+import numpy as np
+import pytest
+import scipy.io
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shared.data import matlab
+from shared.errors import UserError
+
+FAST = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
+)
+
+
+VARIABLES = {
+    "row": np.array([[1, 2, 300]], np.uint16),
+    "grid": np.arange(12.0).reshape(3, 4),
+    "cube": np.arange(24, dtype=np.int64).reshape(2, 3, 4),
+    "small": np.array([[7]], np.uint8),
+    "nothing": np.zeros((0, 0)),
+    "word": "abc",
+    "greek": "αβγ and more",
+    "table": makers.synsets(),
+}
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_mat_files_have_what_was_saved(compressed: bool) -> None:
+    stream = io.BytesIO()
+    scipy.io.savemat(stream, VARIABLES | {"cell": np.array([1, "a"], object)}, do_compression=compressed)
+    got = matlab.read_mat(stream.getvalue(), "a.mat")
+    assert set(got) == {*VARIABLES, "cell"}
+    assert got["cell"] is None
+    for name in ("row", "grid", "cube", "small", "nothing"):
+        assert got[name].dtype == VARIABLES[name].dtype
+        assert np.array_equal(got[name], VARIABLES[name])
+    assert (got["word"], got["greek"]) == ("abc", "αβγ and more")
+    for one, wanted in zip(got["table"], makers.synsets()[:, 0]):
+        assert list(one) == list(wanted.dtype.names)
+        assert (one["WNID"], one["words"]) == (wanted["WNID"], wanted["words"])
+        assert float(one["ILSVRC2012_ID"].item()) == wanted["ILSVRC2012_ID"]
+
+
+def test_mat_files_of_the_other_byte_order() -> None:
+    def element(kind: int, body: bytes) -> bytes:
+        return struct.pack(">II", kind, len(body)) + body + bytes(-len(body) % 8)
+
+    parts = element(6, struct.pack(">II", 10, 0)) + element(5, struct.pack(">ii", 1, 3))  # an int16 row
+    parts += struct.pack(">HH4s", 1, 1, b"a") + element(2, bytes([1, 2, 3]))  # stored as bytes
+    content = b"MATLAB 5.0".ljust(124) + b"\1\0MI" + element(14, parts)
+    got = matlab.read_mat(content, "a.mat")["a"]
+    assert (got.dtype, got.tolist()) == (np.int16, [[1, 2, 3]])
+
+
+def test_structures_within_structures_come_to_an_end() -> None:
+    value: Any = 1.0
+    for _ in range(20):
+        value = {"a": value}
+    with pytest.raises(UserError, match="in the place of an array"):
+        matlab.read_mat(makers.mat(a=value), "a.mat")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "not a whole .mat file of level 5"),
+        (b"MATLAB 5.0 MAT-file".ljust(200), "not a whole .mat file of level 5"),
+        (makers.mat(a=np.arange(500))[:-30], "not a whole .mat file of level 5"),
+        (makers.hdf5(a=np.arange(3)), "not a whole .mat file of level 5"),  # what MATLAB calls 7.3
+        (makers.mat(a=np.zeros(30 << 20, np.uint8)), "unpacks to more than 16777216 bytes"),
+        (bytes(17 << 20), "unpacks to more than 16777216 bytes"),
+    ],
+    ids=["empty", "other header", "cut", "hdf5", "bomb", "large"],
+)
+def test_mat_refuses(content: bytes, says: str) -> None:
+    with pytest.raises(UserError, match=says) as caught:
+        matlab.read_mat(content, "a.mat")
+    assert str(caught.value).startswith("a.mat ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+@FAST
+@given(data=st.data())
+def test_damaged_mat_files_never_crash(compressed: bool, data: st.DataObject) -> None:
+    stream = io.BytesIO()
+    scipy.io.savemat(stream, {"a": np.arange(3), "b": makers.synsets()[:2]}, do_compression=compressed)
+    content = bytearray(stream.getvalue())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    content = content[: data.draw(st.integers(0, len(content)))] + data.draw(st.binary(max_size=8))
+    assert "\n" not in makers.refusal(lambda: matlab.read_mat(bytes(content), "a.mat"))
