@@ -92,6 +92,7 @@ class _Session:
         self.seconds: dict[str, float] = {}  # measured in this session, per run, by settings
         environment.code()  # remember the commit of the code that is being loaded
         self.before: dict[str, object] = {}  # what the store held for the runs to be computed again
+        self.said: dict[str, str] = {}  # sentence by reason, of those that many runs may fail for
 
     def work(self, runs: list[config.Run]) -> None:
         self.before = {run.id: records.signature(run.id) for run in runs}
@@ -150,13 +151,18 @@ class _Session:
                 raise
             bad, parts = failures.isolate(batch, error)
             if bad:
-                sentence = failures.sentence(error, names, self.device)
-                self.outcome.failed += [(run, sentence) for run in bad]
-                self.options.log(sentence)
+                self._report(bad, error, names)
             if parts:
                 self.options.log(f"{names}: going on with seed {', then '.join(map(_seeds, parts))}")
             return parts
         return []
+
+    def _report(self, bad: list[config.Run], error: Exception, names: str) -> None:
+        """Say why runs failed; a reason that others failed for already is not told at length again."""
+        sentence, reason = failures.sentence(error, names, self.device), failures.common_reason(error)
+        first = self.said.setdefault(reason, sentence) if reason else sentence
+        self.outcome.failed += [(run, first) for run in bad]
+        self.options.log(sentence if first == sentence else f"{names}: failed for the same reason")
 
     def _compute(self, batch: list[config.Run]) -> None:
         first = batch[0]

@@ -27,6 +27,11 @@ def isolate(batch: list[config.Run], error: Exception) -> tuple[list[config.Run]
     return batch, []
 
 
+def common_reason(error: BaseException) -> str:
+    """The reason of a failure if it may be that of many runs, such as a missing data set; else empty."""
+    return str(error) if isinstance(error, UserError) and not getattr(error, "seeds", ()) else ""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that the memory of the machine or of the GPU is used up."""
     return isinstance(error, MemoryError) or "out of memory" in str(error).lower()

@@ -153,6 +153,26 @@ def test_a_mistake_of_the_user_fails_the_batch_at_once(toy):
     assert len(outcome.done) == 3
 
 
+def test_a_reason_that_many_runs_fail_for_is_told_once(toy):
+    toy.declare("slow: {rate: 0.25}", "slow: {rate: 0.25, trouble: data}")
+    toy.declare("fast: {rate: 2}", "fast: {rate: 2, trouble: data}")
+    lines = []
+    outcome = execute(toy.runs(), replicas=1, log=lines.append)
+    assert len(outcome.failed) == 6
+    (sentence,) = {sentence for _, sentence in outcome.failed}
+    assert sentence.endswith("seed 0: the data set is not there")
+    assert lines.count(sentence) == sum("the data set is not there" in line for line in lines) == 1
+    assert sum(line.endswith(": failed for the same reason") for line in lines) == 5
+
+
+def test_reasons_that_differ_by_run_are_told_for_each(toy):
+    toy.declare("slow: {rate: 0.25}", "slow: {rate: 0.25, trouble: diverged}")
+    toy.declare("fast: {rate: 2}", "fast: {rate: 2, trouble: diverged}")
+    outcome = execute(toy.runs(), replicas=1)
+    told = [sentence.split(":")[0] for _, sentence in outcome.failed]
+    assert sorted(told) == ["toy/walk fast seed 1", "toy/walk slow seed 1"]
+
+
 def test_debug_lets_errors_through(toy):
     toy.declare("fast: {rate: 2}", "fast: {rate: 2, trouble: crash}")
     with pytest.raises(ZeroDivisionError):
