@@ -1,0 +1,155 @@
+"""Claims about Table 2 (S15 to S17) and Figure 4 (S19, S20)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from pipelines.subsampling.arms import DATASETS, QUARTERS, REDUCED, ROLES, SHORT, STAGE_TITLES, STAGES, TABLE2
+from pipelines.subsampling.claims_common import (
+    FLOAT32,
+    MARGIN_PRINTED,
+    beats,
+    bound,
+    figure4_source,
+    one_sample,
+    same,
+)
+from shared.report.claims import Part, row
+from shared.report.results import Results
+from shared.report.tables import Row, Sample
+
+ANGLES = {"seen": (0,), "unseen": QUARTERS}
+#: Networks of the paper by data set, and our reduced one, for which the paper has no numbers.
+ARMS = {**TABLE2, "reduced": REDUCED}
+#: Data sets on which the paper finds the approximate network ahead on upright images; elsewhere neither.
+AHEAD = ("cifar10", "cifar100", "reduced")
+#: Error relative to the features that counts as not vanishing (S19).
+LEFT = 1e-3
+
+
+def table2(results: Results) -> Iterator[Row]:
+    """S15 to S17, one row for each data set, so that a data set that was not run does not hide another."""
+    names = _names(results)
+    for dataset, title in names.items():
+        statement = f"{title}: the exact network beats the approximate one on unseen rotations"
+        part = _beats(results, dataset, "unseen", "exact", "approximate")
+        yield _row(results, "S15", dataset, f"{statement} (0, 90, 180, 270 degrees)", [part])
+    yield _gaps(results)
+    for dataset, title in names.items():
+        yield _upright(results, dataset, title)
+    for dataset, title in names.items():
+        parts = [
+            _beats(results, dataset, column, role, "standard", f"{role}, {column}")
+            for role in ("approximate", "exact")
+            for column in ANGLES
+        ]
+        statement = f"{title}: every p4 network beats the standard one, on seen and on unseen rotations"
+        yield _row(results, "S17", dataset, statement, parts)
+
+
+def _names(results: Results) -> dict[str, str]:
+    """Titles of the data sets; the reduced network counts only where the paper's was not run on CIFAR-10."""
+    if results.tier("table2_cifar10", TABLE2["cifar10"][0]):
+        return DATASETS
+    return {**DATASETS, "reduced": "CIFAR-10, reduced network (ours)"}
+
+
+def _upright(results: Results, dataset: str, title: str) -> Row:
+    """S16 of one data set."""
+    if dataset in AHEAD:
+        statement = f"{title}: on upright images the approximate network beats the exact one"
+        part = _beats(results, dataset, "seen", "approximate", "exact")
+    else:
+        margin = f"(within {MARGIN_PRINTED} points)"
+        statement = f"{title}: on upright images exact and approximate are the same {margin}"
+        samples = [accuracy(results, dataset, role, "seen") for role in ("approximate", "exact")]
+        part = same("", _printed(results, dataset, "seen", "approximate", "exact"), *samples, MARGIN_PRINTED)
+    return _row(results, "S16", dataset, statement, [part])
+
+
+def accuracy(results: Results, dataset: str, role: str, column: str) -> Sample:
+    """Accuracy of a network of Table 2 on ``seen`` or ``unseen`` rotations as the paper means them."""
+    name = ARMS[dataset][ROLES.index(role)]
+    return results.sample(f"table2_{dataset}", name, "accuracy", ANGLES[column])
+
+
+def _row(results: Results, key: str, dataset: str, statement: str, parts: list[Part]) -> Row:
+    return row(f"{key}-{dataset}", statement, parts, command=results.command(f"table2_{dataset}"))
+
+
+def _beats(results: Results, dataset: str, column: str, first: str, second: str, label: str = "") -> Part:
+    samples = [accuracy(results, dataset, role, column) for role in (first, second)]
+    return beats(label, _printed(results, dataset, column, first, second), *samples)
+
+
+def _printed(results: Results, dataset: str, column: str, first: str, second: str) -> str:
+    """Difference of two printed cells of Table 2."""
+    found = [results.published("table2", f"{dataset}_{role}", column) for role in (first, second)]
+    known = [value.value for value in found if value]
+    return f"{known[0] - known[1]:+.2f}" if len(known) == 2 else "-"
+
+
+def _gaps(results: Results) -> Row:
+    """Second half of S15: the gap on CIFAR is larger than on Flowers102 and PCam."""
+    parts = []
+    for other in ("flowers102", "pcam"):
+        printed = [
+            float(_printed(results, dataset, "unseen", "exact", "approximate"))
+            for dataset in ("cifar10", other)
+        ]
+        samples = [_gap(results, dataset) for dataset in ("cifar10", other)]
+        parts.append(beats(DATASETS[other], f"{printed[0] - printed[1]:+.2f}", *samples, paired=False))
+    statement = "The gap of S15 is larger on CIFAR-10 than on Flowers102 and PCam"
+    return row("S15-gap", statement, parts, command=results.command("table2_flowers102"))
+
+
+def _gap(results: Results, dataset: str) -> Sample:
+    exact, approximate = (accuracy(results, dataset, role, "unseen") for role in ("exact", "approximate"))
+    common = {s: exact.values[s] - approximate.values[s] for s in exact.values if s in approximate.values}
+    return Sample(common, exact.tier if common else "")
+
+
+def figure4(results: Results) -> Iterator[Row]:
+    """S19 and S20, on CIFAR-10 while PCam was not run; S20 in two readings of the error."""
+    experiment, (name, _) = figure4_source(results)
+    place = f"{SHORT[name]} on CIFAR-10 in place of PCam"
+    if results.tier("table2_pcam", TABLE2["pcam"][0]):
+        experiment, name, place = "table2_pcam", TABLE2["pcam"][0], "p4 ResNet-44 on PCam"
+    command = results.command(experiment)
+    parts = []
+    for stage in STAGES:
+        metric, title = f"energy_{stage}", STAGE_TITLES[stage]
+        if stage in ("stem", "stage1"):
+            worst = results.sample(experiment, name, metric, reduce=np.max)
+            parts.append(bound(title, "0", worst.map(math.sqrt), most=FLOAT32))
+        else:
+            least = results.sample(experiment, name, metric, reduce=np.min)
+            parts.append(bound(title, "above 0", least.map(math.sqrt), least=LEFT))
+    statement = (
+        "In the approximate residual network the stem and stage 1 have no error, since nothing is subsampled "
+        f"there; after that it is above 0 and does not vanish with training ({place}; error relative to the "
+        "features, the largest or smallest of all epochs)"
+    )
+    yield row("S19", statement, parts, command=command)
+    for key, reading, words in (
+        ("S20", "mse", "reading A of Eq. 14"),
+        ("S20-energy", "energy", "relative to the features, so that their mere growth does not count"),
+    ):
+        statement = (
+            f"The equivariance error of the last stage ends above its value after the first epochs ({words}; "
+            f"{place}; ours: log10 of the last by that after a tenth of the epochs)"
+        )
+        growth = growth_of(results, experiment, name, f"{reading}_{STAGES[-1]}")
+        yield row(key, statement, [one_sample("", "above 0", growth)], command=command)
+
+
+def growth_of(results: Results, experiment: str, name: str, metric: str) -> Sample:
+    """By seed log10 of an error after the last epoch by that after the first tenth of the epochs."""
+    steps = list(results.curves(experiment, name, metric).columns)
+    early = next((step for step in steps if step >= max(1, steps[-1] / 10)), None)
+    if early is None or early == steps[-1]:
+        return Sample()
+    return results.sample(experiment, name, metric, (early, steps[-1]), lambda v: math.log10(v[1] / v[0]))

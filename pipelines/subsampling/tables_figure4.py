@@ -1,0 +1,71 @@
+"""Figure 4 in numbers: the equivariance error of each stage through training, in four readings."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipelines.subsampling.arms import (
+    EQUIVARIANCE,
+    READING_TITLES,
+    READINGS,
+    STAGE_TITLES,
+    STAGES,
+    TITLES,
+)
+from pipelines.subsampling.claims_common import figure4_source
+from pipelines.subsampling.protocols import protocol
+from shared.report import text
+from shared.report.results import Results
+from shared.report.tables import Cell, Column, Row, Table, measured
+
+
+def figure4(results: Results) -> Table:
+    """Each stage's error at the start, at its lowest and at the end; and the accuracy beside it."""
+    experiment, names = figure4_source(results)
+    columns = (Column("stage", "Network and stage"), *(Column(r, READING_TITLES[r]) for r in READINGS))
+    rows = []
+    for name in names:
+        head = f"{TITLES[name]}, {EQUIVARIANCE[name]}"
+        for stage in STAGES:
+            cells = [_error(results, experiment, name, f"{reading}_{stage}") for reading in READINGS]
+            rows.append(Row(f"{name}_{stage}", f"{head}: {STAGE_TITLES[stage]}", tuple(cells)))
+        blank = ("",) * (len(READINGS) - 1)
+        accuracy = _accuracy(results, experiment, name)
+        rows.append(Row(f"{name}_accuracy", f"{head}: accuracy in %", (accuracy, *blank)))
+    return Table(
+        "figure4",
+        "Figure 4 in numbers: equivariance error of each stage through training",
+        columns,
+        tuple(rows),
+        caption=(
+            "D = f(T x) - T f(x) for the three quarter turns T of test images x, after each stage. First "
+            "line: at the end of training; below it at the start (before training) and at its lowest. The "
+            "paper's Eq. 14 can be read in three ways (its text says A, its formula B, the released code "
+            "C); E does not change when activations merely grow. The paper draws this for ImageNet and PCam "
+            "and prints no numbers, so there is nothing to compare with; its statements are claims S19 and "
+            f"S20. {protocol(results, experiment, names)}"
+        ),
+        commands=(results.command(experiment),),
+        notes=(
+            "All errors are measured in float32, on the same test images at every epoch; those of an exact "
+            "network, and of stages before the first subsampling, are rounding.",
+        ),
+    )
+
+
+def _error(results: Results, experiment: str, name: str, metric: str) -> Cell:
+    end = results.last(experiment, name, metric)
+    note = ""
+    if end.n:
+        start = results.sample(experiment, name, metric, [0])
+        lowest = results.sample(experiment, name, metric, reduce=np.min)
+        note = f"lowest {text.scientific(lowest.summary.mean)}"
+        note = f"start {text.scientific(start.summary.mean)}, {note}" if start.n else note
+    return measured(end, form=text.scientific, command=results.command(experiment), note=note)
+
+
+def _accuracy(results: Results, experiment: str, name: str) -> Cell:
+    end = results.last(experiment, name, "tracked_accuracy")
+    start = results.sample(experiment, name, "tracked_accuracy", [0])
+    note = f"start {text.fixed(start.summary.mean, 2)}" if start.n else ""
+    return measured(end, command=results.command(experiment), note=note)
