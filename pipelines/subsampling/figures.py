@@ -8,6 +8,7 @@ from pipelines.subsampling.figures_invariance import invariance
 from pipelines.subsampling.figures_pictures import figure2, figure3
 from pipelines.subsampling.figures_quarters import padding, sizes
 from pipelines.subsampling.figures_repair import mirrors, repair
+from pipelines.subsampling.figures_training import figure4
 from pipelines.subsampling.figures_windows import figure1
 from shared.report.figures import Figure
 from shared.report.results import Results
@@ -19,6 +20,8 @@ def figures(results: Results) -> list[Figure]:
         figure1(),
         figure2(results),
         figure3(results),
+        figure4(results),
+        figure4(results, "figure4_readings"),
         figure5(results),
         rotmnist(results),
         figure6(results),

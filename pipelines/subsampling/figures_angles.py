@@ -17,6 +17,7 @@ from pipelines.subsampling.figures_common import (
     by_angle,
     draw_curves,
     draw_reference,
+    joined,
     origin,
     reference,
     seeds,
@@ -79,7 +80,7 @@ def figure6(results: Results, experiment: str = "figure6") -> Figure:
         std: by_angle(results, experiment, {n: biased(n, std, experiment) for n in NETWORKS})
         for std in BIASES
     }
-    both = pd.concat(frames.values())
+    both = joined(frames.values())
     batch = not BIAS_EXPERIMENTS[experiment]
     drawn = "one angle for each batch, as the authors' code does" if batch else "an angle for each image"
     dashed = "Thin dashed lines: the paper's curves (authors' logs, 10 seeds" + (
@@ -169,7 +170,7 @@ def _draw_figure6(results: Results, frames: dict[int, pd.DataFrame]) -> Canvas:
             above.set_ylabel("")
         corner = {"transform": below.transAxes, "ha": "right", "va": "top", "color": MUTED}
         below.text(0.985, 0.9, "training angles", **corner)
-    panels[2].set_ylabel("% per degree")
+    panels[2].set_ylabel("% / degree")
     handles = {label: handle for panel in panels for handle, label in zip(*panel.get_legend_handles_labels())}
     figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=5, columnspacing=1.4)
     return figure

@@ -90,7 +90,8 @@ def verdicts(results: Results, name: str) -> dict[int, Verdict]:
     found = {}
     for size, row in table.iterrows():
         word = "exact" if row["exact"] else "approximate"
-        found[int(size)] = Verdict(word if row["fits"] else "does not fit", int(row["breaks_stage"]))
+        fits = Verdict(word, int(row["breaks_stage"]))
+        found[int(size)] = fits if row["fits"] else Verdict("does not fit", 0)
     return found
 
 
@@ -139,7 +140,7 @@ def _draw(found: dict[str, dict[int, Verdict]]) -> Canvas:
     for title, rows, columns in families:
         _draw_family(axes, top, title, [(name, found[name]) for name in rows], columns)
         top += len(rows) + SPACE
-    axes.set(xlim=(-LABELS, widest + 3), ylim=(height - 0.9, 0), aspect="equal")
+    axes.set(xlim=(-LABELS, widest + 3), ylim=(height - 0.9, 0), aspect="equal", xticks=[], yticks=[])
     axes.set_axis_off()
     inside(axes)
     _legend(figure)

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.ticker import NullLocator
 
 from pipelines.subsampling.arms import NETWORKS, arm
 from shared.report import text
-from shared.report.palette import GRID, INK, MUTED, SERIES
+from shared.report.palette import GRID, MUTED, SERIES
 from shared.report.results import Results
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def curves(
             long = found.rename_axis(columns="step").stack().rename("value").dropna().reset_index()
             parts.append(long.assign(network=network, tier=results.tier(experiment, name)))
     columns = ["network", "seed", "step", "value", "tier"]
-    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+    return joined([part[columns] for part in parts] or [pd.DataFrame(columns=columns)])
 
 
 def inside(axes: Axes) -> None:
@@ -97,13 +98,19 @@ def by_name(names: Iterable[str]) -> dict[str, str]:
     return {name: name for name in names}
 
 
+def joined(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of several frames, at least one; empty ones, whose columns have no types, are skipped."""
+    found = list(frames)
+    return pd.concat([frame for frame in found if len(frame)] or found[:1], ignore_index=True)
+
+
 def by_angle(
     results: Results, experiment: str, arms: Mapping[str, str], metric: str = "accuracy"
 ) -> pd.DataFrame:
     """Columns network, seed, angle, accuracy, tier; the value at 0 degrees comes again at 360."""
     found = curves(results, experiment, arms, metric).rename(columns={"step": "angle", "value": "accuracy"})
     again = found[found["angle"] == 0].assign(angle=360.0)
-    return pd.concat([found, again], ignore_index=True) if len(again) else found
+    return joined([found, again])
 
 
 def accuracies(results: Results, experiment: str, training: str) -> pd.DataFrame:
@@ -218,5 +225,4 @@ class Decades:
             band(bottom, 10.0 ** (self.low - 0.35 * self.step), color=GRID, alpha=0.55, lw=0, zorder=0)
         axes.set(**{f"{axis}scale": "log", f"{axis}lim": (bottom, 10.0 ** (self.high + 0.15))})
         axes.set(**{f"{axis}ticks": ticks, f"{axis}ticklabels": labels})
-        axes.tick_params(axis=axis, which="minor", length=0)
-        axes.tick_params(axis=axis, labelcolor=INK)
+        {"x": axes.xaxis, "y": axes.yaxis}[axis].set_minor_locator(NullLocator())

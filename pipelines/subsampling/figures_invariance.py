@@ -28,6 +28,9 @@ EXPERIMENTS = {
     "padding": "digits",
     "repair": "digits",
     "mirrors": "digits",
+    **{f"table2_{dataset}": "images" for dataset in arms.TABLE2},
+    "table2_reduced": "images",
+    "controls_cifar10": "images",
 }
 #: Marker by kind of training images.
 MARKERS = {"upright digits": "o", "turned digits": "^", "upright color images": "s"}
@@ -51,7 +54,7 @@ def invariance(results: Results) -> Figure:
         "after. Exact networks sit at rounding errors and lose nothing; approximate and plain ones lie "
         "orders of magnitude to the right.",
         (lambda: _draw(points)) if len(points) else None,
-        tuple(results.command(name) for name in ("table1", "sizes")),
+        tuple(results.command(name) for name in ("table1", "sizes", "table2_reduced")),
     )
 
 

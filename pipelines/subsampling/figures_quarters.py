@@ -108,7 +108,7 @@ def categories(axes: Axes, labels: Iterable[str], ylabel: str = "accuracy (%)") 
 
 def name_angles(axes: Axes, x: float) -> None:
     """The four angles in small print below a profile, with some room made for them."""
-    axes.margins(y=0.1)
+    axes.margins(y=0.17)
     for offset, angle in zip(OFFSETS, QUARTERS):
         options = {"rotation": 90, "fontsize": 6, "color": MUTED, "ha": "center", "va": "bottom"}
         axes.text(x + offset, 0.015, f"{angle}°", transform=axes.get_xaxis_transform(), **options)

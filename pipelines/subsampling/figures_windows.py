@@ -145,6 +145,7 @@ def _grid(axes: Axes, values: np.ndarray, colors: np.ndarray, size: int, unit: f
         unread = colors[row, column] < 0
         axes.text(*middle, str(value), ha="center", va="center", fontsize=7, color=MUTED if unread else INK)
     axes.set(xlim=(-0.05, size + 0.05), ylim=(size + 0.05, -0.05), aspect="equal")
+    axes.set(xticks=[], yticks=[])
     axes.set_axis_off()
     inside(axes)
 

@@ -20,6 +20,7 @@ from pipelines.subsampling import (
     figures_common,
     figures_invariance,
     figures_pictures,
+    figures_training,
     figures_windows,
 )
 from shared import config
@@ -36,7 +37,7 @@ class Invented:
     Args:
         seeds: how many.
         tiers: at which there are results.
-        without: experiments and arms that have none.
+        without: experiments, and arms as experiment/arm, that have none.
         angles: test angles.
         zero: whether exact errors are 0 to the bit.
     """
@@ -50,7 +51,7 @@ class Invented:
         rows = []
         if tier in self.tiers and experiment not in self.without:
             for name in config.load(paper).experiment(experiment).arms:
-                if name not in self.without:
+                if f"{experiment}/{name}" not in self.without:
                     rows += [
                         (f"{name}-{seed}", experiment, name, seed, *row)
                         for seed in range(self.seeds)
@@ -68,8 +69,8 @@ class Invented:
             return [(metric, i, (i * 7919 % 13) / 13) for metric in dict.fromkeys(metrics) for i in range(49)]
         if experiment == "networks":
             return list(self.inventory(name))
-        if experiment == "figure4":
-            return list(self.tracked(name))
+        if experiment in ("figure4", "table2_reduced"):
+            return [*self.trained(name, seed, False), *self.tracked(name)]
         return list(self.trained(name, seed, experiment == "mirrors"))
 
     def trained(self, name, seed, mirrored):
@@ -214,8 +215,8 @@ def test_the_demo_is_never_beside_the_paper():
 
 def missing():
     """Every second arm of each experiment."""
-    declared = config.load("subsampling").experiments
-    return [name for experiment in declared.values() for name in experiment.arms[::2]]
+    declared = config.load("subsampling").experiments.values()
+    return [f"{experiment.name}/{name}" for experiment in declared for name in experiment.arms[::2]]
 
 
 def test_figures_are_drawn_without_some_arms(full):
@@ -295,6 +296,42 @@ def test_errors_of_exactly_zero_are_drawn_in_the_band():
     assert below.get_yticklabels()[0].get_text() == "0"
     lowest = min(line.get_ydata().min() for line in below.lines if len(line.get_ydata()))
     assert below.get_ylim()[0] < lowest == below.get_yticks()[0]
+
+
+def test_figure_4_draws_exact_zeros_and_enlarges_what_is_broken():
+    figure = drawn(report(zero=True))["figure4"].draw()
+    left, middle, right = figure.axes[:3]
+    assert [len(axes.get_lines()) for axes in (left, middle, right)] == [5, 2, 4], "one is for the legend"
+    for axes, zeros in ((left, 2), (right, 4)):
+        place = axes.get_yticks()[0]
+        assert axes.get_yticklabels()[0].get_text() == "0"
+        assert (
+            sum((line.get_ydata() == place).all() for line in axes.get_lines() if len(line.get_ydata()))
+            == zeros
+        )
+    assert all((line.get_ydata() == BROKEN_ERROR).all() for line in middle.get_lines())
+    assert [axes.get_title() for axes in (left, middle, right)] == [
+        "32 pixels: approximate",
+        "32 pixels: enlarged",
+        "33 pixels: exact",
+    ]
+
+
+def test_figure_4_falls_back_on_the_reduced_network():
+    assert figures_training.source(report())[0] == "figure4"
+    results = report(without=["figure4"], tiers=("paper", "lite"))
+    assert figures_training.source(results)[:2] == ("table2_reduced", arms.REDUCED[:2])
+    figure = drawn(results)["figure4_readings"]
+    assert "a reduced p4 ResNet of one block a stage on CIFAR-10" in figure.caption
+    assert len(figure.commands) == 2
+    assert figure.draw().axes
+
+
+def test_stages_that_are_broken():
+    frames = {"a": [1e-9, 2e-9], "b": [1e-3, 2e-4], "c": [0.0, 0.0], "d": [3e-6, 1e-9], "e": []}
+    stages = {stage: pd.DataFrame({"value": values}) for stage, values in frames.items()}
+    assert list(figures_training.broken(stages)) == ["b", "d"]
+    assert figures_training.broken({"c": stages["c"]}) == {}
 
 
 def test_each_training_is_one_point(full):

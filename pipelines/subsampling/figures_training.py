@@ -1,0 +1,162 @@
+"""Figure 4: the equivariance error of each stage through training, in four readings, beside accuracy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from pipelines.subsampling.arms import FIGURE4, READING_TITLES, REDUCED, STAGE_TITLES, STAGES
+from pipelines.subsampling.figures_common import ZERO, Decades, Look, by_name, curves, joined, origin, seeds
+from shared.report import text
+from shared.report.figures import Figure, canvas
+from shared.report.palette import INK, SERIES
+from shared.report.results import Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+
+#: By stage; a series differs in color and marker.
+LOOKS = {
+    stage: Look(f"after {STAGE_TITLES[stage]}", SERIES[number], marker)
+    for number, (stage, marker) in enumerate(zip(STAGES, ("o", "s", "^", "D")))
+}
+ACCURACY = {"color": INK, "linestyle": ":", "linewidth": 1.2}
+#: What the vertical axes say; the readings of Eq. 14.
+AXES = {
+    "mse": "A: mean of D²",
+    "root": "B: √(sum of D²) / N",
+    "l1": "C: mean of |D|, 3 turns",
+    "energy": "E: sum of D² / sum of f(x)²",
+}
+#: Readings by figure: the recommended one and the one without a scale first, then the other two.
+PARTS = {"figure4": ("mse", "energy"), "figure4_readings": ("root", "l1")}
+#: Where the approximate and the exact network are found, the best first.
+SOURCES = (
+    ("figure4", FIGURE4, "a p4 ResNet-44"),
+    ("table2_reduced", REDUCED[:2], "a reduced p4 ResNet of one block a stage"),
+)
+#: A stage counts as broken if its error comes within this factor of the largest.
+BROKEN = 1e-3
+
+
+def figure4(results: Results, name: str = "figure4") -> Figure:
+    """Errors by epoch of the approximate and the exact network.
+
+    Args:
+        results: where the numbers come from.
+        name: one of `PARTS`: which readings of Eq. 14.
+    """
+    experiment, networks, network = source(results)
+    found = {reading: _errors(results, experiment, networks, reading) for reading in PARTS[name]}
+    accuracy = {arm: curves(results, experiment, by_name([arm]), "tracked_accuracy") for arm in networks}
+    frames = [frame for arms in found.values() for stages in arms.values() for frame in stages.values()]
+    together = joined(frames)
+    readings = text.join([READING_TITLES[reading] for reading in PARTS[name]])
+    title = "Figure 4: equivariance error of each stage through training"
+    own = origin(
+        results,
+        "The paper shows a p4 ResNet-18 on ImageNet and a p4 ResNet-44 on PCam, without numbers. ",
+    )
+    return Figure(
+        name,
+        title if name == "figure4" else f"{title}, the two other readings of Eq. 14",
+        f"D = f(T x) - T' f(x) after each stage of {network}{'' if results.demo else ' on CIFAR-10'}, read "
+        f"as {readings}. Left: an input size that breaks equivariance; middle: the same, only the stages "
+        f"that it breaks; right: one pixel more, exact. Mean over {seeds(together)}, shaded from the "
+        f"smallest to the largest seed; log axes, on which {ZERO}. Dotted: accuracy on upright test "
+        f"images. {own}",
+        "Two rows of three line charts of error over epoch on a log axis. Left, the errors after the stem "
+        "and the first stage lie at rounding or 0, those after the later stages orders of magnitude "
+        "above, which the middle shows enlarged. Right, for the exact network, all stay at rounding. A "
+        "dotted line shows accuracy rising.",
+        (lambda: _draw(networks, found, accuracy)) if len(together) else None,
+        tuple(results.command(place) for place, *_ in SOURCES[: 1 if experiment == "figure4" else 2]),
+    )
+
+
+def source(results: Results) -> tuple[str, tuple[str, str], str]:
+    """The first of `SOURCES` that has results, else the first."""
+    for experiment, networks, title in SOURCES:
+        if set(networks) & set(results.frame(experiment)["arm"]):
+            return experiment, networks, title
+    return SOURCES[0]
+
+
+def _errors(
+    results: Results, experiment: str, networks: tuple[str, ...], reading: str
+) -> dict[str, dict[str, pd.DataFrame]]:
+    """The `curves` of one reading by network and stage."""
+    return {
+        arm: {stage: curves(results, experiment, by_name([arm]), f"{reading}_{stage}") for stage in STAGES}
+        for arm in networks
+    }
+
+
+def by_epoch(frame: pd.DataFrame) -> pd.DataFrame:
+    """Columns mean, min and max over the seeds of a `curves` frame, by epoch."""
+    return frame.groupby("step")["value"].agg(["mean", "min", "max"]).sort_index()
+
+
+def broken(stages: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The stages whose error is not rounding beside the largest one."""
+    largest = {stage: frame["value"].max() for stage, frame in stages.items() if len(frame)}
+    limit = BROKEN * max(largest.values(), default=0.0)
+    return {stage: stages[stage] for stage, value in largest.items() if value > 0 and value >= limit}
+
+
+def _draw(
+    networks: tuple[str, str],
+    found: dict[str, dict[str, dict[str, pd.DataFrame]]],
+    accuracy: dict[str, pd.DataFrame],
+) -> Canvas:
+    figure, panels = canvas(10.2, 2.4 * len(found) + 0.6, len(found), 3, sharex=True)
+    approximate, exact = networks
+    for row, (reading, stages) in enumerate(found.items()):
+        left, middle, right = panels[3 * row : 3 * row + 3]
+        whole = Decades.of([v for arm in networks for frame in stages[arm].values() for v in frame["value"]])
+        enlarged = broken(stages[approximate])
+        near = Decades.of([value for frame in enlarged.values() for value in frame["value"]])
+        for axes, arm, shown, decades in (
+            (left, approximate, stages[approximate], whole),
+            (middle, approximate, enlarged, near),
+            (right, exact, stages[exact], whole),
+        ):
+            for stage, frame in shown.items():
+                _draw_stage(axes, frame, LOOKS[stage], decades)
+            decades.apply(axes)
+            _draw_accuracy(axes, accuracy[arm], axes is right)
+        left.set_ylabel(AXES[reading])
+    for axes, arm, word in zip(
+        panels, (approximate, approximate, exact), ("approximate", "enlarged", "exact")
+    ):
+        axes.set_title(f"{arm.rpartition('_')[2]} pixels: {word}")
+    for axes in panels[-3:]:
+        axes.set_xlabel("epoch (0: before training)")
+    handles, labels = panels[0].get_legend_handles_labels()
+    handles += panels[0].plot([], [], **ACCURACY)
+    figure.legend(handles, [*labels, "accuracy (right axis)"], loc="outside upper center", ncols=5)
+    return figure
+
+
+def _draw_stage(axes: Axes, frame: pd.DataFrame, look: Look, decades: Decades) -> None:
+    table = by_epoch(frame)
+    epochs = table.index.to_numpy(float)
+    low, mean, high = (decades.place(table[name]) for name in ("min", "mean", "max"))
+    axes.fill_between(epochs, low, high, color=look.color, alpha=0.18, lw=0)
+    every = max(1, len(epochs) // 10)
+    axes.plot(epochs, mean, color=look.color, marker=look.marker, markevery=every, label=look.label)
+
+
+def _draw_accuracy(axes: Axes, frame: pd.DataFrame, labelled: bool) -> None:
+    """Dotted, on a second vertical axis from 0 to 100 %."""
+    right = axes.twinx()
+    table = by_epoch(frame)
+    right.plot(table.index.to_numpy(float), table["mean"].to_numpy(float), **ACCURACY)
+    right.set(ylim=(0, 104), yticks=np.arange(0, 101, 25))
+    right.tick_params(labelright=labelled, length=3.5 if labelled else 0)
+    right.grid(False)
+    if labelled:
+        right.set_ylabel("accuracy (%)")
