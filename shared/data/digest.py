@@ -19,12 +19,23 @@ _SETTLED = 10.0
 
 
 def file_digests(path: Path) -> tuple[str, str]:
-    """MD5 (what publishers print and DVC uses) and SHA-256 (what cannot be forged) of a file, read once."""
+    """MD5 (what publishers print and DVC uses) and SHA-256 (what cannot be forged) of a file, read once.
+
+    On a terminal a bar shows how far it is, if the file is so large that it takes long.
+    """
+    from tqdm import tqdm  # here, so that reading the catalogue does not need it
+
     md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
-    with open(path, "rb") as file:
+    size = path.stat().st_size
+    hidden = None if size >= LARGE else True
+    with (
+        open(path, "rb") as file,
+        tqdm(total=size, unit="B", unit_scale=True, desc=f"verifying {path.name}", disable=hidden) as bar,
+    ):
         while block := file.read(1 << 20):
             md5.update(block)
             sha256.update(block)
+            bar.update(len(block))
     return md5.hexdigest(), sha256.hexdigest()
 
 

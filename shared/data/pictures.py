@@ -92,7 +92,8 @@ def _in_threads(work: Callable[[Any], None], items: Iterable[Any]) -> None:
 class Pictures:
     """Pictures within a file on disk, in the place of a tensor (n, 3, side, side): decoded when indexed.
 
-    Nothing is kept: indexing reads and decodes anew, and always gives the same. Only what a training needs
+    Nothing is kept: indexing reads and decodes anew (about 270 pictures of 500 x 375 pixels a second on each
+    core, with as many threads as torch has), and always gives the same. Only what a training needs
     of a tensor is here: ``images[rows]``, ``images.shape``, ``images.dtype`` and ``len(images)``.
     """
 

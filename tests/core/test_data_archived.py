@@ -71,7 +71,9 @@ class TestFlowers:
             self.read(tmp_path, **{file: content})
         assert "\n" not in str(caught.value)
 
-    @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
+    @pytest.mark.parametrize(
+        "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.GNUTYPE_SPARSE]
+    )
     def test_links_are_refused(self, tmp_path: Path, kind: bytes) -> None:
         with pytest.raises(UserError, match="is a link or a device"):
             self.read(tmp_path, **{"102flowers__tgz": gzip.compress(link("jpg/image_00001.jpg", kind))})

@@ -50,15 +50,53 @@ def test_mat_files_have_what_was_saved(compressed: bool) -> None:
         assert float(one["ILSVRC2012_ID"].item()) == wanted["ILSVRC2012_ID"]
 
 
-def test_mat_files_of_the_other_byte_order() -> None:
-    def element(kind: int, body: bytes) -> bytes:
-        return struct.pack(">II", kind, len(body)) + body + bytes(-len(body) % 8)
+def element(kind: int, body: bytes) -> bytes:
+    """An element in the byte order that is not this machine's, most likely."""
+    return struct.pack(">II", kind, len(body)) + body + bytes(-len(body) % 8)
 
-    parts = element(6, struct.pack(">II", 10, 0)) + element(5, struct.pack(">ii", 1, 3))  # an int16 row
-    parts += struct.pack(">HH4s", 1, 1, b"a") + element(2, bytes([1, 2, 3]))  # stored as bytes
-    content = b"MATLAB 5.0".ljust(124) + b"\1\0MI" + element(14, parts)
-    got = matlab.read_mat(content, "a.mat")["a"]
+
+def array(kind: int, shape: tuple[int, int], *parts: bytes) -> bytes:
+    """A file with an array named a."""
+    name = struct.pack(">HH4s", 1, 1, b"a")  # in the short form
+    head = element(6, struct.pack(">II", kind, 0)) + element(5, struct.pack(">ii", *shape)) + name
+    return b"MATLAB 5.0".ljust(124) + b"\1\0MI" + element(14, head + b"".join(parts))
+
+
+def test_mat_files_of_the_other_byte_order() -> None:
+    got = matlab.read_mat(array(10, (1, 3), element(2, bytes([1, 2, 3]))), "a.mat")["a"]  # stored as bytes
     assert (got.dtype, got.tolist()) == (np.int16, [[1, 2, 3]])
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (
+            array(2, (1 << 30, 1 << 30), element(5, struct.pack(">i", 8)), element(1, b"")),
+            "no names of fields",
+        ),
+        (array(2, (1, 1), element(5, struct.pack(">i", 8)), element(1, b"abc")), "no names of fields"),
+        (
+            array(2, (1, 2), element(5, struct.pack(">i", 8)), element(1, b"abcdefg\0")),
+            "0 values for 2 struct",
+        ),
+        (array(10, (1, 4), element(2, bytes([1, 2, 3]))), "3 numbers for an array of shape"),
+        (array(10, (-1, -3), element(2, bytes([1, 2, 3]))), "array of shape"),
+        (array(10, (1, 3), element(16, b"abc")), "type 16 in the place of numbers"),
+        (makers.mat(a=1)[:132] + b"\xff" + makers.mat(a=1)[133:], "ends within an element"),
+    ],
+)
+def test_contradictions(content: bytes, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        matlab.read_mat(content, "a.mat")
+
+
+def test_what_is_packed_must_be_whole() -> None:
+    content = makers.mat(a=np.arange(9))
+    (size,) = struct.unpack_from("<I", content, 132)
+    assert len(content) == 136 + size
+    cut = content[:132] + struct.pack("<I", size - 4) + content[136:-4]  # without its checksum
+    with pytest.raises(UserError, match="ends too soon"):
+        matlab.read_mat(cut, "a.mat")
 
 
 def test_structures_within_structures_come_to_an_end() -> None:

@@ -234,9 +234,10 @@ def test_unknown_names(root: Path, shelf: Path) -> None:
         shared.data.load("tiny", "trian")
 
 
-def test_files_that_contradict_the_catalogue_are_not_loaded(root: Path, shelf: Path) -> None:
+@pytest.mark.parametrize("change", [{"shape": [1, 5, 6]}, {"classes": [0, 1]}])
+def test_files_that_contradict_the_catalogue_are_not_loaded(root: Path, shelf: Path, change: dict) -> None:
     entries = catalogue([NOWHERE])
-    entries["tiny"]["shape"] = [1, 5, 6]
+    entries["tiny"] |= change
     checkout(root, entries)
     shared.data.get("tiny", mirror=shelf)
     with pytest.raises(UserError, match="correct datasets"):

@@ -33,7 +33,14 @@ def pixels(content: bytes) -> torch.Tensor:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 @pytest.mark.parametrize(
     ("width", "height", "resized"),
-    [(64, 64, (64, 64)), (90, 64, (64, 90)), (64, 91, (91, 64)), (200, 301, (96, 64)), (40, 33, (64, 77))],
+    [
+        (64, 64, (64, 64)),
+        (90, 64, (64, 90)),
+        (64, 91, (91, 64)),
+        (200, 301, (96, 64)),
+        (40, 33, (64, 77)),
+        (33, 40, (77, 64)),
+    ],
 )
 def test_short_side_and_center(kind: str, width: int, height: int, resized: tuple[int, int]) -> None:
     content = picture(3, width, height, kind)
