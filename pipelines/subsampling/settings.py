@@ -39,7 +39,7 @@ class Settings:
         angle_step: degrees between test angles (digits); divides 90.
         channels: copies of the gray channel (the logs have 3).
         width: regular fields per layer (of the first stage of a residual network); 0 for the paper's.
-        crop: blank everything outside the inscribed circle, in training and testing (paper: yes).
+        crop: blank everything outside the inscribed circle of a digit, in training and testing (paper: yes).
         dropout: rate.
         dropout_after: blocks followed by dropout, "1345" (logs) or "12345" (paper text).
         epochs, batch_size, lr, weight_decay, step_every, step_factor: Adam with a step schedule.

@@ -46,8 +46,11 @@ def load(settings: Settings, device: str) -> Images:
     """The images as stored: nothing is resized or normalized before it is used.
 
     Raises:
-        UserError: if the data set is not there, or has fewer images than the settings ask for.
+        UserError: if the data set is not there, or has fewer images than the settings ask for, or these ask
+            for the circle crop of the digits.
     """
+    if settings.crop:
+        raise UserError(f"{settings.model} is trained on whole images; set crop: false in experiments.yaml")
     data_set = shared.data.catalogue.find(settings.dataset)
     train, labels = shared.data.load(settings.dataset, "train")
     test, test_labels = shared.data.load(settings.dataset, "test")
@@ -83,19 +86,13 @@ def test_view(settings: Settings, side: int) -> Callable[[Tensor], Tensor]:
     standard = augment.STANDARDS[settings.dataset]
 
     def view(batch: Tensor) -> Tensor:
-        images = _cropped(batch, settings)
+        images = batch.float() / 255
         if settings.augment == "resized_crop":
             first = (side - settings.size) // 2
             images = images[..., first : first + settings.size, first : first + settings.size]
         return augment.standardize(_resized(images, settings.size), standard)
 
     return view
-
-
-def _cropped(batch: Tensor, settings: Settings) -> Tensor:
-    """In [0, 1], the corners blanked if the settings say so."""
-    images = batch.float() / 255
-    return prepare.circle_crop(images) if settings.crop else images
 
 
 def _resized(images: Tensor, size: int) -> Tensor:
@@ -118,7 +115,7 @@ def training_view(
         flat = batch.to(device).flatten(0, 1)
         if settings.augment == "none":
             return plain(flat).unflatten(0, batch.shape[:2])
-        images = _cropped(flat, settings)
+        images = flat.float() / 255
         if settings.augment == "crop_flip":
             images = _resized(images, settings.size).unflatten(0, batch.shape[:2])
             images = augment.random_crop(images, CROP_PADDING, generators)

@@ -136,16 +136,11 @@ def test_test_views_resize_or_take_the_center(batch):
     torch.testing.assert_close(views.test_view(centered, 32)(batch[0]), expected, atol=1e-6, rtol=0)
 
 
-def test_the_circle_crop_is_a_switch(batch):
-    settings = Settings(**SMALL | {"crop": True}, model="resnet44", size=32)
-    black = augment.standardize(torch.zeros(3, 1, 1), augment.STANDARDS["shapes"])
-    assert torch.equal(views.test_view(settings, 32)(batch[0])[..., :1, :1], black.expand(3, 3, 1, 1))
-
-
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
         ({"train_images": 5000}, "lower train_images"),
+        ({"crop": True}, "whole images; set crop: false"),
         ({"validation_images": 8}, "no validation images; set validation_images to 0"),
     ],
 )
