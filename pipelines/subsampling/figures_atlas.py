@@ -10,6 +10,7 @@ from matplotlib.patches import Rectangle
 
 from pipelines.subsampling import arms
 from pipelines.subsampling.figures_common import inside
+from pipelines.subsampling.tables_networks import name_of
 from shared.report.figures import Figure, canvas
 from shared.report.palette import GRID, INK, MUTED, SERIES
 from shared.report.results import Results
@@ -22,7 +23,7 @@ EXPERIMENT = "networks"
 #: Families of networks that see images of similar size: title, arms, and the sizes that the paper uses.
 FAMILIES = (
     ("digits", ("z2cnn", "p4cnn", "p4mcnn"), (27, 28, 29)),
-    ("two samples (Figure 3)", ("toy",), (32, 33)),
+    ("two samples", ("toy",), (32, 33)),
     (
         "CIFAR-10 and CIFAR-100",
         tuple(name for name in arms.INVENTORY if name.rpartition("_")[2].startswith("cifar")),
@@ -35,21 +36,10 @@ FAMILIES = (
         (224, 225),
     ),
 )
-MODELS = {
-    "z2cnn": "Z2CNN",
-    "p4cnn": "P4CNN",
-    "p4mcnn": "P4MCNN",
-    "toy": "one p4 filter",
-    "resnet44": "ResNet-44",
-    "p4resnet44": "p4 ResNet-44",
-    "p4mresnet44": "p4m ResNet-44",
-    "resnet18": "ResNet-18",
-    "p4resnet18": "p4 ResNet-18",
-}
 #: Columns on either side of the sizes that the paper uses.
 AROUND = 8
 #: Inches of a cell, cells for the names on the left, and cells between families for title and sizes.
-CELL, LABELS, SPACE = 0.27, 9.0, 2.1
+CELL, LABELS, SPACE = 0.27, 8.4, 2.1
 FILLS = {"exact": (SERIES[0], 0.85), "approximate": (SERIES[1], 0.30)}
 
 
@@ -104,13 +94,6 @@ def used(name: str) -> tuple[int, ...]:
     return tuple(arms.PIXELS[arm] for arm in named if arm.rpartition("_")[0] == model)
 
 
-def title_of(name: str) -> str:
-    """``p4 ResNet-18, ImageNet, standard stem`` for an arm of the experiment."""
-    model, *rest = name.split("_")
-    parts = [MODELS[model], *[arms.DATASETS.get(word, f"{word} stem") for word in rest]]
-    return ", ".join(parts)
-
-
 def period(found: dict[int, Verdict]) -> int:
     """Pixels from one exact size to the next; 0 if fewer than two are known."""
     exact = [size for size in sorted(found) if found[size].word == "exact"]
@@ -155,7 +138,7 @@ def _draw_family(
     axes.text(0, top + 0.75, title, va="center", color=MUTED, fontsize=9)
     for line, (name, verdicts) in enumerate(rows):
         middle = first + line + 0.5
-        axes.text(-0.3, middle, title_of(name), ha="right", va="center", fontsize=8)
+        axes.text(-0.3, middle, name_of(name), ha="right", va="center", fontsize=8)
         if period(verdicts):
             every = f"every {period(verdicts)}"
             axes.text(len(columns) + 0.3, middle, every, ha="left", va="center", fontsize=7.5, color=MUTED)
@@ -164,7 +147,7 @@ def _draw_family(
             if size in verdicts:
                 _cell(axes, place, first + line, verdicts[size], plain)
                 if verdicts[size].stage:
-                    stage = _stage(name, verdicts[size].stage)
+                    stage = breaker(name, verdicts[size].stage)
                     axes.text(place + 0.5, middle, stage, ha="center", va="center", fontsize=6.5)
     for line, (name, verdicts) in enumerate(rows):  # above the cells beside them
         for size in set(used(name)) & set(columns) & set(verdicts):
@@ -185,7 +168,7 @@ def _cell(axes: Axes, place: float, line: float, verdict: Verdict, plain: bool) 
     axes.add_patch(Rectangle(corner, 0.92, 0.92, facecolor=color, alpha=alpha, lw=0))
 
 
-def _stage(name: str, number: int) -> str:
+def breaker(name: str, number: int) -> str:
     """What breaks: ``S`` for the stem of a residual network, else its stage; of others ``P`` or ``C``."""
     if "resnet" in name:
         return "S" if number == 1 else str(number - 1)

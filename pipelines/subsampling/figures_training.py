@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from pipelines.subsampling.arms import FIGURE4, READING_TITLES, REDUCED, STAGE_TITLES, STAGES
+from pipelines.subsampling.arms import READING_TITLES, STAGE_TITLES, STAGES
+from pipelines.subsampling.claims_common import figure4_source
 from pipelines.subsampling.figures_common import ZERO, Decades, Look, by_name, curves, joined, origin, seeds
 from shared.report import text
 from shared.report.figures import Figure, canvas
@@ -33,11 +34,7 @@ AXES = {
 }
 #: Readings by figure: the recommended one and the one without a scale first, then the other two.
 PARTS = {"figure4": ("mse", "energy"), "figure4_readings": ("root", "l1")}
-#: Where the approximate and the exact network are found, the best first.
-SOURCES = (
-    ("figure4", FIGURE4, "a p4 ResNet-44"),
-    ("table2_reduced", REDUCED[:2], "a reduced p4 ResNet of one block a stage"),
-)
+NETWORKS = {"figure4": "a p4 ResNet-44", "table2_reduced": "a reduced p4 ResNet of one block a stage"}
 #: A stage counts as broken if its error comes within this factor of the largest.
 BROKEN = 1e-3
 
@@ -49,7 +46,8 @@ def figure4(results: Results, name: str = "figure4") -> Figure:
         results: where the numbers come from.
         name: one of `PARTS`: which readings of Eq. 14.
     """
-    experiment, networks, network = source(results)
+    experiment, networks = figure4_source(results)
+    network = NETWORKS[experiment]
     found = {reading: _errors(results, experiment, networks, reading) for reading in PARTS[name]}
     accuracy = {arm: curves(results, experiment, by_name([arm]), "tracked_accuracy") for arm in networks}
     frames = [frame for arms in found.values() for stages in arms.values() for frame in stages.values()]
@@ -73,16 +71,8 @@ def figure4(results: Results, name: str = "figure4") -> Figure:
         "above, which the middle shows enlarged. Right, for the exact network, all stay at rounding. A "
         "dotted line shows accuracy rising.",
         (lambda: _draw(networks, found, accuracy)) if len(together) else None,
-        tuple(results.command(place) for place, *_ in SOURCES[: 1 if experiment == "figure4" else 2]),
+        (results.command(experiment),),
     )
-
-
-def source(results: Results) -> tuple[str, tuple[str, str], str]:
-    """The first of `SOURCES` that has results, else the first."""
-    for experiment, networks, title in SOURCES:
-        if set(networks) & set(results.frame(experiment)["arm"]):
-            return experiment, networks, title
-    return SOURCES[0]
 
 
 def _errors(
