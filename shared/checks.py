@@ -82,7 +82,10 @@ def _produces(paper: config.Paper) -> Iterator[Problem]:
 
 
 def _stage(paper: config.Paper) -> Iterator[Problem]:
-    """Whether dvc.yaml has this paper's stage with every experiment that has a committed tier."""
+    """Whether dvc.yaml has this paper's stage, with every experiment that has committed results.
+
+    An experiment without results should not be there yet: DVC calls a missing output a change.
+    """
     if paper.name.startswith("_"):
         return
     try:
@@ -95,9 +98,10 @@ def _stage(paper: config.Paper) -> Iterator[Problem]:
         return
     for name, experiment in paper.experiments.items():
         able = [tier for tier in experiment.tiers if tier in paths.COMMITTED_TIERS]
-        if able and recorded.get(name) not in able:
+        there = [tier for tier in able if paths.results(paper.name, tier).joinpath(f"{name}.csv").is_file()]
+        if recorded.get(name) not in able and (there or name in recorded):
             yield Problem(
-                f"dvc.yaml: recorded.{paper.name} should name a tier of {name}: {' or '.join(able)}"
+                f"dvc.yaml: recorded.{paper.name} should name a tier of {name}: {' or '.join(there or able)}"
             )
     for name in recorded:
         if name not in paper.experiments:

@@ -252,6 +252,17 @@ def damage_stage_entry(toy):
     return "recorded.toy should name a tier of walk: lite"
 
 
+def test_check_does_not_ask_for_a_stage_before_there_are_results(toy, capsys):
+    file = toy.root / "dvc.yaml"
+    file.write_text(file.read_text().replace("race: lite", "").replace(", }", "}"))
+    assert "race" not in file.read_text().partition("recorded")[2].partition("stages")[0]
+    assert check(capsys) == (0, ["checked toy: in order"])
+    call("run", "race", "--tier", "lite", *ON_CPU)
+    code, lines = check(capsys)
+    assert code == 1
+    assert "wrong: dvc.yaml: recorded.toy should name a tier of race: lite" in lines
+
+
 @pytest.mark.parametrize("damage", [value for name, value in globals().items() if name.startswith("damage_")])
 def test_check_finds(toy, capsys, damage):
     call("run", "--tier", "lite", *ON_CPU)
