@@ -1,0 +1,71 @@
+"""Cells of the subsampling report on digits: the error of testing on fewer images, protocol, spread, CSV."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from invented_subsampling import report
+
+from pipelines.subsampling import claims_digits, tables_common, tables_digits
+from pipelines.subsampling.arms import EXACT, SIZES, arm
+from shared.report.markdown import to_csv
+from shared.report.tables import Sample
+
+
+def test_fewer_test_images_widen_the_interval():
+    def half(test_images):
+        results = report(seeds=5, test_images=test_images)
+        cell = tables_common.accuracy_cell(
+            results, "table1", EXACT, "mnist", "table1", arm(EXACT, "upright"), [0]
+        )
+        return (cell.verdict.high - cell.verdict.low) / 2
+
+    assert half(2000) > half(10_000) > half(60_000)
+
+
+def test_the_error_of_a_subset_is_that_of_simulated_subsets():
+    rng = np.random.default_rng(0)
+    correct = np.arange(60_000) < 0.97 * 60_000
+    simulated = np.std([100 * rng.permutation(correct)[:2000].mean() for _ in range(400)])
+    results = report(seeds=3, test_images=2000)
+    computed = tables_common.sampling_error(
+        results, "table1", arm(EXACT, "upright"), Sample({0: 97.0, 1: 97.0}, "paper"), [10.0]
+    )
+    assert computed == pytest.approx(simulated, rel=0.15)
+
+
+def test_the_caption_tells_the_recorded_protocol():
+    caption = tables_digits.table1(report(test_images=2000)).caption
+    assert "50 epochs, 8,000 training images, 2,000 test images, float32" in caption
+
+
+def test_spread_between_seeds_is_the_papers():
+    like_the_logs = report(only=("figure5",))
+    assert claims_digits.paper_spread(like_the_logs, EXACT) == pytest.approx(1.35, abs=0.01)
+    shown = {row.key: row.cells[-1].text for row in tables_digits.figure5(like_the_logs).rows}
+    assert shown[EXACT] == "1.36\npaper: 1.35", "ours has n - 1 in the denominator"
+
+
+def test_csv_of_table_1_repeats_the_numbers():
+    like_the_logs = report(only=("table1",))
+    lines = to_csv(tables_digits.table1(like_the_logs)).splitlines()
+    assert any(line.startswith("p4cnn_28,rotmnist,96.89 ± 0.21,96.89,0.211") for line in lines)
+
+
+def test_changes_are_given_within_one_tier_only():
+    first, second = Sample({0: 97.0, 1: 98.0, 2: 97.5}, "lite"), Sample({0: 96.0, 1: 96.0, 2: 96.5}, "lite")
+    assert tables_common.gap(first, second).startswith("+1.33 [")
+    assert tables_common.gap(first, Sample(second.values, "paper")) == "-"
+    assert tables_common.gap(first, Sample()) == "-"
+
+
+def test_a_mean_over_all_angles_needs_all_angles():
+    results = report(seeds=3, only=("sizes", "repair"))  # sizes are tested at the quarter turns only
+    assert tables_common.all_angles(results, "sizes", SIZES[0]).text == "-"
+    assert tables_common.all_angles(results, "repair", EXACT).sample.summary.mean == pytest.approx(97.0)
+    assert tables_common.all_angles(report(tiers=()), "sizes", SIZES[0]).not_run
+
+
+def test_points_lost_are_those_at_the_other_turns():
+    lost = tables_common.lost(report(seeds=3, only=("sizes",)), "sizes", "p4cnn_27")
+    assert lost.numbers == pytest.approx([20.0] * 3)
