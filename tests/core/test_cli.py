@@ -257,7 +257,7 @@ def test_check_does_not_ask_for_a_stage_before_there_are_results(toy, capsys):
     file.write_text(file.read_text().replace("race: lite", "").replace(", }", "}"))
     assert "race" not in file.read_text().partition("recorded")[2].partition("stages")[0]
     assert check(capsys) == (0, ["checked toy: in order"])
-    call("run", "race", "--tier", "lite", *ON_CPU)
+    call("run", "toy/race", "--tier", "lite", *ON_CPU)
     code, lines = check(capsys)
     assert code == 1
     assert "wrong: dvc.yaml: recorded.toy should name a tier of race: lite" in lines
