@@ -63,15 +63,7 @@ def controls(results: Results) -> Table:
     return Table(
         "controls",
         "Controls: the circle crop, and the choice of training images",
-        (
-            Column("network", "Network"),
-            Column("equivariance", "Equivariance"),
-            SEEN,
-            TURNED_MEAN,
-            MEAN36,
-            Column("change", "Change at 0 degrees against the main protocol [95 % interval]"),
-            INVARIANCE,
-        ),
+        _columns("Change at 0 degrees against the main protocol [95 % interval]"),
         tuple(rows),
         caption=(
             "The paper's text crops images to a circle, the released loader does not; its logs train on "
@@ -81,6 +73,12 @@ def controls(results: Results) -> Table:
         commands=(results.command("table1"), results.command("controls")),
         notes=("No change is given between runs of different tiers.",),
     )
+
+
+def _columns(change: str) -> tuple[Column, ...]:
+    """Columns of a table of variants; ``change`` says what the last difference is taken from."""
+    head = (Column("network", "Network"), Column("equivariance", "Equivariance"))
+    return (*head, SEEN, TURNED_MEAN, MEAN36, Column("change", change), INVARIANCE)
 
 
 def _change(results: Results, place: tuple[str, str], base: tuple[str, str]) -> str:
@@ -188,15 +186,7 @@ def _variants(
     return Table(
         name,
         title,
-        (
-            Column("network", "Network"),
-            Column("equivariance", "Equivariance"),
-            SEEN,
-            TURNED_MEAN,
-            MEAN36,
-            Column("change", "Change at 0 degrees [95 % interval]"),
-            INVARIANCE,
-        ),
+        _columns("Change at 0 degrees [95 % interval]"),
         tuple(made),
         caption=f"{caption} Trained on upright digits. {OURS} {protocol(results, name)}",
         commands=(results.command(name),),
