@@ -56,7 +56,7 @@ def sizes(results: Results) -> Row:
         f"P4CNN from {min(SIDES)} to {max(SIDES)} pixels, trained, is invariant to quarter turns exactly "
         "where its pool leaves no remainder (largest error of the even sizes, smallest of the odd ones). "
         "The statement itself, for random weights, all kernels, strides and paddings, mirrors and "
-        "rectangles, is proven by property tests (`tests/`), not by runs"
+        "rectangles, is checked by property tests (`tests/`), not by runs"
     )
     return row("S1", statement, parts, command=results.command("sizes"))
 
