@@ -46,8 +46,7 @@ def claims_table(results: Results) -> Table:
             "Reference effects on digits are recomputed from the authors' published training logs, Welch "
             "standard errors over 100 seeds (Figure 6: 10); those on other data are differences of printed "
             "cells of Table 2.",
-            "Intervals generalize over seeds, not over test images. On digits: "
-            f"{protocol(results, 'table1')}",
+            f"Intervals generalize over seeds, not over test images. {protocol(results, 'table1')}",
         ),
         claims=True,
     )
