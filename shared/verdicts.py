@@ -16,6 +16,9 @@ verdict against the paper and read "no verdict (demo)".
    disagreed: if the interval's half-width exceeds 3 of the paper's standard deviations, ``too few runs``;
    else ``reproduced``.
 
+A number in which there is no chance, such as a count of parameters, is equal or not; one run is enough
+(`exactly`).
+
 What the paper says about its spread decides s_p and n_p (``spread_kind`` in ``paper.csv``):
 
 * ``std``: standard deviation (n - 1); ``std0``: with n in the denominator, multiplied by sqrt(n/(n-1)) first;
@@ -144,6 +147,16 @@ def cell(
     return replace(found, status=REPRODUCED, reason="the 95 % interval of the difference holds 0")
 
 
+def exactly(ours: Sequence[float], value: float, *, tier: str = "paper") -> Verdict:
+    """Compare a quantity in which there is no chance, such as a number of parameters; one run is enough."""
+    early = _early(len(ours), tier, least=1)
+    if early:
+        return early
+    wrong = [number for number in ours if number != value]
+    found = Verdict(DIFFERS if wrong else REPRODUCED, tier, len(ours), (wrong or [value])[0] - value)
+    return replace(found, method="equality", reason="not the same number" if wrong else "the same number")
+
+
 def beats(difference: stats.Difference | None, *, threshold: float = 0.0, tier: str = "paper") -> Verdict:
     """Judge the claim that a difference exceeds ``threshold``; None stands for "no runs"."""
     early = _early(difference.n if difference else 0, tier)
@@ -225,14 +238,14 @@ def shortest(tiers: Sequence[str]) -> str:
     return min(tiers, key=order.index, default="")
 
 
-def _early(n: int, tier: str) -> Verdict | None:
+def _early(n: int, tier: str, least: int = MIN_RUNS) -> Verdict | None:
     """Verdicts that need no arithmetic: no run, a tier that is not comparable, too few runs."""
     if n == 0:
         return Verdict(NOT_RUN)
     if tier not in COMMITTED_TIERS:
         return Verdict(None, tier, n, reason="other data than the paper's")
-    if n < MIN_RUNS:
-        return Verdict(TOO_FEW, tier, n, reason=f"fewer than {MIN_RUNS} runs")
+    if n < least:
+        return Verdict(TOO_FEW, tier, n, reason=f"fewer than {least} runs")
     return None
 
 

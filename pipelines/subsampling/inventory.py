@@ -189,7 +189,8 @@ def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int,
     module = skeleton(network.settings, network.classes)
     rows = [Row("parameters", "", float(models.count_parameters(module)))]
     rows += [Row("macs", size, float(costs(name, size).macs)) for size in network.used]
-    turned, mirrored = verdicts(network.settings, network.shown, network.plain)
+    shown = network.used if settings.only_used else network.shown
+    turned, mirrored = verdicts(network.settings, shown, network.plain)
     for verdict in turned:
         size, fits = verdict.size[0], verdict.output is not None
         stage = stage_of(module, verdict.first_break) if fits and not verdict.exact else 0

@@ -62,6 +62,7 @@ class Settings:
         track_images: test images on which errors by stage are measured after each `track_every` epochs.
         track_every: epochs between these; 0 for never.
         network: the network to list (model "inventory").
+        only_used: judge it at the sizes that the paper uses and no others.
     """
 
     model: str = "p4cnn"
@@ -109,6 +110,7 @@ class Settings:
     track_images: int = added(320)
     track_every: int = added(0)
     network: str = added("")
+    only_used: bool = added(False)
 
     def __post_init__(self) -> None:
         for name, value, known in (

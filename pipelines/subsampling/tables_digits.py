@@ -58,9 +58,8 @@ def _table1_row(results: Results, network: str) -> Row:
         accuracy_cell(results, "table1", network, "rotmnist_mean36", "table1", uniform, None),
     )
     parameters = results.sample("table1", upright, "parameters")
-    count = results.cell(
-        "table1", network, "parameters", parameters, experiment="table1", decimals=0, form=text.thousands
-    )
+    place = ("table1", network, "parameters", parameters)
+    count = results.cell(*place, experiment="table1", decimals=0, form=text.thousands, counted=True)
     errors = [before_after(results, "table1", name) for name in (upright, uniform)]
     return Row(
         network,

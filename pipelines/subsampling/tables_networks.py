@@ -67,9 +67,8 @@ def networks(results: Results) -> Table:
 
 def _row(results: Results, network: str) -> Row:
     parameters = results.sample("networks", network, "parameters")
-    count = results.cell(
-        "networks", network, "parameters", parameters, experiment="networks", decimals=0, form=text.thousands
-    )
+    place = ("networks", network, "parameters", parameters)
+    count = results.cell(*place, experiment="networks", decimals=0, form=text.thousands, counted=True)
     macs, exact, breaks = (steps(results, network, metric) for metric in ("macs", "exact", "breaks_stage"))
     judged = [size for size in macs if size in exact]
     words = [f"{size}: {_verdict(network, exact[size], breaks.get(size, 0))}" for size in judged]

@@ -161,12 +161,18 @@ class Results:
         decimals: int = 2,
         form: Callable[[float], str] | None = None,
         shared_se: float = 0.0,
+        counted: bool = False,
         note: str = "",
     ) -> Cell:
-        """A table cell for ``sample`` beside the paper's number at this place, with the verdict if any."""
+        """A table cell for ``sample`` beside the paper's number at this place, with the verdict if any.
+
+        What is ``counted``, such as parameters, has no chance in it and must be the same number.
+        """
         paper = self.published(table, row, column)
         verdict = None
-        if paper is not None and sample.n:
+        if paper is not None and sample.n and counted:
+            verdict = verdicts.exactly(sample.numbers, paper.value, tier=sample.tier)
+        elif paper is not None and sample.n:
             verdict = verdicts.cell(
                 sample.numbers,
                 paper.value,

@@ -115,6 +115,14 @@ def test_an_error_that_runs_share_widens_the_interval():
     assert verdicts.cell(ours, 97.9, 0.2, 100, shared_se=0.2).status == REPRODUCED
 
 
+def test_a_count_is_the_same_number_or_not_and_one_run_is_enough():
+    same, other = verdicts.exactly([24_990.0], 24_990), verdicts.exactly([24_990.0, 24_991.0], 24_990)
+    assert (same.status, same.difference, same.n) == (REPRODUCED, 0, 1)
+    assert (other.status, other.difference) == (DIFFERS, 1)
+    assert verdicts.exactly([], 1).status == NOT_RUN
+    assert verdicts.exactly([1.0], 1, tier="demo").status is None
+
+
 def test_unknown_spread_kind_is_refused():
     with pytest.raises(ValueError, match="unknown spread kind 'sd'"):
         verdicts.cell([1.0, 2.0, 3.0], 2.0, 1.0, 5, spread_kind="sd")
