@@ -9,6 +9,7 @@ from torch import Tensor
 from pipelines.subsampling import data
 from pipelines.subsampling.settings import Settings
 from shared.data import prepare
+from shared.errors import UserError
 from shared.interface import Context, Row
 
 #: Degrees by which the picture is turned, counter-clockwise.
@@ -22,8 +23,13 @@ def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int,
 
     Rows: ``original`` and ``picture``, gray values in [0, 1] with the flat pixel index as step. The corners
     that the turn brings in are filled with `FILL`; the circle crop, if the settings ask for it, blanks them.
+
+    Raises:
+        UserError: if a seed is beyond the test images that the settings ask for.
     """
     test = data.digits(settings).test
+    if max(seeds) >= len(test):
+        raise UserError(f"there is no picture {max(seeds)} in {len(test)} test images; raise test_images")
     return {seed: _rows(settings, test[seed : seed + 1]) for seed in seeds}
 
 

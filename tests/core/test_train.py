@@ -133,7 +133,7 @@ def test_observations_see_each_seed_and_survive_a_kill(tmp_path, replicas):
     how, seeds = FitSettings(epochs=5, batch_size=10, replicas=replicas), [4, 5]
 
     def observe(model: nn.Module) -> dict[str, float]:
-        return {"norm": float(model[0].weight.norm())}
+        return {"norm": model[0].weight.norm().item()}
 
     models = [network(s) for s in seeds]
     starts = [observe(model) for model in models]
