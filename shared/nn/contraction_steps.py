@@ -6,6 +6,7 @@ Everything that is as large as the output is touched in pieces that stay in the 
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -28,7 +29,7 @@ def _chunks(batch: int, image: Tensor) -> list[slice]:
     most = max(1, CHUNK_BYTES * torch.get_num_threads() // (image.numel() * image.element_size()))
     pieces = max(1, -(-batch // most))
     bounds = [batch * i // pieces for i in range(pieces + 1)]
-    return [slice(a, b) for a, b in zip(bounds, bounds[1:])]
+    return [slice(a, b) for a, b in pairwise(bounds)]
 
 
 def _masked(grad: Tensor, out: Tensor | None) -> Tensor:
