@@ -3,7 +3,6 @@
 The paper names both as future regularizers of its layer: commutators that stay in the span, and
 orthogonality in the Killing form. All here is differentiable, independent of the scale of each generator, and
 computed from ``U^T U``, ``V V^T`` and ``V U`` for generators of low rank, so that no d x d matrix is built.
-
 """
 
 from __future__ import annotations
