@@ -133,14 +133,15 @@ class LConv(nn.Module):
         The variance is 2 / (fan_in + fan_out), where both fans of a tensor (n, a, b) contain n, as in the
         released code. Biases become zero.
         """
-        for tensor in (*(self._tensors() if self._drawn else ()), self.weight):
+        drawn = self._tensors() if self._drawn and self.count else ()
+        for tensor in (*drawn, self.weight):
             n, a, b = tensor.shape
-            std = math.sqrt(2 / (n * (a + b))) / _CUT if n else 0.0
+            std = math.sqrt(2 / (n * (a + b))) / _CUT
             nn.init.trunc_normal_(tensor, 0.0, std, -2 * std, 2 * std)
-        if self._drawn and self.scale == "unit":
+        if drawn and self.scale == "unit":
             norms = torch.linalg.matrix_norm(self.matrices())
             factor = (math.sqrt(self.pixels) / norms)[:, None, None]
-            for tensor in self._tensors():
+            for tensor in drawn:
                 tensor *= factor if self.rank is None else factor.sqrt()
         if self.bias is not None:
             nn.init.zeros_(self.bias)
