@@ -12,7 +12,7 @@ processor's cache.
 | VWU | encoder, channel mixing on the rank, then decoder | hidden layers |
 | WVU | channel mixing, encoder, decoder | few channels out |
 | LW, WL | generators as full matrices, mixing last or first | dense generators |
-| plain | one generator after the other; the reference, works under `torch.func` | checking |
+| plain | one generator after the other, from dense ones | checking; `torch.func`, second derivatives |
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ class LConv(nn.Module):
         V (n, k, d); L (n, d, d)
 
     Raises:
-        ValueError: on arguments that do not fit together, or an input of another shape.
+        ValueError: on arguments that do not fit together, or an input of another shape or type.
     """
 
     bias: nn.Parameter | None
@@ -100,20 +100,23 @@ class LConv(nn.Module):
         self.count = len(start[0]) if start else generators
         self.rank = (start[0].shape[2] if len(start) == 2 else None) if start else rank
         self.order = self._choose(order)
-        shapes = _shapes(self.count, pixels, self.rank)
-        for index, (name, shape) in enumerate(shapes.items()):
+        self._drawn = start is None
+        self._register(start, bias)
+        self.reset_parameters()
+
+    def _register(self, start: tuple[Tensor, ...] | None, bias: str) -> None:
+        """Make the tensors: generators as parameters or buffers, mixing weights and biases."""
+        for index, (name, shape) in enumerate(_shapes(self.count, self.pixels, self.rank).items()):
             value = start[index].clone() if start else torch.empty(shape)
-            if mode == "learned":
+            if self.mode == "learned":
                 self.register_parameter(name, nn.Parameter(value))
             else:
                 self.register_buffer(name, value)
         kind = {"dtype": start[0].dtype} if start else {}
-        terms = self.count + self.identity
-        self.weight = nn.Parameter(torch.empty(terms, in_channels, out_channels, **kind))
-        biases = {"each": (terms, 1, out_channels), "one": (out_channels,), "none": None}[bias]
-        self.bias = None if biases is None else nn.Parameter(torch.empty(biases, **kind))
-        self._drawn = start is None
-        self.reset_parameters()
+        terms, out = self.count + self.identity, self.out_channels
+        self.weight = nn.Parameter(torch.empty(terms, self.in_channels, out, **kind))
+        shape = {"each": (terms, 1, out), "one": (out,), "none": None}[bias]
+        self.bias = None if shape is None else nn.Parameter(torch.empty(shape, **kind))
 
     def _choose(self, order: str) -> str:
         costs = contraction_costs(
@@ -167,6 +170,8 @@ class LConv(nn.Module):
                 f"LConv expects (batch, {self.pixels} pixels, {self.in_channels} channels), not "
                 f"{tuple(h.shape)}; flatten images (N, C, H, W) by x.flatten(2).transpose(1, 2)"
             )
+        if h.dtype != self.weight.dtype and not torch.is_autocast_enabled(h.device.type):
+            raise ValueError(f"the layer is {self.weight.dtype} and the input {h.dtype}; convert one of them")
         bias = self.bias.sum((0, 1)) if self.bias is not None and self.bias.dim() == 3 else self.bias
         return contract(h, self._tensors(), self.weight, bias, self.order, self.activation == "relu")
 

@@ -274,6 +274,13 @@ def test_input_of_another_shape(shape):
         LConv(2, 3, 9, rank=2)(torch.zeros(shape))
 
 
+def test_input_of_another_type():
+    layer = LConv(1, 2, 9, lie.group("so2", 3))
+    with pytest.raises(ValueError, match=r"the layer is torch.float64 and the input torch.float32"):
+        layer(torch.zeros(2, 9, 1))
+    assert layer.float()(torch.zeros(2, 9, 1)).shape == (2, 9, 2)
+
+
 def test_the_benchmark_compares_the_same_layer():
     """The released formulations, as the benchmark has them, compute what the layer computes."""
     shape = benchmark._Shape(3, 16, 2, 4, out=5)
