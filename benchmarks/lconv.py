@@ -23,7 +23,7 @@ NOTE = (
     "concatenation, bias, ReLU or sum. The released formulations are rewritten from their description: "
     "*released, low rank* applies V, then U, appends the identity, multiplies every term with its W^i, adds "
     "the biases, sums; *released, dense* is one einsum with full generators. In brackets: the order of the "
-    "products."
+    "products. Peak memory is beyond that of a batch of 2, so without the generators themselves."
 )
 BARE, RELEASED, DENSE = "bare products (V, U, W)", "released, low rank", "released, dense"
 OURS = "ours (order from the shapes)"
