@@ -22,7 +22,7 @@ MODELS = {
 #: Networks of Figures 2 and 4, and of Figure 3, in the order of their bars.
 FIGURE4 = ("lconv", "cnn", "random", "fc")
 FIGURE3 = ("lconv", "cnn", "cnn_pool", "fc", "fc_shallow")
-FIGURE3_EXPERIMENTS = {"figure3": "cifar100", "figure3_cifar10": "cifar10"}
+FIGURE3_EXPERIMENTS = {"figure3": "cifar100", "figure3b": "cifar10"}
 #: L-conv shapes of Figure 5: filters m1, K terms (with the identity), rank k of the generators.
 SHAPES = (
     *("m16_K6_r6", "m16_K6_r8", "m16_K8_r6", "m16_K9_r16", "m24_K6_r6", "m32_K6_r6"),

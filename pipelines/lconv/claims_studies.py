@@ -11,6 +11,7 @@ from pipelines.lconv import arms, cells
 from pipelines.lconv.rules import above, judge, within
 from pipelines.lconv.statements import PROPOSITIONS, THEOREM, Statement, worst
 from shared import stats, verdicts
+from shared.report import text
 from shared.report.claims import Part, effect, row
 from shared.report.results import Results, difference
 from shared.report.tables import Row, Sample
@@ -42,7 +43,9 @@ def _identities(
             judged.append(verdicts.within(sample.numbers, least=one.least, most=one.most, tier=sample.tier))
         joined = verdicts.every(judged)
         kept = (
-            "" if joined.status == verdicts.NOT_RUN else f"{len(members)} statements, bounds as in the table"
+            ""
+            if joined.status == verdicts.NOT_RUN
+            else f"{text.lines(len(members), 'statement')}, bounds as in the table"
         )
         parts.append(Part(group, "holds", kept, joined))
     rates = {

@@ -22,8 +22,8 @@ STUDIES = {
     "regression": theory.regression_run,
     "planted": planted.run,
 }
-#: Optimizer steps that are timed, after as many as warm up.
-TIMED_STEPS, WARM_STEPS = 20, 5
+#: Optimizer steps that are timed, and steps before them that are not.
+TIMED_STEPS, WARM_STEPS = 10, 3
 #: The seed whose pictures are recorded, if the settings ask for them.
 PICTURED_SEED = 0
 

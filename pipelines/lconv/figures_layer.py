@@ -69,13 +69,14 @@ def _draw(results: Results) -> Canvas:
     for axes, i in zip(moved, (1, 2)):
         show(axes, picture(results, f"moved_{i}"), True)
     outputs = [place(0.52, y, f"output_{i}", f"feature {i}") for i, y in enumerate((0.52, 0.2), 1)]
-    for target in (identity, *read):
+    for target in read:
         _arrow(figure, start, target)
+    _elbow(figure, start, identity)
     for first, second in zip(read, moved):
         _arrow(figure, first, second)
-    for first in (identity, *moved):
+    for number, first in enumerate((identity, *moved)):
         for second in outputs:
-            _arrow(figure, first, second, "W" if second is outputs[0] else "")
+            _arrow(figure, first, second, f"$W^{number}$" if second is outputs[0] else "")
     figure.text(0.485, 0.88, "sum, ReLU", color=MUTED, fontsize=8.5, ha="center")
     _flows(figure, results)
     _eigenvalues(figure, results)
@@ -111,6 +112,15 @@ def _arrow(figure: Canvas, first: Axes, second: Axes, label: str = "") -> None:
         figure.text(
             (start[0] + end[0]) / 2 - 0.012, (start[1] + end[1]) / 2 + 0.02, label, fontsize=8, color=INK
         )
+
+
+def _elbow(figure: Canvas, first: Axes, second: Axes) -> None:
+    """From the top of a picture up, then to the side of another."""
+    a, b = first.get_position(), second.get_position()
+    start, end = ((a.x0 + a.x1) / 2, a.y1 + 0.06), (b.x0 - 0.003, (b.y0 + b.y1) / 2)
+    path = {"connectionstyle": "angle,angleA=90,angleB=0,rad=4", "arrowstyle": "-|>", "mutation_scale": 7}
+    look = {"transform": figure.transFigure, "color": MUTED, "linewidth": 0.8}
+    figure.add_artist(FancyArrowPatch(start, end, **path, **look))
 
 
 def _flows(figure: Canvas, results: Results) -> None:
