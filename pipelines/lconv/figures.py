@@ -36,11 +36,7 @@ def panels(results: Results, name: str, variants: Sequence[str]) -> Figure:
     """Figure 2 or 4: accuracies on four data sets, and the sizes of the networks."""
     experiments = [arms.figure4(data) for data in arms.DATASETS]
     drawable = any(len(results.frame(experiment)) for experiment in experiments)
-    kinds = (
-        " and ".join(arms.VARIANTS[v].lower() for v in variants)
-        if len(variants) == 2
-        else "all three variants"
-    )
+    kinds = "rotated images, plain and scrambled" if name == "figure2" else "default and rotated images"
     number = name.removeprefix("figure")
     return Figure(
         name,
