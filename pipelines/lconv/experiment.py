@@ -31,13 +31,12 @@ PICTURED_SEED = 0
 def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int, list[Row]]:
     """Train one arm with several seeds and measure it.
 
-    Rows of a classifier: ``parameters`` (trainable) and ``parameters_released`` (as the authors' script
-    counts them); ``permutation`` (CRC-32 of how the pixels were moved); ``train_loss`` and ``accuracy``
-    (percent of the held-out fifth) by epoch; ``test_accuracy`` of the best of these epochs on the official
-    test images, if asked for; ``step_seconds`` (one training step of one network alone) and
+    Rows of a classifier: ``parameters`` (trainable), of random L also as the authors' script counts them
+    (``parameters_released``); ``permutation`` (CRC-32 of how the pixels were moved); ``train_loss`` and
+    ``accuracy`` (percent of the held-out fifth) by epoch; ``test_accuracy`` of the best of these epochs on
+    the official test images, if asked for; ``step_seconds`` (a training step of one network alone) and
     ``images_per_second``. Of L-conv also those of `pipelines.lconv.readout`, before (step 0) and after
-    training (step = epochs). Rows of the studies are described in `pipelines.lconv.theory` and
-    `pipelines.lconv.planted`.
+    training (step = epochs). Rows of the studies: `pipelines.lconv.theory`, `pipelines.lconv.planted`.
 
     Raises:
         UserError: if the data set is too small, or the training diverges.
@@ -94,20 +93,21 @@ def _fit(
 def _rows(
     settings: Settings, seed: int, network: nn.Module, trained: Fit, index: int, images: data.Images
 ) -> list[Row]:
-    channels, side = images.pool.shape[1:3]
-    released = counts.as_released(settings, side * side, channels, images.classes)
     rows = [
         Row("parameters", "", float(models.count_parameters(network))),
-        Row("parameters_released", "", float(released)),
         Row("permutation", "", float(images.fingerprint)),
     ]
+    if settings.model == "random":
+        channels, side = images.pool.shape[1:3]
+        released = counts.as_released(settings, side * side, channels, images.classes)
+        rows.append(Row("parameters_released", "", float(released)))
     rows += [Row("train_loss", epoch, loss) for epoch, loss in enumerate(trained.losses[index], 1)]
     rows += [Row("accuracy", epoch, value) for epoch, value in trained.validations[index].items()]
     if settings.test == "official":
         rows.append(Row("test_accuracy", "", accuracy(predict(network, images.test), images.test_labels)))
     rows += _readout(network, images, settings.epochs)
     if isinstance(network, models.LConvNetwork):
-        rows += readout.control_rows(network, images, seed)
+        rows.append(readout.control_row(network, images, seed))
         if settings.pictures and seed == PICTURED_SEED:
             rows += readout.picture_rows(network, images)
     rows.append(Row("step_seconds", "", step_seconds(settings, network, images)))

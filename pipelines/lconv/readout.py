@@ -50,13 +50,12 @@ def symmetry_rows(network: LConvNetwork, images: Images, step: int) -> list[Row]
     return rows + [Row(f"captured_{name}", step, float(v)) for name, v in zip(KNOWN, found.captured)]
 
 
-def control_rows(network: LConvNetwork, images: Images, seed: int) -> list[Row]:
-    """Rows ``control_<name>``: what as many random generators of that rank capture, mean over draws."""
-    layer = network.layers[0]
+def control_row(network: LConvNetwork, images: Images, seed: int) -> Row:
+    """Row ``control_rotation``: what as many random generators of that rank capture, mean over draws."""
+    layer, known = network.layers[0], known_generators(images)[:1]
     options = {"draws": CONTROLS, "seed": seed, "moments": moments(images)}
-    found = symmetries.control(known_generators(images), layer.count, layer.rank, **options)
-    means = torch.as_tensor(found.captured).mean(0)
-    return [Row(f"control_{name}", "", float(value)) for name, value in zip(KNOWN, means)]
+    found = symmetries.control(known, layer.count, layer.rank, **options)
+    return Row("control_rotation", "", float(found.captured.mean()))
 
 
 @torch.no_grad()
