@@ -18,7 +18,7 @@ from benchmarks.cases import Benchmark, Case, Options
 from shared import devices, environment, paths
 from shared.errors import UserError
 
-NAMES = ("p4cnn", "resnet", "seeds", "rotation")
+NAMES = ("p4cnn", "resnet", "seeds", "rotation", "lconv")
 #: The small call that warms up a process before its memory is measured.
 WARM_UP = 1 / 64
 

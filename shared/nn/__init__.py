@@ -1,4 +1,4 @@
-"""Layers for finite groups acting on images: lifting and group convolution, norms, pools, dropout.
+"""Layers for finite groups acting on images, and the Lie algebra convolution on flattened ones.
 
 Regular features are five-dimensional, ``(batch, channels, |G|, height, width)``; element ``g`` of the
 group is index ``g`` of axis 2, in the order of `shared.groups`. Two-dimensional images stay ``(batch,
@@ -11,6 +11,7 @@ channels, height, width)``.
 | `GlobalAvgPool`, `GroupPool`, `GroupBatchNorm` | the same | always exact |
 | `FitStride` | the same | always exact; makes the layer behind it so |
 | `Dropout` | none while training | identity in eval mode |
+| `LConv` | what commutes with its generators; learned ones: none given | see its docstring |
 
 `shared.atlas.atlas` says for a whole network and input size which layers are exact.
 """
@@ -18,6 +19,7 @@ channels, height, width)``.
 from shared.nn.conv import GroupConv, LiftingConv
 from shared.nn.dropout import Dropout
 from shared.nn.fit import FitStride
+from shared.nn.lconv import LConv, contraction_costs
 from shared.nn.linear import ReplicaLinear
 from shared.nn.norm import GroupBatchNorm
 from shared.nn.pool import GlobalAvgPool, GroupPool, SpatialAvgPool, SpatialMaxPool
@@ -29,8 +31,10 @@ __all__ = [
     "GroupBatchNorm",
     "GroupConv",
     "GroupPool",
+    "LConv",
     "LiftingConv",
     "ReplicaLinear",
     "SpatialAvgPool",
     "SpatialMaxPool",
+    "contraction_costs",
 ]

@@ -128,4 +128,7 @@ def optimizer(parameters: list[nn.Parameter], settings: FitSettings, device: str
     common = {"lr": settings.lr, "weight_decay": settings.weight_decay, "fused": True}
     if settings.optimizer == "adam":
         return torch.optim.Adam(parameters, **common)
+    if settings.optimizer == "rmsprop":  # torch has no fused one
+        del common["fused"]
+        return torch.optim.RMSprop(parameters, alpha=0.9, eps=1e-7, **common)
     return torch.optim.SGD(parameters, momentum=settings.momentum, **common)

@@ -25,7 +25,7 @@ class TrainingInterrupted(OutOfTime):
     """The time is up; the checkpoint holds the state, and the same command goes on from there."""
 
 
-OPTIMIZERS = ("adam", "sgd")
+OPTIMIZERS = ("adam", "sgd", "rmsprop")
 SCHEDULES = ("constant", "step", "milestones", "one_cycle")
 REPLICA_MODES = ("auto", "together", "one_by_one")
 
@@ -37,7 +37,8 @@ class FitSettings:
     Attributes:
         epochs: passes over the training images.
         batch_size: images per step; the last batch of an epoch may be smaller.
-        optimizer: "adam" or "sgd".
+        optimizer: "adam", "sgd" or "rmsprop" (mean square over about 10 steps, 1e-7 added to its root, as
+            Keras has it; no momentum).
         lr: (largest) learning rate.
         weight_decay: L2 term added to the gradient.
         momentum: of SGD.

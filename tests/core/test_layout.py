@@ -14,7 +14,7 @@ import shared
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("shared", "pipelines", "benchmarks", "scripts", "tests")
-ALGEBRA = {"groups", "irreps", "presentations", "representations", "actions"}
+ALGEBRA = {"brackets", "lie", "groups", "irreps", "presentations", "representations", "actions"}
 #: What each part of the core may import of the core; the others may import anything there.
 ALLOWED = {
     **{name: {*ALGEBRA, "errors"} for name in ALGEBRA},
