@@ -48,7 +48,8 @@ class Results:
         self.tiers = ("demo",) if demo else tuple(reversed(paths.COMMITTED_TIERS))
         self._source = source
         self._frames: dict[str, pd.DataFrame] = {}
-        self._curves: dict[str, dict[tuple[str, str], pd.DataFrame]] = {}
+        self._groups: dict[str, dict[tuple[str, str], pd.DataFrame]] = {}
+        self._curves: dict[tuple[str, str, str], pd.DataFrame] = {}
         self._records: dict[str, dict[str, Mapping[str, Any]]] = {}
 
     @functools.cached_property
@@ -93,10 +94,14 @@ class Results:
         Raises:
             UserError: if a seed has two values at one step.
         """
-        if experiment not in self._curves:
+        if experiment not in self._groups:
             groups = self.frame(experiment).groupby(["arm", "metric"], sort=False)
-            self._curves[experiment] = {key: self._pivot(experiment, rows) for key, rows in groups}
-        return self._curves[experiment].get((arm, metric), pd.DataFrame())
+            self._groups[experiment] = dict(iter(groups))
+        key = (experiment, arm, metric)
+        if key not in self._curves:  # pivoting everything would take most of the time of a report
+            rows = self._groups[experiment].get((arm, metric))
+            self._curves[key] = pd.DataFrame() if rows is None else self._pivot(experiment, rows)
+        return self._curves[key]
 
     def _pivot(self, experiment: str, rows: pd.DataFrame) -> pd.DataFrame:
         rows = rows.assign(step=rows["step"].astype(float).fillna(0.0))
