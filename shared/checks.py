@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from shared import collect, collected, config, paths, records, validity
+from shared import collect, collected, config, dvclock, paths, records, validity
 from shared.errors import UserError, unknown
 from shared.report import published
 from shared.report.contents import Report
@@ -82,7 +82,7 @@ def _produces(paper: config.Paper) -> Iterator[Problem]:
 
 
 def _stage(paper: config.Paper) -> Iterator[Problem]:
-    """Whether dvc.yaml has this paper's stage, with every experiment that has committed results.
+    """Whether dvc.yaml has this paper's stage, with every experiment whose results are complete.
 
     An experiment without results should not be there yet: DVC calls a missing output a change.
     """
@@ -98,7 +98,7 @@ def _stage(paper: config.Paper) -> Iterator[Problem]:
         return
     for name, experiment in paper.experiments.items():
         able = [tier for tier in experiment.tiers if tier in paths.COMMITTED_TIERS]
-        there = [tier for tier in able if paths.results(paper.name, tier).joinpath(f"{name}.csv").is_file()]
+        there = [tier for tier in able if _complete(paper, name, tier)]
         if recorded.get(name) not in able and (there or name in recorded):
             yield Problem(
                 f"dvc.yaml: recorded.{paper.name} should name a tier of {name}: {' or '.join(there or able)}"
@@ -108,6 +108,13 @@ def _stage(paper: config.Paper) -> Iterator[Problem]:
             yield Problem(
                 f"dvc.yaml: recorded.{paper.name}: {unknown('experiment', name, paper.experiments)}"
             )
+
+
+def _complete(paper: config.Paper, experiment: str, tier: str) -> bool:
+    try:
+        return dvclock.is_settled(paper.name, experiment, tier)
+    except UserError:  # what cannot be resolved is told elsewhere
+        return False
 
 
 def _leftovers(paper: config.Paper) -> Iterator[Problem]:
