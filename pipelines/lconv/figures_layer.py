@@ -38,9 +38,9 @@ def figure1(results: Results) -> Figure:
     )
 
 
-def picture(results: Results, metric: str) -> np.ndarray | None:
-    """A square picture of the first seed; None if it was not recorded."""
-    curves = results.curves(EXPERIMENT, ARM, metric).dropna(how="all")
+def picture(results: Results, metric: str, experiment: str = EXPERIMENT, arm: str = ARM) -> np.ndarray | None:
+    """A square picture of the first seed that has one; None if it was not recorded."""
+    curves = results.curves(experiment, arm, metric).dropna(how="all")
     if not len(curves):
         return None
     values = curves.iloc[0].dropna().to_numpy(float)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from pipelines.lconv import arms, cells, studies
-from pipelines.lconv.figures_layer import show
+from pipelines.lconv.figures_layer import picture, show
 from pipelines.lconv.figures_looks import DASHED, dots, origin
 from shared.report.figures import Figure, canvas
 from shared.report.palette import MUTED, SERIES
@@ -87,16 +85,6 @@ def planted(results: Results) -> Figure:
     )
 
 
-def matrix(results: Results, arm: str, metric: str) -> np.ndarray | None:
-    """A recorded generator of the first seed as a square picture."""
-    curves = results.curves("planted", arm, metric).dropna(how="all")
-    if not len(curves):
-        return None
-    values = curves.iloc[0].dropna().to_numpy(float)
-    side = round(len(values) ** 0.5)
-    return values.reshape(side, side)
-
-
 def _draw_planted(results: Results) -> Canvas:
     figure, _ = canvas(9.4, 5.6)
     figure.clear()
@@ -108,7 +96,7 @@ def _draw_planted(results: Results) -> Canvas:
         ("scrambled_8", "unscrambled", "the same, moved back"),
     )
     for axes, (arm, metric, title) in zip(upper.subplots(1, 4), shown):
-        show(axes, matrix(results, arm, metric), True)
+        show(axes, picture(results, metric, "planted", arm), True)
         axes.set_title(title)
     left, right = lower.subplots(1, 2, width_ratios=[1.5, 1])
     names = list(studies.PLANTED)
