@@ -98,8 +98,10 @@ def _stage(paper: config.Paper) -> Iterator[Problem]:
         return
     for name, experiment in paper.experiments.items():
         able = [tier for tier in experiment.tiers if tier in paths.COMMITTED_TIERS]
+        if recorded.get(name) in able:
+            continue
         there = [tier for tier in able if _complete(paper, name, tier)]
-        if recorded.get(name) not in able and (there or name in recorded):
+        if there or name in recorded:
             yield Problem(
                 f"dvc.yaml: recorded.{paper.name} should name a tier of {name}: {' or '.join(there or able)}"
             )
