@@ -84,7 +84,7 @@ class _Add(torch.autograd.Function):
 def _cnn(settings: Settings, channels: int, side: int, classes: int) -> nn.Sequential:
     """Convolutions without padding, each followed by ReLU and, in "cnn_pool", a 2x2 maximum with stride 1."""
     height, width = counts.cnn_sides(settings, side)
-    layers: list[nn.Module] = []
+    layers: list[nn.Module] = [_ChannelsLast()] if settings.model == "cnn_pool" else []
     for inputs in [channels, settings.width][: _baseline_layers(settings)]:
         convolution = nn.Conv2d(inputs, settings.width, settings.kernel)
         _glorot(convolution)
@@ -92,6 +92,13 @@ def _cnn(settings: Settings, channels: int, side: int, classes: int) -> nn.Seque
         if settings.model == "cnn_pool":
             layers.append(nn.MaxPool2d(2, stride=1))
     return nn.Sequential(*layers, nn.Flatten(), _linear(height * width * settings.width, classes))
+
+
+class _ChannelsLast(nn.Module):
+    """Hands images on in channels_last memory: a CPU takes maxima with stride 1 ten times as fast there."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.contiguous(memory_format=torch.channels_last)
 
 
 def _fully_connected(settings: Settings, channels: int, side: int, classes: int) -> nn.Sequential:

@@ -47,7 +47,8 @@ class Dropout(nn.Module):
             raise ValueError(f"{x.shape[1]} channels cannot be shared by {blocks} replicas")
         dropped = round(self.p * _LEVELS)
         shape = (x.shape[0], x.shape[1] // blocks, *x.shape[2:])
-        bits = torch.cat([self._draw(shape, generator, x.device) for generator in self.generators], 1)
+        drawn = [self._draw(shape, generator, x.device) for generator in self.generators]
+        bits = drawn[0] if blocks == 1 else torch.cat(drawn, 1)
         # drawn in logical order, stored in the memory order of x: the same mask for every memory format
         mask = torch.empty_like(x).copy_(bits >= dropped - _LEVELS // 2)
         return x * mask.mul_(_LEVELS / (_LEVELS - dropped))
