@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from shared.errors import UserError
 from shared.train.replicas import stack, unstack
+from shared.train.rmsprop import RMSprop
 from shared.train.settings import FitSettings
 
 #: From (replicas, batch, channels, height, width) as stored, and a generator per replica, to network inputs.
@@ -125,10 +126,11 @@ class Session:
 
 
 def optimizer(parameters: list[nn.Parameter], settings: FitSettings, device: str) -> torch.optim.Optimizer:
-    common = {"lr": settings.lr, "weight_decay": settings.weight_decay, "fused": True}
+    common = {"lr": settings.lr, "weight_decay": settings.weight_decay}
     if settings.optimizer == "adam":
-        return torch.optim.Adam(parameters, **common)
+        return torch.optim.Adam(parameters, fused=True, **common)
+    if settings.optimizer == "rmsprop" and device == "cpu" and not settings.weight_decay:
+        return RMSprop(parameters, lr=settings.lr, alpha=0.9, eps=1e-7)
     if settings.optimizer == "rmsprop":  # torch has no fused one
-        del common["fused"]
         return torch.optim.RMSprop(parameters, alpha=0.9, eps=1e-7, **common)
-    return torch.optim.SGD(parameters, momentum=settings.momentum, **common)
+    return torch.optim.SGD(parameters, momentum=settings.momentum, fused=True, **common)

@@ -21,6 +21,7 @@ from shared.train import (
     predict,
     save_checkpoint,
 )
+from shared.train.rmsprop import RMSprop
 from shared.train.session import Session
 
 
@@ -252,3 +253,21 @@ def test_cuda_agrees_with_the_cpu():
     data.images, data.labels = data.images.cuda(), data.labels.cuda()
     on_gpu = fit([gpu_model], data, how, [1], device="cuda")
     assert on_gpu.losses[0] == pytest.approx(on_cpu.losses[0], rel=1e-3)
+
+
+def test_rmsprop_is_that_of_torch_to_the_bit_where_gradients_vanish() -> None:
+    """Dead units decay to denormal mean squares, which the library's own optimizer is slow on."""
+    ours, theirs = (nn.Parameter(torch.ones(50, 40)) for _ in range(2))
+    one = RMSprop([ours], lr=0.001, alpha=0.5, eps=1e-7)
+    other = torch.optim.RMSprop([theirs], lr=0.001, alpha=0.5, eps=1e-7)
+    generator = torch.Generator().manual_seed(0)
+    for step in range(200):
+        size = torch.logspace(-25, 0, 40) * (step < 20 or step > 190)
+        grad = torch.randn(50, 40, generator=generator) * size
+        for parameter, optimizer in ((ours, one), (theirs, other)):
+            parameter.grad = grad.clone()
+            optimizer.step()
+        assert torch.equal(ours, theirs), f"step {step}"
+    assert (one.state[ours]["square_avg"] == other.state[theirs]["square_avg"]).all()
+    with pytest.raises(ValueError, match="eps must be at least"):
+        RMSprop([ours], eps=1e-12)
