@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-#: Mean squares below this do not show beside ``eps``: the root of 1e-30 is under half a unit in the last place
-#: of 1e-7, in float32.
+#: Mean squares below this do not show beside ``eps``: the root of 1e-30 is under half a unit in the last
+#: place of 1e-7, in float32.
 SMALLEST_SQUARE = 1e-30
 SMALLEST_EPS = 1e-7
 
