@@ -52,6 +52,10 @@ class Context:
     deadline: float | None = None
     log: Callable[[str], None] = print
 
+    def training(self) -> dict[str, Any]:
+        """The part of this that `shared.train.fit` wants to know, as its keyword arguments."""
+        return {name: getattr(self, name) for name in ("device", "log", "checkpoint", "deadline")}
+
     def time_is_up(self) -> bool:
         """Whether the deadline has passed."""
         return self.deadline is not None and time.monotonic() >= self.deadline

@@ -38,10 +38,7 @@ def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int,
         ),
         FitSettings(settings.epochs, settings.batch_size, lr=settings.lr, precision=context.precision),
         seeds,
-        device=context.device,
-        log=context.log,
-        checkpoint=context.checkpoint,
-        deadline=context.deadline,
+        **context.training(),
     )
     test, test_labels = (part.to(context.device) for part in data.digits(settings, "test"))
     rows = {}

@@ -20,7 +20,7 @@ EXPERIMENT, ARM = "figure1", "lconv"
 
 def figure1(results: Results) -> Figure:
     """The schematic of an L-conv layer, its generators' eigenvalues and flows."""
-    pictures = picture(results, "input") is not None
+    pictures = results.picture(EXPERIMENT, ARM, "input") is not None
     demo = "Demo: embedded digits. " if results.demo else ""
     return Figure(
         "figure1",
@@ -38,16 +38,6 @@ def figure1(results: Results) -> Figure:
     )
 
 
-def picture(results: Results, metric: str, experiment: str = EXPERIMENT, arm: str = ARM) -> np.ndarray | None:
-    """A square picture of the first seed that has one; None if it was not recorded."""
-    curves = results.curves(experiment, arm, metric).dropna(how="all")
-    if not len(curves):
-        return None
-    values = curves.iloc[0].dropna().to_numpy(float)
-    side = round(len(values) ** 0.5)
-    return values.reshape(side, side)
-
-
 def _draw(results: Results) -> Canvas:
     figure, _ = canvas(9.4, 4.3)
     figure.clear()
@@ -55,7 +45,7 @@ def _draw(results: Results) -> Canvas:
 
     def place(left: float, bottom: float, metric: str, title: str, signed: bool = False) -> Axes:
         axes = figure.add_axes((left, bottom, 0.105, 0.235))
-        show(axes, picture(results, metric), signed)
+        show(axes, results.picture(EXPERIMENT, ARM, metric), signed)
         axes.set_title(title, fontsize=8.5)
         return axes
 
@@ -64,10 +54,10 @@ def _draw(results: Results) -> Canvas:
     identity = place(0.33, rows[0], "input", "$L_0$h = h")
     read = [place(0.175, y, f"generator_{i}", f"$L_{i}$") for i, y in enumerate(rows[1:], 1)]
     for axes, i in zip(read, (1, 2)):
-        show(axes, picture(results, f"generator_{i}"), True)
+        show(axes, results.picture(EXPERIMENT, ARM, f"generator_{i}"), True)
     moved = [place(0.33, y, f"moved_{i}", f"$L_{i}$h") for i, y in enumerate(rows[1:], 1)]
     for axes, i in zip(moved, (1, 2)):
-        show(axes, picture(results, f"moved_{i}"), True)
+        show(axes, results.picture(EXPERIMENT, ARM, f"moved_{i}"), True)
     outputs = [place(0.52, y, f"output_{i}", f"feature {i}") for i, y in enumerate((0.52, 0.2), 1)]
     for target in read:
         _arrow(figure, start, target)
@@ -127,7 +117,7 @@ def _flows(figure: Canvas, results: Results) -> None:
     for row, bottom in enumerate((0.66, 0.37)):
         for column in range(2):
             axes = figure.add_axes((0.68 + 0.12 * column, bottom, 0.105, 0.235))
-            show(axes, picture(results, f"flow_{row + 1}_{column + 1}"), False)
+            show(axes, results.picture(EXPERIMENT, ARM, f"flow_{row + 1}_{column + 1}"), False)
             axes.set_title(f"exp({(0.5, 1)[column]:g} $L_{row + 1}$) h", fontsize=8.5)
 
 

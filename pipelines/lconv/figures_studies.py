@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipelines.lconv import arms, cells, studies
-from pipelines.lconv.figures_layer import picture, show
+from pipelines.lconv.figures_layer import show
 from pipelines.lconv.figures_looks import DASHED, dots, origin
 from shared.report.figures import Figure, canvas
 from shared.report.palette import MUTED, SERIES
@@ -96,7 +96,7 @@ def _draw_planted(results: Results) -> Canvas:
         ("scrambled_8", "unscrambled", "the same, moved back"),
     )
     for axes, (arm, metric, title) in zip(upper.subplots(1, 4), shown):
-        show(axes, picture(results, metric, "planted", arm), True)
+        show(axes, results.picture("planted", arm, metric), True)
         axes.set_title(title)
     left, right = lower.subplots(1, 2, width_ratios=[1.5, 1])
     names = list(studies.PLANTED)

@@ -94,10 +94,7 @@ def _fit(
         training,
         how,
         seeds,
-        device=context.device,
-        log=context.log,
-        checkpoint=context.checkpoint,
-        deadline=context.deadline,
+        **context.training(),
     )
 
 

@@ -73,15 +73,9 @@ def figure3(results: Results) -> Figure:
 
 
 def recorded(results: Results, experiment: str, arm: str, metrics: Iterable[str]) -> dict[str, np.ndarray]:
-    """The pictures of an arm's first seed that are whole, by metric; their steps count pixels row by row."""
-    found = {}
-    for metric in metrics:
-        pixels = results.curves(experiment, arm, metric)
-        values = pixels.iloc[0].dropna().to_numpy(float) if len(pixels) else np.empty(0)
-        side = round(len(values) ** 0.5)
-        if len(values) and side * side == len(values):
-            found[metric] = values.reshape(side, side)
-    return found
+    """The pictures of an arm's first seed that were recorded, by metric."""
+    found = {metric: results.picture(experiment, arm, metric) for metric in metrics}
+    return {metric: picture for metric, picture in found.items() if picture is not None}
 
 
 def pictures(results: Results, name: str) -> dict[str, np.ndarray]:

@@ -92,10 +92,7 @@ def _fit(
         training,
         FitSettings(**{name: getattr(settings, name) for name in names}),
         seeds,
-        device=context.device,
-        log=context.log,
-        checkpoint=context.checkpoint,
-        deadline=context.deadline,
+        **context.training(),
         observe=tracker,
         observe_every=max(settings.track_every, 1),
     )

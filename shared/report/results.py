@@ -112,6 +112,17 @@ class Results:
             )
         return rows.pivot(index="seed", columns="step", values="value").sort_index().sort_index(axis=1)
 
+    def picture(self, experiment: str, arm: str, metric: str) -> np.ndarray | None:
+        """The square picture of the first seed that has one, recorded row by row with the pixel as step.
+
+        Shape:
+            (side, side); None if there is no picture, or not all of it
+        """
+        curves = self.curves(experiment, arm, metric).dropna(how="all")
+        values = curves.iloc[0].dropna().to_numpy(float) if len(curves) else np.empty(0)
+        side = round(len(values) ** 0.5)
+        return values.reshape(side, side) if len(values) and side * side == len(values) else None
+
     def tier(self, experiment: str, arm: str) -> str:
         """The tier that an arm's results come from, "" if it has none."""
         frame = self.frame(experiment)

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import mini_paper
+import numpy as np
 import pytest
 
 from shared.errors import UserError
@@ -230,6 +231,18 @@ def test_samples_need_all_their_steps(checkout):
     assert results.last("table1", "plain", "loss").numbers[0] == pytest.approx(0.5)
     assert results.settings("table1", "turned") == [False, True]
     assert results.settings("table1", "turned", "turned") == [True]
+
+
+def test_pictures_are_square_arrays_of_the_first_seed(checkout):
+    mini_paper.record()
+    results = Results("mini")
+    found = results.picture("table1", "plain", "loss")  # four values
+    assert found == pytest.approx(np.array([[2.0, 1.0], [2 / 3, 0.5]]))
+    assert results.picture("table1", "plain", "no such metric") is None
+    file = checkout / "pipelines/mini/results/paper/table1.csv"
+    lines = [line for line in file.read_text().splitlines() if ",plain,0,loss,3," not in line]
+    file.write_text("\n".join(lines) + "\n")
+    assert Results("mini").picture("table1", "plain", "loss") is None, "a pixel is missing"
 
 
 def test_mistakes_are_user_errors(checkout):
