@@ -163,6 +163,8 @@ class MixOnRank(torch.autograd.Function):
         d_bias = torch.zeros(o, dtype=kind, device=grad.device) if ctx.biased else None
         need_h, need_u, need_v = ctx.needs_input_grad[:3]
         d_h = torch.empty_like(h) if need_h else None
+        # copies, because many small products with a transposed matrix take up to twice as long
+        encoder_back, decoder_back = encoder.T.contiguous(), decoder.T.contiguous()
         for piece in _chunks(len(h), (h if c > o else grad)[:1]):
             size = piece.stop - piece.start
             part = _masked(grad[piece], None if out is None else out[piece])
@@ -171,7 +173,7 @@ class MixOnRank(torch.autograd.Function):
                 d_bias += flat.sum(0)
             if need_u:
                 d_decoder += torch.mm(_columns(part), _columns(mixed[piece]).T)
-            back = _stacked(torch.bmm(decoder.T.expand(size, -1, -1), part), n)
+            back = _stacked(torch.bmm(decoder_back.expand(size, -1, -1), part), n)
             d_weight[:n] += torch.bmm(_stacked(codes[piece], n).transpose(1, 2), back)
             if need_v or need_h:
                 back = _unstacked(torch.bmm(back, weight[:n].transpose(1, 2)), size)
@@ -180,7 +182,7 @@ class MixOnRank(torch.autograd.Function):
             if len(weight) > n:
                 d_weight[n] += torch.mm(inputs.flatten(0, 1).T, flat)
             if need_h:
-                torch.bmm(encoder.T.expand(size, -1, -1), back, out=d_h[piece])
+                torch.bmm(encoder_back.expand(size, -1, -1), back, out=d_h[piece])
                 if len(weight) > n:
                     d_h[piece].view(-1, c).addmm_(flat, weight[n].T)
         d_u = d_decoder.to(grad.dtype).view(d, n, -1).transpose(0, 1) if need_u else None

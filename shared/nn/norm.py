@@ -16,31 +16,31 @@ def _rows(x: Tensor) -> Tensor:
 
 
 def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and mean square of each dense channel, float32.
+    """Mean and variance of each dense channel, float32.
 
     On a CPU `sum` would first write a float32 copy of bf16 activations; the norm's own statistics are read
     in one pass, four times as fast.
     """
     if x.device.type == "cpu":
         running = [torch.zeros(x.shape[1]) for _ in range(2)]  # their float32 decides that of the result
-        mean, variance = torch.ops.aten.batch_norm_update_stats(x, *running, 0.0)
-        return mean, variance + mean * mean
+        return torch.ops.aten.batch_norm_update_stats(x, *running, 0.0)
     v = _rows(x)
-    means = [t.sum(0, dtype=torch.float32) / len(v) for t in (v, v * v)]
-    return means[0], means[1]
+    mean, square = (t.sum(0, dtype=torch.float32) / len(v) for t in (v, v * v))
+    return mean, square - mean * mean
 
 
-def _gradient_sums(grad: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Sums of ``grad`` and of ``grad * x`` over batch and pixels for each dense channel, float32."""
+def _gradient_sums(grad: Tensor, x: Tensor, mean: Tensor, inverse_std: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums over batch and pixels of ``grad``, and of it times the normalized ``x``, per dense channel."""
     if grad.device.type == "cpu":
-        one, zero = (torch.full(x.shape[1:2], value, dtype=torch.float32) for value in (1.0, 0.0))
-        wanted = [False, True, True]  # the gradients of weight and bias are these sums
-        _, sum_gv, sum_g = torch.ops.aten.native_batch_norm_backward(
-            grad, x, one, None, None, zero, one, True, 0.0, wanted
+        weight, wanted = torch.ones_like(mean), [False, True, True]  # weight's and bias's gradients
+        statistics = (None, None, mean, inverse_std)
+        _, sum_gn, sum_g = torch.ops.aten.native_batch_norm_backward(
+            grad, x, weight, *statistics, True, 0.0, wanted
         )
-        return sum_g, sum_gv
+        return sum_g, sum_gn
     g, v = _rows(grad), _rows(x)
-    return g.sum(0, dtype=torch.float32), (g * v).sum(0, dtype=torch.float32)
+    sum_g = g.sum(0, dtype=torch.float32)
+    return sum_g, ((g * v).sum(0, dtype=torch.float32) - mean * sum_g) * inverse_std
 
 
 def _affine(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -59,8 +59,9 @@ class _ChannelsLastBatchNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor, order: int, eps: float) -> tuple[Tensor, ...]:
-        mean, square = (t.view(-1, order).mean(1) for t in _moments(x))
-        variance = (square - mean * mean).clamp_min_(0)
+        means, variances = (t.view(-1, order) for t in _moments(x))
+        mean = means.mean(1)
+        variance = (variances + (means - mean[:, None]).square()).mean(1).clamp_min_(0)
         ctx.save_for_backward(x, weight, mean, (variance + eps).rsqrt())
         ctx.order = order
         dense = [t.repeat_interleave(order) for t in (mean, variance, weight, bias)]
@@ -74,8 +75,8 @@ class _ChannelsLastBatchNorm(torch.autograd.Function):
         x, weight, mean, inverse_std = ctx.saved_tensors
         grad = grad.contiguous(memory_format=torch.channels_last)
         order, count = ctx.order, x.numel() // len(weight)
-        sum_g, sum_gv = (t.view(-1, order).sum(1) for t in _gradient_sums(grad, x))
-        grad_weight = (sum_gv - mean * sum_g) * inverse_std
+        dense = [t.repeat_interleave(order) for t in (mean, inverse_std)]
+        sum_g, grad_weight = (t.view(-1, order).sum(1) for t in _gradient_sums(grad, x, *dense))
         # dx = a g + k x + c, the three terms of the usual formula collected per channel
         a = weight * inverse_std
         k = -a * inverse_std * grad_weight / count

@@ -125,6 +125,26 @@ def test_norm_is_the_same_in_both_memory_orders(order):
     torch.testing.assert_close(evaluated[1], evaluated[2], atol=2e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize(("kind", "mean", "tolerance"), [("float32", 300.0, 1e-3), ("bfloat16", 0.5, 0.02)])
+def test_norm_sums_with_care(kind, mean, tolerance):
+    """Means far from zero and activations in bf16, against all in float64."""
+    torch.manual_seed(0)
+    x = (torch.randn(16, 3, 4, 20, 20) + mean + torch.arange(4.0)[:, None, None]).to(getattr(torch, kind))
+    pull = torch.randn(16, 3, 4, 20, 20)
+    ours, exact = GroupBatchNorm(3), GroupBatchNorm(3).double()
+    found = []
+    for module, a in ((ours, x), (exact, x.double())):
+        a = a.flatten(1, 2).contiguous(memory_format=torch.channels_last).requires_grad_()
+        y = module(a.unflatten(1, (3, 4)))
+        (y * pull.to(y.dtype)).sum().backward()
+        found.append([y, a.grad.unflatten(1, (3, 4)), module.weight.grad, module.bias.grad])
+    for name, one, other in zip(("output", "input", "weight", "bias"), *found):
+        error = (one.double() - other).norm() / other.norm()
+        assert error < tolerance, name
+    torch.testing.assert_close(ours.running_mean.double(), exact.running_mean, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(ours.running_var.double(), exact.running_var, rtol=1e-3, atol=1e-4)
+
+
 def test_pools_keep_the_orientations_apart():
     x = torch.randn(2, 3, 4, 6, 6)
     assert torch.equal(SpatialMaxPool(2)(x)[:, 1, 2], F.max_pool2d(x[:, 1, 2], 2))
