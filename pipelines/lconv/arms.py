@@ -10,6 +10,8 @@ DATASETS = {
     "cifar10": "CIFAR-10",
     "cifar100": "CIFAR-100",
 }
+#: Data sets for which no results could be recorded.
+NOT_AT_HAND = ("cifar100",)
 VARIANTS = {"default": "Default", "rotated": "Rotated", "scrambled": "Rotated and scrambled"}
 MODELS = {
     "lconv": "L-conv",

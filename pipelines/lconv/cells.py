@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from pipelines.lconv import arms
 from shared.report import text
 from shared.report.results import Results
 from shared.report.tables import Cell, Sample, measured
@@ -53,6 +54,17 @@ def protocol(results: Results, experiment: str) -> str:
     parts += [f"resized to {values('size')} pixels"] if values("size") not in ("", "0") else []
     used = ", ".join([f"{values('epochs')} epochs", f"batches of {values('batch_size')}", *parts])
     return f"Ours: {values('dataset')}, {used}."
+
+
+def lacking(results: Results, datasets: dict[str, str]) -> tuple[str, ...]:
+    """A note on data sets that were not at hand, given the experiment of each; empty if all have results."""
+    names = [name for name in datasets if name in arms.NOT_AT_HAND and not len(results.frame(datasets[name]))]
+    return tuple(
+        f"Not run: data not available. {arms.DATASETS[name]} was not at hand; `python -m pipelines get "
+        f"{name}` fetches it, or says where to put it, and then `{results.command(datasets[name])}` fills "
+        "the cells."
+        for name in names
+    )
 
 
 def _short(sample: Sample) -> str:

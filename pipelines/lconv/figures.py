@@ -9,6 +9,7 @@ from matplotlib.patches import Patch
 
 from pipelines.lconv import arms, cells, figures_layer, figures_sizes, figures_studies, figures_theory
 from pipelines.lconv.figures_looks import COLORS, HATCHES, origin, thousands
+from shared.report import text
 from shared.report.figures import Figure, canvas
 from shared.report.palette import MUTED
 from shared.report.results import Results
@@ -35,26 +36,29 @@ def figures(results: Results) -> list[Figure]:
 def panels(results: Results, name: str, variants: Sequence[str]) -> Figure:
     """Figure 2 or 4: accuracies on four data sets, and the sizes of the networks."""
     experiments = [arms.figure4(data) for data in arms.DATASETS]
-    drawable = any(len(results.frame(experiment)) for experiment in experiments)
+    shown = [data for data in arms.DATASETS if len(results.frame(arms.figure4(data)))]
+    rest = [title for data, title in arms.DATASETS.items() if data not in shown]
+    missing = f" Not run: {text.join(rest)}." if shown and rest else ""
     kinds = "rotated images, plain and scrambled" if name == "figure2" else "default and rotated images"
     number = name.removeprefix("figure")
     return Figure(
         name,
         f"Figure {number}: L-conv, CNN, random L and FC on {kinds}",
         f"{origin(results)}Bars: mean accuracy on the held-out fifth at the best epoch; lines: ±1 standard "
-        "deviation, dots: seeds. Right: trainable parameters of the same networks.",
-        "Four rows of bar charts, one for each data set. Left, groups of four bars, L-conv, CNN, random L "
+        f"deviation, dots: seeds. Right: trainable parameters of the same networks.{missing}",
+        "Rows of bar charts, one for each data set. Left, groups of four bars, L-conv, CNN, random L "
         "and FC, for each variant of the data; right, the number of parameters of the four networks, of "
         "which FC has by far most.",
-        (lambda: _draw_panels(results, variants)) if drawable else None,
+        (lambda: _draw_panels(results, shown, variants)) if shown else None,
         tuple(results.command(experiment) for experiment in experiments),
     )
 
 
-def _draw_panels(results: Results, variants: Sequence[str]) -> Canvas:
-    figure, axes = canvas(7.6, 9.2, 4, 2, width_ratios=[1.1 * len(variants), 1.4])
-    for (data, title), left, right in zip(arms.DATASETS.items(), axes[::2], axes[1::2]):
-        experiment = arms.figure4(data)
+def _draw_panels(results: Results, datasets: Sequence[str], variants: Sequence[str]) -> Canvas:
+    size = 0.6 + 2.15 * len(datasets)
+    figure, axes = canvas(7.6, size, len(datasets), 2, width_ratios=[1.1 * len(variants), 1.4])
+    for data, left, right in zip(datasets, axes[::2], axes[1::2]):
+        experiment, title = arms.figure4(data), arms.DATASETS[data]
         groups = [[cells.best(results, experiment, arms.arm4(m, v)) for m in arms.FIGURE4] for v in variants]
         bars(left, groups, [arms.VARIANTS[v] for v in variants], arms.FIGURE4)
         left.set(ylabel=f"{title}\naccuracy (%)")

@@ -86,7 +86,10 @@ def figure4(results: Results) -> Table:
         caption=f"{READINGS} The paper shows bars without numbers; its parameter counts follow from its "
         f"code. {cells.protocol(results, experiments[0])}",
         commands=tuple(results.command(experiment) for experiment in experiments),
-        notes=(_permutations(results, experiments),),
+        notes=(
+            _permutations(results, experiments),
+            *cells.lacking(results, dict(zip(arms.DATASETS, experiments))),
+        ),
     )
 
 
@@ -126,7 +129,8 @@ def figure3(results: Results, experiment: str) -> Table:
             matched = model == "fc_shallow" and layers == 2
             shown = "sized as two layers of L-conv" if matched else text.lines(layers, "layer")
             rows.append(Row(key, f"{arms.MODELS[model]}, {shown}", tuple(found)))
-    title = arms.DATASETS[arms.FIGURE3_EXPERIMENTS[experiment]]
+    dataset = arms.FIGURE3_EXPERIMENTS[experiment]
+    title = arms.DATASETS[dataset]
     ours = "" if experiment == "figure3" else " Not in the paper, which has CIFAR-100 only."
     return Table(
         experiment,
@@ -137,6 +141,7 @@ def figure3(results: Results, experiment: str) -> Table:
         "each layer of a baseline starts from the input again, so that its 2-layer CNN and FC have "
         f"one.{ours} {cells.protocol(results, experiment)}",
         commands=(results.command(experiment),),
+        notes=cells.lacking(results, {dataset: experiment}),
     )
 
 
