@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from shared import steerable
+from shared import steerable, steerable_library
 from shared.actions import act_features, act_image
 from shared.errors import UserError
 from shared.groups import Group, cyclic, dihedral, direct_product, octahedral
@@ -83,7 +83,7 @@ def test_octahedral_group_and_products_agree_with_escnn(only_escnn: str, group: 
 
 @pytest.mark.parametrize("group", [cyclic(4), cyclic(8), dihedral(4), dihedral(3)], ids=repr)
 def test_elements_move_the_plane_as_in_escnn(only_escnn: str, group: Group) -> None:
-    space = steerable._space(only_escnn, group)
+    space = steerable_library.plane(only_escnn, group)
     n = group.family[1][0]
     for g in range(group.order):
         value = g if group.family[0] == "cyclic" else divmod(g, n)
@@ -260,30 +260,30 @@ def test_a_missing_library_ends_in_one_sentence(name: str, monkeypatch: pytest.M
     def refuse(module: str, *_: object) -> None:
         raise ModuleNotFoundError(f"No module named {module!r}")
 
-    monkeypatch.setattr(steerable.np, "__version__", "1.26.4")
-    monkeypatch.setattr(steerable.importlib, "import_module", refuse)
-    steerable._library.cache_clear()
-    steerable._space.cache_clear()
+    monkeypatch.setattr(steerable_library.np, "__version__", "1.26.4")
+    monkeypatch.setattr(steerable_library.importlib, "import_module", refuse)
+    steerable_library.load.cache_clear()
+    steerable_library.plane.cache_clear()
     try:
         assert steerable.available(name) is False
         with pytest.raises(UserError, match=f"{name} cannot be imported.*pip install"):
             steerable.regular_conv(name, C4, 1, 1, 3)
     finally:
-        steerable._library.cache_clear()
+        steerable_library.load.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["escnn", "e2cnn"])
 def test_a_numpy_too_new_for_the_libraries_ends_in_one_sentence(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steerable.np, "__version__", "2.1.0")
-    steerable._library.cache_clear()
+    monkeypatch.setattr(steerable_library.np, "__version__", "2.1.0")
+    steerable_library.load.cache_clear()
     try:
         assert steerable.available(name) is False
         with pytest.raises(UserError, match=r"numpy below 2, but 2\.1\.0"):
             steerable.group_representations(name, C4)
     finally:
-        steerable._library.cache_clear()
+        steerable_library.load.cache_clear()
 
 
 def test_an_unknown_backend_is_named() -> None:
