@@ -145,7 +145,10 @@ def killing(generators: Generators) -> Tensor:
     Shape:
         (n, n)
     """
-    p = _products(generators, None)
+    return _killing(_products(generators, None))
+
+
+def _killing(p: _Products) -> Tensor:
     form = p.trace_product - p.trace[:, None] * p.trace / p.pixels
     size = p.gram.diagonal().clamp_min(1e-30).sqrt()
     return form / (size[:, None] * size)
@@ -158,7 +161,10 @@ def off_diagonal(generators: Generators) -> float:
 
 def closure_penalty(generators: Generators, moments: Tensor | None = None) -> Tensor:
     """Mean over pairs of the squared share of ``[L_i, L_j]`` that leaves the span; 0 to 1, scalar."""
-    p = _products(generators, moments)
+    return _closure_penalty(_products(generators, moments))
+
+
+def _closure_penalty(p: _Products) -> Tensor:
     if len(p.gram) < 2:
         return p.gram.sum() * 0
     size, rest, scale = _brackets(p)
@@ -167,7 +173,11 @@ def closure_penalty(generators: Generators, moments: Tensor | None = None) -> Te
 
 def killing_penalty(generators: Generators) -> Tensor:
     """Mean over pairs of the squared `killing` of two generators; 0 if all are orthogonal, scalar."""
-    form = killing(generators)
+    return _killing_penalty(_products(generators, None))
+
+
+def _killing_penalty(p: _Products) -> Tensor:
+    form = _killing(p)
     i, j = _pairs(len(form))
     return form[i, j].square().mean() if len(i) else form.sum() * 0
 
@@ -188,9 +198,10 @@ def regularizer(
     """
     if closure < 0 or killing < 0:
         raise ValueError(f"weights must not be negative, not closure={closure}, killing={killing}")
-    total = tensors(generators)[0].sum() * 0
-    if closure:
-        total = total + closure * closure_penalty(generators, moments)
-    if killing:
-        total = total + killing * killing_penalty(generators)
-    return total
+    if not closure and not killing:
+        return tensors(generators)[0].sum() * 0
+    products = _products(generators, moments if closure else None)
+    total = closure * _closure_penalty(products) if closure else 0.0
+    if killing and closure and moments is not None:  # the Killing form knows no data
+        products = _products(generators, None)
+    return total + killing * _killing_penalty(products) if killing else total
