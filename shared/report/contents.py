@@ -128,7 +128,9 @@ class Report:
                     if judged is not None and judged.verdict is not None:
                         paper = judged.paper or cells.get("reference", Cell("-")).text
                         ours = judged.text or cells.get("ours", Cell("-")).text
-                        paper, ours = (line.replace("\n", "; ") for line in (paper, ours))
+                        parts = paper.split("\n")
+                        paper = "; ".join(parts if len(set(parts)) > 1 else parts[:1])
+                        ours = ours.replace("\n", "; ")
                         ours = "-" if judged.verdict.status == verdicts.NOT_RUN else ours
                         return Headline(table, row, paper, ours, judged.verdict)
         return None
