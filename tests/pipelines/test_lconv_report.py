@@ -130,7 +130,11 @@ def test_experiments_share_their_runs():
     def identity(experiment, arm, tier="lite"):
         return declared[experiment].runs(tier, [arm], [0])[0].id
 
-    assert identity("figure4_mnist", "lconv_scrambled") == identity("figure5", "lconv_m32_K9_r16")
+    both = [
+        identity(*arm, "paper")
+        for arm in (("figure4_mnist", "lconv_scrambled"), ("figure5", "lconv_m32_K9_r16"))
+    ]
+    assert both[0] == both[1]
     assert identity("figure4_mnist", "lconv_scrambled") == identity("switches", "lconv")
     assert identity("figure4_mnist", "lconv_rotated") == identity("penalty", "none")
     assert identity("figure4_mnist", "lconv_rotated") != identity("figure1", "lconv")
