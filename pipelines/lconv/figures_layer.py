@@ -52,12 +52,8 @@ def _draw(results: Results) -> Canvas:
     rows = (0.66, 0.37, 0.06)
     start = place(0.02, rows[1], "input", "image h")
     identity = place(0.33, rows[0], "input", "$L_0$h = h")
-    read = [place(0.175, y, f"generator_{i}", f"$L_{i}$") for i, y in enumerate(rows[1:], 1)]
-    for axes, i in zip(read, (1, 2)):
-        show(axes, results.picture(EXPERIMENT, ARM, f"generator_{i}"), True)
-    moved = [place(0.33, y, f"moved_{i}", f"$L_{i}$h") for i, y in enumerate(rows[1:], 1)]
-    for axes, i in zip(moved, (1, 2)):
-        show(axes, results.picture(EXPERIMENT, ARM, f"moved_{i}"), True)
+    read = [place(0.175, y, f"generator_{i}", f"$L_{i}$", True) for i, y in enumerate(rows[1:], 1)]
+    moved = [place(0.33, y, f"moved_{i}", f"$L_{i}$h", True) for i, y in enumerate(rows[1:], 1)]
     outputs = [place(0.52, y, f"output_{i}", f"feature {i}") for i, y in enumerate((0.52, 0.2), 1)]
     for target in read:
         _arrow(figure, start, target)

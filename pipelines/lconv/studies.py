@@ -143,10 +143,8 @@ def penalty(results: Results) -> Table:
     rows = []
     for arm, title in PENALTIES.items():
         found = [cells.accuracy(results, ("penalty", arm, "accuracy"), "penalty", arm)]
-        found += [
-            _change(results, "penalty", _ends(results, "penalty", arm, m)) for m in ("closure", "killing")
-        ]
-        found.append(_change(results, "penalty", _ends(results, "penalty", arm, "captured_rotation")))
+        for metric in ("closure", "killing", "captured_rotation"):
+            found.append(_change(results, "penalty", _ends(results, "penalty", arm, metric)))
         found.append(cells.parameters(results, ("penalty", arm, "parameters"), "penalty", arm))
         rows.append(Row(arm, title, tuple(found)))
     return Table(
