@@ -14,6 +14,8 @@ export MALLOC_TRIM_THRESHOLD_ := 20000000000
 
 SNAKEMAKE := snakemake --cores $(JOBS) $(if $(CONFIG),--config $(CONFIG) --)
 READY     := $(VENV)/ready
+# A worker per core with one thread each; the tests of a file stay together, they share what is costly.
+PYTEST    := OMP_NUM_THREADS=1 python -m pytest -n logical --maxprocesses 8 --dist loadfile
 CODE      := shared pipelines tests benchmarks scripts
 
 .DEFAULT_GOAL := reports
@@ -32,10 +34,10 @@ $(READY): envs/constraints.txt envs/requirements.txt envs/requirements-nodeps.tx
 	@PATH="$(SYSTEM_PATH)" PYTHON="$(PYTHON)" VENV="$(VENV)" bash scripts/setup.sh
 
 test: $(READY) ## the default tests (minutes)
-	@python -m pytest
+	@$(PYTEST)
 
 test-all: $(READY) ## every test, the slow ones too
-	@python -m pytest -m "not gpu"
+	@$(PYTEST) -m "not gpu"
 
 lint: $(READY) ## style of Python and of the Snakefile
 	@ruff check $(CODE) && ruff format --check $(CODE) && snakefmt --check Snakefile && snakemake --lint
