@@ -19,7 +19,7 @@ class Dropout(nn.Module):
     of drawing them one by one.
 
     Args:
-        p: probability of zero, in [0, 1).
+        p: probability of zero, in [0, 1); above 65535/65536 it counts as that.
 
     Shape:
         in and out (batch, channels, ...)
@@ -40,18 +40,29 @@ class Dropout(nn.Module):
         self.generators = list(generators)
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.p == 0:
+        if not self.training or self.p < 0.5 / _LEVELS:
             return x
         blocks = len(self.generators)
         if x.shape[1] % blocks:
             raise ValueError(f"{x.shape[1]} channels cannot be shared by {blocks} replicas")
-        dropped = round(self.p * _LEVELS)
         shape = (x.shape[0], x.shape[1] // blocks, *x.shape[2:])
         drawn = [self._draw(shape, generator, x.device) for generator in self.generators]
-        bits = drawn[0] if blocks == 1 else torch.cat(drawn, 1)
-        # drawn in logical order, stored in the memory order of x: the same mask for every memory format
-        mask = torch.empty_like(x).copy_(bits >= dropped - _LEVELS // 2)
-        return x * mask.mul_(_LEVELS / (_LEVELS - dropped))
+        return x * self._mask(drawn[0] if blocks == 1 else torch.cat(drawn, 1), x)
+
+    def _mask(self, bits: Tensor, like: Tensor) -> Tensor:
+        """1 / (1 - p) or 0 by uniform 16-bit integers, in the type and memory order of ``like``.
+
+        The integers are drawn in logical order, so the mask is the same for every memory format. It is
+        made by arithmetic on them in place: comparisons, and conversions of their outcome, are several
+        times as slow on a CPU.
+        """
+        dropped = min(round(self.p * _LEVELS), _LEVELS - 1)
+        least = dropped - _LEVELS // 2  # of the integers that are kept
+        kept = torch.empty_like(like, dtype=torch.int16).copy_(bits).clamp_(least - 1, least).sub_(least - 1)
+        scale = torch.tensor(_LEVELS / (_LEVELS - dropped), dtype=like.dtype)
+        if like.element_size() != 2:
+            return kept.to(like.dtype).mul_(scale.item())
+        return kept.mul_(scale.view(torch.int16).item()).view(like.dtype)  # 0 or the bits of the scale
 
     @staticmethod
     def _draw(shape: Sequence[int], generator: torch.Generator | None, device: torch.device) -> Tensor:

@@ -167,6 +167,39 @@ def test_dropout_has_its_rate_its_scale_and_a_stream_per_replica(memory):
     assert torch.equal(layer.eval()(x), x)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("p", [1e-6, 1e-4, 0.3, 0.5, 0.9999, 1 - 1e-7])
+def test_dropout_keeps_what_its_bits_say_in_every_type_and_memory_order(p, dtype):
+    layer, shape = Dropout(p), (8, 5, 4, 6, 7)
+    x = torch.randn(shape).to(dtype)
+    words = torch.empty(x.numel() // 4, dtype=torch.int64)
+    words.random_(-(2**63), None, generator=torch.Generator().manual_seed(4))
+    bits = words.view(torch.int16).view(shape).long() + 2**15  # uniform in 0, ..., 65535
+    dropped = min(round(p * 2**16), 2**16 - 1)
+    expected = x * ((bits >= dropped).double() * 2**16 / (2**16 - dropped)).to(dtype)
+    for order in ((0, 1, 2, 3, 4), (0, 3, 4, 1, 2)):
+        layer.seed([torch.Generator().manual_seed(4)])
+        arranged = x.permute(order).contiguous().permute([order.index(axis) for axis in range(5)])
+        dropped_out = layer(arranged)
+        assert torch.equal(dropped_out, expected)
+        assert dropped_out.stride() == arranged.stride()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_global_pool_is_the_mean_with_all_its_derivatives(dtype):
+    x = torch.randn(3, 5, 4, 7, 6).to(dtype).requires_grad_()
+    weight = torch.randn(3, 5, 4).to(dtype)
+    gradient, expected = (
+        torch.autograd.grad((function(x) * weight).sum(), x)[0]
+        for function in (GlobalAvgPool(), lambda x: x.mean((-2, -1)))
+    )
+    assert torch.equal(gradient, expected)
+    small = torch.randn(2, 3, 4, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(GlobalAvgPool(), small, check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(GlobalAvgPool(), small)
+    assert torch.equal(torch.vmap(GlobalAvgPool())(x), x.mean((-2, -1)))
+
+
 def _network() -> nn.Sequential:
     return nn.Sequential(
         LiftingConv(1, 2, 3, padding=1),
