@@ -1,0 +1,78 @@
+"""One rule for every claim: a difference over seeds against what is said of it (see the package)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from shared import stats
+from shared.verdicts.verdict import DIFFERS, NOT_RUN, REPRODUCED, TOO_FEW, Verdict, facts, shortest, unjudged
+
+
+def beats(difference: stats.Difference | None, *, threshold: float = 0.0, tier: str = "paper") -> Verdict:
+    """Judge the claim that a difference exceeds ``threshold``; None stands for "no runs"."""
+    early = unjudged(difference.n if difference else 0, tier)
+    if early or difference is None:
+        return early
+    low, high = difference.interval()
+    found = facts(difference, tier, p=difference.p_greater(threshold))
+    if low > threshold:
+        return replace(found, status=REPRODUCED, reason=f"the interval lies above {threshold:g}")
+    if high < threshold or (low == high <= threshold):
+        return replace(found, status=DIFFERS, reason=f"the interval lies below {threshold:g}")
+    return replace(
+        found, status=TOO_FEW, reason=f"the interval holds {threshold:g}{_needed(difference, threshold)}"
+    )
+
+
+def same(difference: stats.Difference | None, *, margin: float, tier: str = "paper") -> Verdict:
+    """Judge the claim that a difference is smaller than ``margin`` in size; None stands for "no runs"."""
+    early = unjudged(difference.n if difference else 0, tier)
+    if early or difference is None:
+        return early
+    found = facts(difference, tier, p=difference.p_within(margin), method=f"TOST ({difference.method})")
+    if found.p is not None and found.p < 0.05:
+        return replace(found, status=REPRODUCED, reason=f"smaller than {margin:g} by two one-sided tests")
+    low, high = difference.interval()
+    goal = math.copysign(margin, difference.value) if abs(difference.value) < margin else 0.0
+    if low > 0 or high < 0:
+        return replace(
+            found, status=DIFFERS, p=difference.p_different(), method=difference.method, reason="not zero"
+        )
+    return replace(
+        found,
+        status=TOO_FEW,
+        reason=f"neither within {margin:g} nor different from 0{_needed(difference, goal)}",
+    )
+
+
+def within(
+    values: Sequence[float], *, least: float = -math.inf, most: float = math.inf, tier: str = "paper"
+) -> Verdict:
+    """Judge the claim that every single run lies in ``[least, most]``; one that is not finite breaks it."""
+    early = unjudged(len(values), tier)
+    if early:
+        return early
+    broken = sum(not (math.isfinite(value) and least <= value <= most) for value in values)
+    status = DIFFERS if broken else REPRODUCED
+    reason = f"{len(values) - broken} of {len(values)} runs keep the bound"
+    return Verdict(status, tier, len(values), method="bound on each run", reason=reason)
+
+
+def every(parts: Sequence[Verdict]) -> Verdict:
+    """Join the verdicts on the parts of one claim; numbers are those of the part with the weakest support.
+
+    Raises:
+        ValueError: if there are no parts.
+    """
+    if not parts:
+        raise ValueError("a claim needs one part at least")
+    order = (None, NOT_RUN, DIFFERS, TOO_FEW, REPRODUCED)
+    worst = min(parts, key=lambda part: (order.index(part.status), -(part.p if part.p is not None else -1.0)))
+    return replace(worst, tier=shortest([part.tier for part in parts]), n=min(part.n for part in parts))
+
+
+def _needed(difference: stats.Difference, threshold: float) -> str:
+    runs = stats.runs_to_decide(difference, threshold)
+    return f"; about {runs} seeds would decide" if runs and runs > difference.n else ""

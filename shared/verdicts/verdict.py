@@ -1,0 +1,98 @@
+"""What a verdict is, and the verdicts that need no arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared import stats
+from shared.paths import COMMITTED_TIERS
+
+REPRODUCED = "reproduced"
+DIFFERS = "differs"
+TOO_FEW = "too few runs"
+NOT_RUN = "not run"
+STATUSES = (REPRODUCED, DIFFERS, TOO_FEW, NOT_RUN)
+
+#: Fewer seeds than this never decide anything.
+MIN_RUNS = 3
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Outcome of one comparison.
+
+    Attributes:
+        status: one of `STATUSES`, or None for demo and smoke numbers.
+        tier: tier of our runs (the shortest one involved), "" if there are none.
+        n: our number of seeds.
+        difference: our mean minus the paper's value, or the claim's effect; None if not computed.
+        low, high: its 95 % interval.
+        p: p-value of the test named in ``method``; None if no test was made.
+        effect: the difference in standard deviations between our seeds.
+        method: the test, for people to read.
+        reason: one phrase that says why, for people to read.
+    """
+
+    status: str | None
+    tier: str = ""
+    n: int = 0
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    effect: float | None = None
+    method: str = ""
+    reason: str = ""
+
+    @property
+    def text(self) -> str:
+        """What a table shows: the status, with the tier unless it is the paper's own protocol."""
+        if self.status is None:
+            return f"no verdict ({self.tier})"
+        return self.status if self.tier in ("", "paper") else f"{self.status} ({self.tier})"
+
+
+def few(n: int, tier: str) -> Verdict:
+    """The verdict on runs that are too few for any arithmetic.
+
+    Raises:
+        ValueError: if they are enough.
+    """
+    early = unjudged(n, tier)
+    if early is None:
+        raise ValueError(f"{n} runs are enough for a test; make one")
+    return early
+
+
+def shortest(tiers: Sequence[str]) -> str:
+    """The tier that follows the least of the paper's protocol, "" if there is none."""
+    order = ("smoke", "demo", "lite", "paper", "")
+    return min(tiers, key=order.index, default="")
+
+
+def unjudged(n: int, tier: str, least: int = MIN_RUNS) -> Verdict | None:
+    """Verdicts that need no arithmetic: no run, a tier that is not comparable, too few runs."""
+    if n == 0:
+        return Verdict(NOT_RUN)
+    if tier not in COMMITTED_TIERS:
+        return Verdict(None, tier, n, reason="other data than the paper's")
+    if n < least:
+        return Verdict(TOO_FEW, tier, n, reason=f"fewer than {least} runs")
+    return None
+
+
+def facts(difference: stats.Difference, tier: str, p: float, method: str = "") -> Verdict:
+    """The numbers of a comparison as a verdict whose status is still open."""
+    low, high = difference.interval()
+    return Verdict(
+        None,
+        tier,
+        difference.n,
+        difference.value,
+        low,
+        high,
+        p,
+        difference.effect,
+        method or difference.method,
+    )
