@@ -159,8 +159,8 @@ def rules() -> tuple[str, ...]:
         "If nothing differs from the paper, up to 5 % of the cells still say *differs* by chance: in a "
         "table of 20 cells one lone *differs* near the limit means little.",
         "The tier says how much of the protocol was followed: *paper* all of it, *lite* a declared shorter "
-        "one on the same data. Each arm shows the highest tier that has seeds enough. ± is the standard "
-        "deviation (n - 1) between seeds.",
+        "one on the same data. The arms of an experiment are shown at one tier, the highest that has seeds "
+        "enough of all of them. ± is the standard deviation (n - 1) between seeds.",
     )
 
 

@@ -1,7 +1,7 @@
 """What a pipeline's ``tables.py`` and ``figures.py`` see: our results beside the paper's numbers.
 
-`Results` hides where numbers come from: for each arm the tier that says most, committed results for the
-report, demo results for the demo, or an earlier git revision for `shared.report.diff`.
+`Results` hides where numbers come from: for each experiment the tier that says most, committed results for
+the report, demo results for the demo, or an earlier git revision for `shared.report.diff`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pandas as pd
 
 from shared import config, paths, runs, stats, verdicts
 from shared.errors import UserError
-from shared.report import published
+from shared.report import published, tiers
 from shared.report.tables import Cell, Sample, measured
 
 COLUMNS = ("run", "experiment", "arm", "seed", "metric", "step", "value")
@@ -63,28 +63,24 @@ class Results:
     def frame(self, experiment: str) -> pd.DataFrame:
         """Rows ``run, experiment, arm, seed, metric, step, value, tier``; a missing step is NaN.
 
-        For each arm: the highest tier with enough seeds for a verdict, else the highest tier that has any.
+        All arms come from one tier, so that their differences compare like with like: the highest at which
+        every arm has seeds enough for a verdict that has them anywhere. Without such a tier each arm shows
+        the highest with seeds enough, and an arm that has too few everywhere the highest that has any.
 
         Raises:
             UserError: if the paper declares no such experiment.
         """
         if experiment not in self._frames:
             declared = self._declared.experiment(experiment)
-            found = [self._tier(experiment, tier) for tier in self.tiers if tier in declared.tiers]
-            kept = [self._best(found, arm) for arm in declared.arms]
-            kept = [frame for frame in kept if len(frame)]
+            frames = [self._tier(experiment, tier) for tier in self.tiers if tier in declared.tiers]
+            arms = [[frame[frame["arm"] == arm] for frame in frames] for arm in declared.arms]
+            kept = [frame for frame in tiers.shown(arms) if len(frame)]
             empty = pd.DataFrame(columns=[*COLUMNS, "tier"])
             self._frames[experiment] = pd.concat(kept, ignore_index=True) if kept else empty
         return self._frames[experiment]
 
     def _tier(self, experiment: str, tier: str) -> pd.DataFrame:
         return self._source.read(self.paper, experiment, tier).assign(tier=tier)
-
-    @staticmethod
-    def _best(tiers: list[pd.DataFrame], arm: str) -> pd.DataFrame:
-        of_arm = [frame[frame["arm"] == arm] for frame in tiers]
-        enough = [frame for frame in of_arm if frame["seed"].nunique() >= verdicts.MIN_RUNS]
-        return next((frame for frame in (*enough, *of_arm) if len(frame)), pd.DataFrame())
 
     def curves(self, experiment: str, arm: str, metric: str) -> pd.DataFrame:
         """One row per seed, one column per step, both sorted; empty if there are no runs.

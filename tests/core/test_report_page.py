@@ -12,6 +12,7 @@ import mini_paper
 import numpy as np
 import pytest
 
+from shared import paths
 from shared.errors import UserError
 from shared.report import contents, page, render
 from shared.report.contents import Report
@@ -197,7 +198,15 @@ def test_readme_without_both_markers_is_left_alone(checkout, content):
 # -- which results are shown -------------------------------------------------------------------------------
 
 
-def test_each_arm_shows_its_highest_tier_with_seeds_enough(checkout):
+def keep_only(tier, wanted):
+    """Take the other rows out of a tier's collected results."""
+    file = paths.results("mini", tier) / "table1.csv"
+    head, *lines = file.read_text().splitlines()
+    kept = [line for line in lines if wanted(line.split(",")[2], int(line.split(",")[3]))]
+    file.write_text("\n".join([head, *kept]) + "\n")
+
+
+def test_arms_are_shown_at_one_tier_the_highest_with_seeds_enough(checkout):
     mini_paper.record("lite")
     assert Results("mini").sample("table1", "plain", "error").tier == "lite"
     mini_paper.record("paper", seeds=2)
@@ -205,6 +214,22 @@ def test_each_arm_shows_its_highest_tier_with_seeds_enough(checkout):
     mini_paper.record("paper", seeds=3)
     found = Results("mini").sample("table1", "plain", "error")
     assert (found.tier, found.n) == ("paper", 3)
+    keep_only("paper", lambda arm, seed: arm == "plain")
+    shown = {arm: Results("mini").sample("table1", arm, "error") for arm in ("plain", "turned")}
+    assert {arm: (s.tier, s.n) for arm, s in shown.items()} == {"plain": ("lite", 4), "turned": ("lite", 4)}
+
+
+def test_arms_without_a_common_tier_are_shown_at_their_own(checkout):
+    mini_paper.record("lite")
+    mini_paper.record("paper")
+    keep_only("paper", lambda arm, seed: arm == "plain")
+    keep_only("lite", lambda arm, seed: arm == "turned")
+    assert Results("mini").sample("table1", "plain", "error").tier == "paper"
+    assert Results("mini").sample("table1", "turned", "error").tier == "lite"
+    keep_only("lite", lambda arm, seed: seed < 2)
+    found = Results("mini").sample("table1", "turned", "error")
+    assert (found.tier, found.n) == ("lite", 2), "too few are better than none"
+    assert Results("mini").sample("table1", "plain", "error").tier == "paper", "and decide nothing for others"
 
 
 def test_lite_verdicts_say_so(checkout):
