@@ -42,6 +42,16 @@ def collect(experiment: config.Experiment, tier: str) -> bool:
         return True
 
 
+def is_worth_collecting(experiment: config.Experiment, tier: str) -> bool:
+    """Whether to collect an experiment nobody asked for because it shares a run with one that was.
+
+    So if results of it are collected already, or if all its runs are known: a few arms that happen to be
+    there would only look like an experiment that somebody began.
+    """
+    begun = collected.csv_path(experiment.paper, experiment.name, tier).exists()
+    return begun or all(validity.known(run) is not None for run in experiment.runs(tier))
+
+
 def is_collected(
     experiment: config.Experiment, tier: str, text: str | None = None, environments: Any = None
 ) -> bool:

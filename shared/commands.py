@@ -81,14 +81,15 @@ def _log(line: str) -> None:
 
 
 def _collect(runs: Iterable[config.Run], outcome: Outcome) -> None:
-    """Collect the experiments asked for, and those of the same papers that share a finished run."""
+    """Collect the experiments asked for, and what else of the same papers their runs belong to."""
     wanted = {(run.paper, run.experiment, run.tier) for run in runs}
     done = {run.id for run in outcome.done}
     for paper in dict.fromkeys(paper for paper, _, _ in sorted(wanted)):
         for experiment in config.load(paper).experiments.values():
             for tier in experiment.tiers:
                 asked = (paper, experiment.name, tier) in wanted
-                if asked or any(run.id in done for run in experiment.runs(tier)):
+                shares = any(run.id in done for run in experiment.runs(tier))
+                if asked or (shares and collect.is_worth_collecting(experiment, tier)):
                     collect.collect(experiment, tier)
 
 

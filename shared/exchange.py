@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shared import collected, config, environment, fingerprint, records, validity
-from shared.collect import collect
+from shared import collected, config, environment, fingerprint, paths, records, validity
+from shared.collect import collect, is_worth_collecting
 from shared.errors import UserError
 from shared.files import lock, read_json, write_json
 
@@ -50,7 +50,7 @@ def merge(source: Path) -> Merged:
     for record in fresh:
         records.save(record)
     result.new, result.known = len(fresh), len(found) - len(fresh)
-    _collect_all(set(found), papers, result)
+    _collect_all(set(found), papers, _begun(source), result)
     return result
 
 
@@ -63,23 +63,36 @@ def _agree(mine: records.Record | None, theirs: records.Record, here: str, there
         )
 
 
-def _collect_all(merged: set[str], papers: list[str], result: Merged) -> None:
+def _begun(source: Path) -> set[tuple[str, str]]:
+    """Tier and experiment of the collected results; no tier if the folder does not tell it."""
+    tables = [file for file in _files(source) if file.suffix == ".csv"]
+    return {(file.parent.name if file.parent.name in paths.TIERS else "", file.stem) for file in tables}
+
+
+def _collect_all(merged: set[str], papers: list[str], begun: set[tuple[str, str]], result: Merged) -> None:
+    """Collect the experiments that were ``begun`` there; if that is not known, all that have a merged run."""
     declared: set[str] = set()
     for paper in papers:
         for experiment in config.load(paper).experiments.values():
             for tier in experiment.tiers:
                 here = merged & {run.id for run in experiment.runs(tier)}
                 declared |= here
-                if here and collect(experiment, tier):
+                asked = not begun or {(tier, experiment.name), ("", experiment.name)} & begun
+                if here and (asked or is_worth_collecting(experiment, tier)) and collect(experiment, tier):
                     result.changed.append(f"{paper}/{experiment.name} ({tier})")
     result.undeclared = len(merged - declared)
 
 
 def _records(source: Path) -> Iterator[records.Record]:
-    """All records in a file or folder; of a folder, files of other kinds are passed over."""
+    """All records in a file or folder."""
+    for file in _files(source):
+        yield from _from_file(file)
+
+
+def _files(source: Path) -> list[Path]:
+    """The file itself, or the records and collected results in a folder; other files are passed over."""
     if source.is_file():
-        yield from _from_file(source)
-        return
+        return [source]
     patterns = (
         "*.json",
         "runs/*.json",
@@ -88,13 +101,13 @@ def _records(source: Path) -> Iterator[records.Record]:
         "*/*.csv",
         "pipelines/*/results/*/*.csv",
     )
-    for file in sorted({file for pattern in patterns for file in source.glob(pattern)}):
-        is_results = file.suffix == ".csv" and _sidecar(file).is_file()
-        is_record = (
-            file.suffix == ".json" and len(file.stem) == 16 and set(file.stem) <= set("0123456789abcdef")
-        )
-        if is_results or is_record:
-            yield from _from_file(file)
+    return sorted({file for pattern in patterns for file in source.glob(pattern) if _is_ours(file)})
+
+
+def _is_ours(file: Path) -> bool:
+    if file.suffix == ".csv":
+        return _sidecar(file).is_file()
+    return len(file.stem) == 16 and set(file.stem) <= set("0123456789abcdef")
 
 
 def _sidecar(file: Path) -> Path:

@@ -38,6 +38,16 @@ def test_a_shared_run_is_collected_wherever_it_belongs(toy):
     assert len(csv(name="race").read_text().splitlines()) == 19
 
 
+def test_a_shared_run_begins_no_other_experiment(toy):
+    call("run", "toy/walk", "--tier", "lite", "--seeds", "0", *ON_CPU)
+    assert csv().exists()
+    assert not csv(name="race").exists(), "one of three seeds of race"
+    call("run", "toy/race", "--tier", "lite", "--seeds", "1", *ON_CPU)
+    assert len(csv(name="race").read_text().splitlines()) == 13
+    call("run", "toy/walk", "--tier", "lite", *ON_CPU)
+    assert len(csv(name="race").read_text().splitlines()) == 19, "begun, so it gets what walk has computed"
+
+
 def test_run_everything_takes_the_experiments_that_have_the_tier(toy, capsys):
     assert call("run", *ON_CPU) == 0
     assert "4 runs: 4 trained" in capsys.readouterr().out

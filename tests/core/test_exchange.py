@@ -53,8 +53,18 @@ def test_merge_takes_what_is_new(toy, elsewhere, part):
 
 def test_merge_takes_a_single_record(toy, elsewhere):
     run = runs_of(toy, 2)[0]
-    assert runs.merge(elsewhere / ".repro" / "runs" / f"{run.id}.json").new == 1
+    merged = runs.merge(elsewhere / ".repro" / "runs" / f"{run.id}.json")
+    assert merged.new == 1
     assert runs.why_stale(run) == []
+    assert merged.changed == ["toy/walk (lite)", "toy/race (lite)"], "a record does not say what it was for"
+
+
+def test_merge_collects_what_was_begun_there_or_is_whole_here(toy, elsewhere):
+    runs.execute(toy.experiment().runs("lite", seeds=[0]), Options(device="cpu", threads=1))
+    assert runs.merge(elsewhere).changed == ["toy/walk (lite)", "toy/race (lite)"], "race has all its runs"
+    shutil.rmtree(toy.root / ".repro")
+    shutil.rmtree(toy.folder / "results")
+    assert runs.merge(elsewhere).changed == ["toy/walk (lite)"], "two of three seeds of race"
 
 
 def edit(file, change):
