@@ -34,7 +34,8 @@ def merge(source: Path) -> Merged:
         UserError: if there is nothing to merge, a record is damaged, or one has other rows than ours.
     """
     found: dict[str, records.Record] = {}
-    for record in _records(source):
+    files = _files(source)
+    for record in (record for file in files for record in _from_file(file)):
         _agree(found.get(record.run), record, "in the merged files", "twice")
         found[record.run] = record
     if not found:
@@ -50,7 +51,7 @@ def merge(source: Path) -> Merged:
     for record in fresh:
         records.save(record)
     result.new, result.known = len(fresh), len(found) - len(fresh)
-    _collect_all(set(found), papers, _begun(source), result)
+    _collect_all(set(found), papers, _begun(files), result)
     return result
 
 
@@ -63,9 +64,9 @@ def _agree(mine: records.Record | None, theirs: records.Record, here: str, there
         )
 
 
-def _begun(source: Path) -> set[tuple[str, str]]:
+def _begun(files: list[Path]) -> set[tuple[str, str]]:
     """Tier and experiment of the collected results; no tier if the folder does not tell it."""
-    tables = [file for file in _files(source) if file.suffix == ".csv"]
+    tables = [file for file in files if file.suffix == ".csv"]
     return {(file.parent.name if file.parent.name in paths.TIERS else "", file.stem) for file in tables}
 
 
@@ -81,12 +82,6 @@ def _collect_all(merged: set[str], papers: list[str], begun: set[tuple[str, str]
                 if here and (asked or is_worth_collecting(experiment, tier)) and collect(experiment, tier):
                     result.changed.append(f"{paper}/{experiment.name} ({tier})")
     result.undeclared = len(merged - declared)
-
-
-def _records(source: Path) -> Iterator[records.Record]:
-    """All records in a file or folder."""
-    for file in _files(source):
-        yield from _from_file(file)
 
 
 def _files(source: Path) -> list[Path]:

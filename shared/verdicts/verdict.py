@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared import stats
-from shared.paths import COMMITTED_TIERS
+from shared.paths import COMMITTED_TIERS, TIERS
 
 REPRODUCED = "reproduced"
 DIFFERS = "differs"
@@ -67,8 +67,7 @@ def few(n: int, tier: str) -> Verdict:
 
 def shortest(tiers: Sequence[str]) -> str:
     """The tier that follows the least of the paper's protocol, "" if there is none."""
-    order = ("smoke", "demo", "lite", "paper", "")
-    return min(tiers, key=order.index, default="")
+    return min(tiers, key=(*TIERS, "").index, default="")
 
 
 def unjudged(n: int, tier: str, least: int = MIN_RUNS) -> Verdict | None:
