@@ -112,8 +112,7 @@ def _draw(found: dict[str, dict[int, Verdict]]) -> Canvas:
     families = []
     for title, names, centers in FAMILIES:
         rows = [name for name in names if found[name]]
-        common = [set(shown(found[name], centers)) for name in rows]
-        columns = sorted(set.intersection(*common)) if common else []
+        columns = sorted({size for name in rows for size in shown(found[name], centers)})
         if columns:
             families.append((title, rows, columns))
     widest = max(len(columns) for _, _, columns in families)
