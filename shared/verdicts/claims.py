@@ -9,6 +9,9 @@ from dataclasses import replace
 from shared import stats
 from shared.verdicts.verdict import DIFFERS, NOT_RUN, REPRODUCED, TOO_FEW, Verdict, facts, shortest, unjudged
 
+#: Seeds beyond which "how many more" is no longer told to the digit.
+_COUNTABLE = 1000
+
 
 def beats(difference: stats.Difference | None, *, threshold: float = 0.0, tier: str = "paper") -> Verdict:
     """Judge the claim that a difference exceeds ``threshold``; None stands for "no runs"."""
@@ -74,5 +77,9 @@ def every(parts: Sequence[Verdict]) -> Verdict:
 
 
 def _needed(difference: stats.Difference, threshold: float) -> str:
+    """How many seeds to train: a guess from few runs, so beyond `_COUNTABLE` its digits say nothing."""
     runs = stats.runs_to_decide(difference, threshold)
-    return f"; about {runs} seeds would decide" if runs and runs > difference.n else ""
+    if not runs or runs <= difference.n:
+        return ""
+    number = f"about {runs}" if runs <= _COUNTABLE else f"more than {_COUNTABLE}"
+    return f"; {number} seeds would decide"

@@ -224,7 +224,9 @@ def test_beats_has_three_outcomes():
     assert verdicts.beats(up, threshold=2).status == DIFFERS
     open_question = verdicts.beats(up, threshold=1.0)
     assert open_question.status == TOO_FEW
-    assert "seeds would decide" in open_question.reason
+    assert "; about 53 seeds would decide" in open_question.reason
+    hopeless = verdicts.beats(stats.one_sample([1.0, 1.2, -2.1, 0.0]))
+    assert "; more than 1000 seeds would decide" in hopeless.reason
     assert verdicts.beats(None).status == NOT_RUN
     assert verdicts.beats(stats.one_sample([1.0, 1.1])).status == TOO_FEW
     assert verdicts.beats(stats.one_sample([1.0, 1.0, 1.0]), threshold=1.0).status == DIFFERS
