@@ -36,8 +36,8 @@ FAMILIES = (
         (224, 225),
     ),
 )
-#: Columns on either side of the sizes that the paper uses.
-AROUND = 8
+#: Columns before the first size that the paper uses, and after the last.
+BEFORE, AFTER = 8, 7
 #: Inches of a cell, cells for the names on the left, and cells between families for title and sizes.
 CELL, LABELS, SPACE = 0.27, 8.4, 2.1
 FILLS = {"exact": (SERIES[0], 0.85), "approximate": (SERIES[1], 0.30)}
@@ -103,7 +103,7 @@ def period(found: dict[int, Verdict]) -> int:
 def shown(found: dict[int, Verdict], centers: Iterable[int]) -> list[int]:
     """The sizes of a row that are drawn: those near the ones that the paper uses."""
     centers = tuple(centers)
-    low, high = min(centers) - AROUND, max(centers) + AROUND
+    low, high = min(centers) - BEFORE, max(centers) + AFTER
     return [size for size in sorted(found) if low <= size <= high]
 
 
