@@ -13,7 +13,7 @@ from typing import Any
 from shared import paths
 from shared.errors import UserError
 from shared.interface import Row
-from shared.records import Record
+from shared.records import Record, rows_digest
 
 HEADER = ("run", "experiment", "arm", "seed", "metric", "step", "value")
 
@@ -81,7 +81,7 @@ def _read(file: Path, signature: Any, sidecar: Path, sidecar_signature: Any) -> 
     if signature is None:
         return Collected({}, {}, environments)
     runs: dict[tuple[str, int], str] = {}
-    rows: dict[str, list[Row]] = {}
+    blocks: dict[tuple[str, str], list[Row]] = {}  # by run and arm, since two arms may be the same run
     problems = []
     with file.open(newline="") as handle:
         lines = csv.reader(handle)
@@ -95,12 +95,16 @@ def _read(file: Path, signature: Any, sidecar: Path, sidecar_signature: Any) -> 
                 raise UserError(f"{file.name}, line {number} is malformed; restore it from git") from None
             if runs.setdefault(key, run) != run:
                 problems.append(f"line {number}: {arm} with seed {seed} has two runs, {runs[key]} and {run}")
-            rows.setdefault(run, []).append(row)
-    for run, values in rows.items():
-        places = [(row.metric, row.step) for row in values]
-        if len(set(places)) != len(places):
+            blocks.setdefault((run, arm), []).append(row)
+    rows: dict[str, tuple[Row, ...]] = {}
+    for (run, arm), values in blocks.items():
+        if len({(row.metric, row.step) for row in values}) != len(values):
             problems.append(f"run {run} has two values for one metric and step")
-    return Collected(runs, {run: tuple(r) for run, r in rows.items()}, environments, tuple(problems))
+        if run not in rows:
+            rows[run] = tuple(values)
+        elif rows_digest(rows[run]) != rows_digest(values):
+            problems.append(f"run {run} has other values in arm {arm} than in the arm before")
+    return Collected(runs, rows, environments, tuple(problems))
 
 
 def _step(text: str) -> int | float | str:

@@ -106,6 +106,25 @@ def test_rows_of_changed_settings_are_kept_but_not_read(recorded):
     assert sorted(frame[frame["arm"] == "slow"]["seed"].unique()) == [0]
 
 
+def test_two_arms_may_be_the_same_run(toy):
+    toy.declare("fast: {rate: 2}", "fast: {rate: 0.25}")
+    slow, fast = (next(run for run in toy.runs() if run.arm == arm) for arm in ("slow", "fast"))
+    assert slow.id == fast.id
+    assert len(execute(toy.runs()).done) == 3
+    runs.collect(toy.experiment(), "lite")
+    shutil.rmtree(toy.root / ".repro")
+    frame = runs.read("toy", "walk", "lite")
+    values = {arm: rows["value"].tolist() for arm, rows in frame.groupby("arm")}
+    assert values["slow"] == values["fast"]
+    assert not frame.duplicated(["arm", "seed", "metric", "step"]).any()
+    assert collected.of("toy", "walk", "lite").problems == ()
+    file = collected.csv_path("toy", "walk", "lite")
+    file.write_text(file.read_text().replace("walk,fast,0,angle,7.5,1.0", "walk,fast,0,angle,7.5,2.0"))
+    assert collected.of("toy", "walk", "lite").problems == (
+        f"run {slow.id} has other values in arm fast than in the arm before",
+    )
+
+
 def test_undeclared_rows_are_dropped(recorded):
     recorded.declare("seeds: 0-2}", "seeds: [0, 2]}")
     assert runs.collect(recorded.experiment(), "lite")
