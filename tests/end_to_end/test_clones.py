@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -14,6 +15,10 @@ EXPERIMENTS = "pipelines/tiny/experiments.yaml"
 DEMO = ["p4cnn 0 40", "p4cnn 1 40", "z2cnn 0 40", "z2cnn 1 40"]
 LITE = ["p4cnn 0 60", "p4cnn 1 60", "z2cnn 0 60", "z2cnn 1 60"]
 CLEAN = "Data and pipelines are up to date."
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("snakemake") and shutil.which("dvc")),
+    reason='needs the workflow engines: "make setup", or "pip install dvc snakemake"',
+)
 
 
 def of(model: str, runs: list[str]) -> list[str]:
