@@ -16,6 +16,11 @@ from shared.report.tables import Sample
 FLOAT32 = 1e-5
 #: Differences below these (points) count as none; the second must resolve the 0.13 that the logs show.
 MARGIN_PRINTED, MARGIN_MEAN = 0.5, 0.1
+#: The same between test angles of a plain network, whose accuracies scatter more.
+MARGIN_ANGLES = 1.0
+
+#: From a difference and the tier of its runs to a verdict.
+Rule = Callable[[stats.Difference, str], verdicts.Verdict]
 
 
 def experiment_of(training: str, angles: Sequence[float] | None) -> str:
@@ -38,7 +43,7 @@ def command(results: Results, training: str, angles: Sequence[float] | None = No
 def judge(
     found: stats.Difference | None,
     samples: Sequence[Sample],
-    rule: Callable[[stats.Difference, str], verdicts.Verdict],
+    rule: Rule,
 ) -> verdicts.Verdict:
     """The verdict of ``rule``, or why there is none: an arm without runs, or with too few."""
     tier = verdicts.shortest([sample.tier for sample in samples])
@@ -67,9 +72,19 @@ def same(label: str, known: str, first: Sample, second: Sample, margin: float) -
 
 def one_sample(label: str, known: str, sample: Sample, threshold: float = 0.0) -> Part:
     """A part about one number per seed, such as a gap within one network: its mean is above the threshold."""
+    return _one_number(
+        label, known, sample, lambda d, tier: verdicts.beats(d, threshold=threshold, tier=tier)
+    )
+
+
+def same_sample(label: str, known: str, sample: Sample, margin: float) -> Part:
+    """A part about one number per seed: its mean is smaller than ``margin`` in size."""
+    return _one_number(label, known, sample, lambda d, tier: verdicts.same(d, margin=margin, tier=tier))
+
+
+def _one_number(label: str, known: str, sample: Sample, rule: Rule) -> Part:
     found = stats.one_sample(sample.numbers) if sample.n > 1 else None
-    verdict = judge(found, [sample], lambda d, tier: verdicts.beats(d, threshold=threshold, tier=tier))
-    return effect(label, known, found, verdict)
+    return effect(label, known, found, judge(found, [sample], rule))
 
 
 def bound(
