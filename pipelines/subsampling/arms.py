@@ -55,6 +55,12 @@ SIDES = tuple(range(24, 35))
 SIZES = tuple(f"p4cnn_{side}" for side in SIDES)
 CONTROL_NETWORKS = ("z2cnn_28", "p4cnn_27", "p4cnn_28")
 CONTROLS = ("upright", "nocrop", "standard")  # the others are compared with the first
+#: How training digits are turned, all by U(0, 360) degrees.
+WAYS = {
+    "uniform": "one for each image, drawn once",
+    "each_image": "one for each image, drawn anew in each step",
+    "each_batch": "one for a whole batch, drawn anew in each step",
+}
 MIRRORS = ("p4mcnn_27", "p4mcnn_28", "p4mcnn_29", "p4cnn_28")
 PADDINGS = ("zeros", "circular", "reflect", "replicate")
 PADDED = ("p4cnn_27", "p4cnn_28")

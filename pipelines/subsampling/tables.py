@@ -16,6 +16,7 @@ from pipelines.subsampling.tables_networks import networks
 from pipelines.subsampling.tables_significance import significance
 from pipelines.subsampling.tables_table2 import controls as table2_controls
 from pipelines.subsampling.tables_table2 import reduced, table2
+from pipelines.subsampling.tables_turns import turns
 from shared.report.claims import COLUMNS as CLAIM_COLUMNS
 from shared.report.results import Results
 from shared.report.tables import Table
@@ -25,7 +26,7 @@ def tables(results: Results) -> list[Table]:
     """All tables, in reading order."""
     paper = (claims_table, table1, averages, significance, table2, table2_controls, reduced)
     figures = (figure3, figure4, figure5, figure6)
-    ours = (networks, invariance, sizes, controls, padding, mirrors, repair)
+    ours = (networks, invariance, sizes, turns, controls, padding, mirrors, repair)
     return [make(results) for make in (*paper, *figures, *ours)]
 
 

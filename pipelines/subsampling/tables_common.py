@@ -101,6 +101,12 @@ def before_after(results: Results, experiment: str, name: str, metric: str = "in
     return f"{text.scientific(before.summary.mean)} → {text.scientific(after.summary.mean)}"
 
 
+def seed_spread(results: Results, experiment: str, name: str) -> str:
+    """Standard deviation between seeds (points), averaged over the test angles; "-" with fewer than two."""
+    curves = results.curves(experiment, name, "accuracy").dropna()
+    return text.fixed(float(curves.std(ddof=1).mean()), 2) if len(curves) > 1 else "-"
+
+
 def gap(first: Sample, second: Sample) -> str:
     """First minus second with its 95 % interval over seeds; "-" without runs of one tier on both sides."""
     found = difference(first, second)

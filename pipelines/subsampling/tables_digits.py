@@ -8,7 +8,7 @@ import numpy as np
 
 from pipelines.subsampling import claims_digits as claims
 from pipelines.subsampling.arms import EQUIVARIANCE, NETWORKS, QUARTERS, TITLES, TURNED, arm
-from pipelines.subsampling.tables_common import accuracy_cell, before_after, protocol
+from pipelines.subsampling.tables_common import accuracy_cell, before_after, protocol, seed_spread
 from shared.report import text
 from shared.report.results import Results
 from shared.report.tables import Cell, Column, Row, Table
@@ -136,8 +136,7 @@ def figure5(results: Results) -> Table:
 
 def _spread(results: Results, network: str, name: str) -> Cell:
     """Standard deviation between seeds, averaged over angles, ours and the paper's."""
-    curves = results.curves("figure5", name, "accuracy").dropna()
-    ours = text.fixed(float(curves.std(ddof=1).mean()), 2) if len(curves) > 1 else "-"
+    ours = seed_spread(results, "figure5", name)
     theirs = claims.paper_spread(results, network)
     return Cell(f"{ours}\npaper: {text.fixed(theirs, 2)}" if not math.isnan(theirs) else ours)
 

@@ -22,6 +22,7 @@ COLUMNS = ["run", "experiment", "arm", "seed", "metric", "step", "value"]
 #: Experiments of our own on digits: accuracies that the paper does not print.
 VARIANTS = {
     "sizes": arms.SIZES,
+    "turns": tuple(arm("z2cnn_28", way) for way in arms.WAYS),
     "controls": tuple(arm(name, kind) for name in arms.CONTROL_NETWORKS for kind in arms.CONTROLS),
     "mirrors": arms.MIRRORS,
     "padding": tuple(arm(name, mode) for name in arms.PADDED for mode in arms.PADDINGS),

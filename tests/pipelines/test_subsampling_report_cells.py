@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from invented_subsampling import report
 
-from pipelines.subsampling import claims_digits, tables_common, tables_digits
+from pipelines.subsampling import claims_digits, tables_common, tables_digits, tables_turns
 from pipelines.subsampling.arms import EXACT, SIZES, arm
 from shared.report.markdown import to_csv
 from shared.report.tables import Sample
@@ -69,3 +69,17 @@ def test_a_mean_over_all_angles_needs_all_angles():
 def test_points_lost_are_those_at_the_other_turns():
     lost = tables_common.lost(report(seeds=3, only=("sizes",)), "sizes", "p4cnn_27")
     assert lost.numbers == pytest.approx([20.0] * 3)
+
+
+def test_ways_of_turning_stand_beside_the_logs():
+    def shown(cell):
+        return cell if isinstance(cell, str) else cell.text
+
+    rows = {row.key: [shown(c) for c in row.cells] for row in tables_turns.turns(report(seeds=5)).rows}
+    printed = ("91.60 ± 1.25, n = 100", "89.21 ± 1.76, n = 100", "89.39 ± 1.55, n = 100")
+    assert rows["logs"] == [*printed, "-", "+3.20", "2.04"]
+    ours = rows["z2cnn_28_each_batch"]  # invented: 97 % at 0 degrees and 77 elsewhere, so 77.56 over angles
+    assert ours[2].startswith("77.56 ± 0.22")
+    assert ours[3].startswith("-11.83 [")
+    assert ours[4:] == ["20.00 ± 0.00 (n = 5, paper)", "0.22"]
+    assert tables_turns.turns(report(tiers=())).rows[1].cells[3] == "-"
