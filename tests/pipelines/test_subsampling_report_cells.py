@@ -81,5 +81,5 @@ def test_ways_of_turning_stand_beside_the_logs():
     ours = rows["z2cnn_28_each_batch"]  # invented: 97 % at 0 degrees and 77 elsewhere, so 77.56 over angles
     assert ours[2].startswith("77.56 ± 0.22")
     assert ours[3].startswith("-11.83 [")
-    assert ours[4:] == ["20.00 ± 0.00 (n = 5, paper)", "0.22"]
+    assert ours[4:] == ["20.00 ± 0.00", "0.22"]
     assert tables_turns.turns(report(tiers=())).rows[1].cells[3] == "-"
