@@ -61,6 +61,11 @@ WAYS = {
     "each_image": "one for each image, drawn anew in each step",
     "each_batch": "one for a whole batch, drawn anew in each step",
 }
+#: What the statistics of batch norm are estimated with.
+STATISTICS = {
+    "running": "running averages of training, with dropout",
+    "clean": "estimated after training, without dropout",
+}
 MIRRORS = ("p4mcnn_27", "p4mcnn_28", "p4mcnn_29", "p4cnn_28")
 PADDINGS = ("zeros", "circular", "reflect", "replicate")
 PADDED = ("p4cnn_27", "p4cnn_28")

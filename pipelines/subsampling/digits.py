@@ -14,6 +14,7 @@ from shared.data import prepare
 from shared.groups import Group, cyclic, dihedral
 from shared.interface import Context, Row
 from shared.train import Fit, FitSettings, TrainingSet, accuracy, fit, precision, predict
+from shared.train.statistics import estimate_statistics
 
 #: Images on which the invariance error is measured, in float32.
 PROBE_IMAGES = 64
@@ -37,6 +38,8 @@ def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int,
     probe = data.network_input(data.crop(images.test[:PROBE_IMAGES], settings), settings)
     before = [_errors(settings, network, probe, 0) for network in networks]
     trained = _fit(settings, seeds, networks, images, context)
+    if settings.statistics == "without_dropout":
+        _estimate_statistics(settings, seeds, networks, images)
     after = [_errors(settings, network, probe, settings.epochs) for network in networks]
     curves = [_sweep(settings, networks, images, context)]
     if settings.mirrored:
@@ -96,6 +99,21 @@ def _fit(
         seeds,
         **context.training(),
     )
+
+
+def _estimate_statistics(
+    settings: Settings, seeds: Sequence[int], networks: list[nn.Module], images: data.Digits
+) -> None:
+    """Estimate the statistics of batch norm anew, on the training images of each seed."""
+    for seed, network in zip(seeds, networks):
+        train, _ = data.split(settings, len(images.pool), seed)
+        estimate_statistics(
+            network,
+            images.pool[train.to(images.pool.device)],
+            lambda batch: data.network_input(batch, settings),
+            batch_size=settings.batch_size,
+            channels_last=settings.channels_last,
+        )
 
 
 def invariance(network: nn.Module, probe: Tensor, group: Group) -> float:

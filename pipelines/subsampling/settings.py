@@ -18,6 +18,7 @@ PADDING_MODES = ("zeros", "reflect", "circular", "replicate")
 REPAIRS = ("", "resize", "pool")
 STEMS = ("small", "standard")
 HEADS = ("group_first", "pixels_first")
+STATISTICS = ("running", "without_dropout")
 AUGMENTATIONS = ("none", "crop_flip", "resized_crop")
 
 
@@ -51,6 +52,8 @@ class Settings:
         bias_mean, bias_std, bias_per: degrees, and whether an angle holds for a "batch" (as released) or
             is drawn for each "image" (as the text says).
         mirrored: test on mirrored images, too.
+        statistics: of batch norm (digits): the "running" ones of training, or estimated after it on the
+            training images "without_dropout" (`shared.train.statistics`).
         optimizer, momentum, schedule, milestones, warmup_epochs, cycle_momentum, selection: see
             `shared.train.FitSettings`.
         stem: of a residual network: "small" (3x3, stride 1) or "standard" (7x7, stride 2, and a pool).
@@ -95,6 +98,7 @@ class Settings:
     bias_std: float = added(0.0)
     bias_per: str = added("batch")
     mirrored: bool = added(False)
+    statistics: str = added("running")
     optimizer: str = added("adam")
     momentum: float = added(0.9)
     schedule: str = added("step")
@@ -121,6 +125,7 @@ class Settings:
             ("padding_mode", self.padding_mode, PADDING_MODES),
             ("repair", self.repair, REPAIRS),
             ("bias_per", self.bias_per, ("batch", "image")),
+            ("statistics", self.statistics, STATISTICS),
             ("stem", self.stem, STEMS),
             ("head", self.head, HEADS),
             ("augment", self.augment, AUGMENTATIONS),
@@ -134,6 +139,11 @@ class Settings:
         if (self.training == "biased") != (self.bias_std > 0):
             raise UserError(
                 "training: biased needs a bias_std above 0 degrees, and only it; correct one of them"
+            )
+        if self.statistics != "running" and (self.model not in DIGIT_MODELS or self.training == "biased"):
+            raise UserError(
+                f"statistics: {self.statistics} is for networks on digits that are not turned in each step; "
+                "set statistics: running"
             )
         if self.model in IMAGE_MODELS and self.training != "upright":
             raise UserError(f"{self.model} is trained upright only; set training: upright")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pipelines.subsampling import claims
 from pipelines.subsampling.tables_common import protocol
-from pipelines.subsampling.tables_controls import controls, mirrors, padding, repair, sizes
+from pipelines.subsampling.tables_controls import controls, mirrors, padding, repair, sizes, statistics
 from pipelines.subsampling.tables_digits import averages, figure3, figure5, table1
 from pipelines.subsampling.tables_figure4 import figure4
 from pipelines.subsampling.tables_figure6 import figure6
@@ -26,7 +26,7 @@ def tables(results: Results) -> list[Table]:
     """All tables, in reading order."""
     paper = (claims_table, table1, averages, significance, table2, table2_controls, reduced)
     figures = (figure3, figure4, figure5, figure6)
-    ours = (networks, invariance, sizes, turns, controls, padding, mirrors, repair)
+    ours = (networks, invariance, sizes, turns, statistics, controls, padding, mirrors, repair)
     return [make(results) for make in (*paper, *figures, *ours)]
 
 

@@ -10,12 +10,14 @@ from pipelines.subsampling.arms import (
     EQUIVARIANCE,
     EXACT,
     MIRRORS,
+    NETWORKS,
     PADDED,
     PADDINGS,
     REPAIR_TITLES,
     REPAIRED,
     REPAIRS,
     SIZES,
+    STATISTICS,
     TITLES,
     arm,
     repaired,
@@ -108,6 +110,26 @@ def sizes(results: Results) -> Table:
         ),
         commands=(results.command("sizes"),),
         notes=() if price == "-" else (note,),
+    )
+
+
+def statistics(results: Results) -> Table:
+    """What dropout does through the statistics of batch norm."""
+    rows = [
+        (arm(name, way), f"{TITLES[name]}: {words}", EQUIVARIANCE[name], arm(name, "running"))
+        for name in NETWORKS
+        for way, words in STATISTICS.items()
+    ]
+    return _variants(
+        results,
+        "statistics",
+        "Dropout and batch norm: statistics of training against those without dropout",
+        "Dropout changes the variance of what the next norms see in training, but not in testing, so that "
+        "the statistics they keep do not fit there (a known effect; Li et al., CVPR 2019). The paper's "
+        "networks have dropout in front of four norms. Here networks trained alike, seed by seed, are tested "
+        "with statistics estimated on the training images without dropout; the change is against those of "
+        "training.",
+        rows,
     )
 
 

@@ -23,6 +23,7 @@ COLUMNS = ["run", "experiment", "arm", "seed", "metric", "step", "value"]
 VARIANTS = {
     "sizes": arms.SIZES,
     "turns": tuple(arm("z2cnn_28", way) for way in arms.WAYS),
+    "statistics": tuple(arm(name, way) for name in NETWORKS for way in arms.STATISTICS),
     "controls": tuple(arm(name, kind) for name in arms.CONTROL_NETWORKS for kind in arms.CONTROLS),
     "mirrors": arms.MIRRORS,
     "padding": tuple(arm(name, mode) for name in arms.PADDED for mode in arms.PADDINGS),

@@ -244,6 +244,8 @@ def test_the_line_figure_has_no_symmetry_and_is_the_same_figure_at_both_sizes():
         ({"training": "biased"}, "needs a bias_std"),
         ({"bias_std": 20.0}, "needs a bias_std"),
         ({"model": "resnet44", "training": "uniform"}, "upright only"),
+        ({"statistics": "clean"}, "without_dropout"),
+        ({"statistics": "without_dropout", "model": "toy"}, "set statistics: running"),
     ],
 )
 def test_wrong_settings_are_explained(wrong, message):
