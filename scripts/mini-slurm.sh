@@ -8,6 +8,7 @@ DIR=${MINI_SLURM_DIR:?set MINI_SLURM_DIR to a folder for configuration, logs and
 GPUS=${MINI_SLURM_GPUS:-2}
 HOST=$(hostname -s)
 export SLURM_CONF=$DIR/slurm.conf
+PATH=$PATH:/usr/sbin:/sbin # munged, slurmctld and slurmd are there, and not in every login's path
 
 start_munge() { # with a key and a socket of its own, so that the machine's munge is not touched
   mkdir -p "$DIR/munge"
