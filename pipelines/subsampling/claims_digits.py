@@ -67,7 +67,7 @@ def trained_on_turned(results: Results) -> Iterator[Row]:
     statement = "On RotMNIST every p4 network beats the plain CNN"
     yield _beats(results, "S14", f"{statement}, at 0 degrees", pairs, training="uniform", angles=[0])
     yield _beats(results, "S14-mean", f"{statement}, averaged over all angles", pairs, training="uniform")
-    yield _no_favoured_angle(results)
+    yield _no_favored_angle(results)
 
 
 def _beats(
@@ -131,7 +131,7 @@ def _smallest_loss(accuracies: np.ndarray) -> float:
     return float(accuracies[0] - accuracies[1:].max())
 
 
-def _no_favoured_angle(results: Results) -> Row:
+def _no_favored_angle(results: Results) -> Row:
     """S14-angles: turned by U(0, 360), the training digits are as many at each angle.
 
     Initialization, training and a 28-pixel input have the symmetry of the square, so that the accuracy at a

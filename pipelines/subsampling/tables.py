@@ -31,7 +31,7 @@ def tables(results: Results) -> list[Table]:
 
 
 def claims_table(results: Results) -> Table:
-    """The paper's claims, and our one finding about its Table 1."""
+    """The paper's claims, and our findings about its Table 1."""
     return Table(
         "claims",
         "Claims",

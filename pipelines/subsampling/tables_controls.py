@@ -1,4 +1,4 @@
-"""Controls of our own on digits: crop and split (D6, D4), sizes (D18), mirrors, padding, repairs."""
+"""Controls of our own on digits: crop and split (D6, D4), sizes (D18), norms, mirrors, padding, repairs."""
 
 from __future__ import annotations
 

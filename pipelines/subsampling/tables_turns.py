@@ -39,7 +39,8 @@ def turns(results: Results) -> Table:
         ),
         commands=(results.command("turns"),),
         notes=(
-            "Whatever angles are drawn from U(0, 360), over many seeds 0 and 180 degrees come out alike.",
+            "However the angles are drawn from U(0, 360), if anew for each seed, over many seeds 0 and 180 "
+            "degrees come out alike; one sequence of angles for all seeds may favor some.",
         ),
     )
 

@@ -160,7 +160,7 @@ def test_other_results_contradict_the_claims(only, options, broken):
     assert {key for key, status in found.items() if status == "differs"} == set(broken.split()) | always
 
 
-def test_a_plain_network_that_favours_no_angle_agrees_with_uniform_angles():
+def test_a_plain_network_that_favors_no_angle_agrees_with_uniform_angles():
     level = {angle: PAPER["table1_angles", "z2cnn_28", str(angle)].value for angle in ANGLES}
     flat = {("z2cnn_28", "uniform"): lambda angle: level[0] - level[angle]}
     assert statuses(report(seeds=20, only=("table1",), change=flat))["S14-angles"] == "reproduced"
