@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from pipelines.subsampling.arms import APPROXIMATE, EXACT, NETWORKS, PLAIN, QUARTERS, SHORT, TURNED, arm
+from pipelines.subsampling.arms import (
+    ANGLES,
+    APPROXIMATE,
+    EXACT,
+    NETWORKS,
+    PLAIN,
+    QUARTERS,
+    SHORT,
+    TURNED,
+    arm,
+)
 from pipelines.subsampling.claims_common import (
     MARGIN_ANGLES,
     MARGIN_MEAN,
@@ -116,9 +126,7 @@ def _quarter_turns(results: Results) -> Row:
     for network in APPROXIMATE:
         name = arm(network, "upright")
         sample = results.sample("figure5", name, "accuracy", QUARTERS, _smallest_loss)
-        printed = [results.published("figure5", network, str(angle)) for angle in QUARTERS]
-        known = [value.value for value in printed if value]
-        theirs = f"{_smallest_loss(np.array(known)):+.2f}" if len(known) == len(QUARTERS) else "-"
+        theirs = logged(results, "figure5", network, QUARTERS, _smallest_loss)
         parts.append(one_sample(SHORT[network], theirs, sample, 10.0))
     statement = (
         "Approximate networks trained upright lose at least 10 points at 90, 180 and 270 degrees (the "
@@ -137,14 +145,14 @@ def _no_favored_angle(results: Results) -> Row:
     Initialization, training and a 28-pixel input have the symmetry of the square, so that the accuracy at a
     quarter turn has the same distribution over seeds as at 0 degrees, whatever the network is.
     """
+
+    def change(accuracies: np.ndarray) -> float:
+        return float(accuracies[1] - accuracies[0])
+
     parts = []
     for angle in TURNED:
-        sample = results.sample(
-            "table1", arm(PLAIN, "uniform"), "accuracy", [0, angle], lambda a: float(a[1] - a[0])
-        )
-        printed = [results.published("table1_angles", PLAIN, str(at)) for at in (0, angle)]
-        known = [value.value for value in printed if value]
-        theirs = f"{known[1] - known[0]:+.2f}" if len(known) == len(printed) else "-"
+        sample = results.sample("table1", arm(PLAIN, "uniform"), "accuracy", [0, angle], change)
+        theirs = logged(results, "table1_angles", PLAIN, (0, angle), change)
         parts.append(same_sample(f"{angle} degrees", theirs, sample, MARGIN_ANGLES))
     statement = (
         "Trained on turned digits, the plain CNN is as good at each quarter turn as upright (within "
@@ -161,9 +169,7 @@ def _half_turn(results: Results) -> Row:
         return float(accuracies[1] - max(accuracies[0], accuracies[2]))
 
     sample = results.sample("figure5", arm(PLAIN, "upright"), "accuracy", TURNED, excess)
-    printed = [results.published("figure5", PLAIN, str(angle)) for angle in TURNED]
-    known = [value.value for value in printed if value]
-    theirs = f"{excess(np.array(known)):+.2f}" if len(known) == len(TURNED) else "-"
+    theirs = logged(results, "figure5", PLAIN, TURNED, excess)
     statement = (
         "The plain CNN trained upright is better at 180 degrees than at 90 and at 270 (the better of the two)"
     )
@@ -178,9 +184,22 @@ def deviations(results: Results, network: str) -> Sample:
     return Sample(values, results.tier("figure5", arm(network, "upright")) if values else "")
 
 
-def paper_spread(results: Results, network: str) -> float:
-    """The paper's standard deviation between seeds, mean over the angles of Figure 5; NaN if not known."""
-    printed = [results.published("figure5", network, str(angle)) for angle in range(0, 360, 10)]
+def logged(
+    results: Results,
+    table: str,
+    network: str,
+    angles: Sequence[int],
+    reduce: Callable[[np.ndarray], float],
+) -> str:
+    """A quantity of the authors' mean accuracies at some angles, with its sign; "-" if one is not known."""
+    printed = [results.published(table, network, str(angle)) for angle in angles]
+    known = [value.value for value in printed if value]
+    return f"{reduce(np.array(known)):+.2f}" if len(known) == len(printed) else "-"
+
+
+def paper_spread(results: Results, network: str, table: str = "figure5") -> float:
+    """The authors' standard deviation between seeds, mean over a table's angles; NaN if not known."""
+    printed = [results.published(table, network, str(angle)) for angle in ANGLES]
     spreads = [value.spread for value in printed if value and value.spread is not None]
     return sum(spreads) / len(spreads) if spreads else math.nan
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from pipelines.subsampling.arms import ANGLES, PLAIN, TITLES, TURNED, WAYS, arm
+from pipelines.subsampling.claims_digits import logged, paper_spread
 from pipelines.subsampling.tables_common import accuracy_cell, all_angles, plain_cell, protocol, seed_spread
 from shared.report import text
 from shared.report.results import Results
@@ -49,31 +52,34 @@ def _logs(results: Results) -> Row:
     """What the authors' logs have."""
     places = (("table1", PLAIN, "rotmnist"), ("averages", arm(PLAIN, "uniform"), "turned"))
     printed = [results.published(*place) for place in (*places, ("table1", PLAIN, "rotmnist_mean36"))]
-    curve = [results.published("table1_angles", PLAIN, str(angle)) for angle in ANGLES]
-    at = {angle: value for angle, value in zip(ANGLES, curve) if value}
-    spreads = [value.spread for value in at.values() if value.spread is not None]
-    half = text.signed(at[0].value - at[180].value, 2) if set(HALF_TURN) <= set(at) else "-"
-    spread = text.fixed(sum(spreads) / len(spreads), 2) if spreads else "-"
+    half = logged(results, "table1_angles", PLAIN, HALF_TURN, _lost)
+    spread = paper_spread(results, PLAIN, "table1_angles")
     return Row(
         "logs",
         "the authors' logs",
-        (*(value.text if value else "-" for value in printed), "-", half, spread),
+        (
+            *(value.text if value else "-" for value in printed),
+            "-",
+            half,
+            "-" if math.isnan(spread) else text.fixed(spread, 2),
+        ),
     )
+
+
+def _lost(accuracies: np.ndarray) -> float:
+    return float(accuracies[0] - accuracies[1])
 
 
 def _row(results: Results, way: str) -> Row:
     name = arm(PLAIN, way)
-    judged = accuracy_cell(results, "table1", PLAIN, "rotmnist_mean36", "turns", name, ANGLES).verdict
-    against = "-"
-    if judged and judged.difference is not None and judged.low is not None and judged.high is not None:
-        against = f"{text.signed(judged.difference, 2)} {text.interval(judged.low, judged.high, 2)}"
+    compared = accuracy_cell(results, "table1", PLAIN, "rotmnist_mean36", "turns", name, ANGLES)
     cells: tuple[Cell | str, ...] = (
         plain_cell(results, "turns", name, "accuracy", [0]),
         plain_cell(results, "turns", name, "accuracy", TURNED),
         all_angles(results, "turns", name),
-        against,
+        compared.difference or "-",
         measured(
-            results.sample("turns", name, "accuracy", HALF_TURN, lambda a: float(-np.diff(a)[0])),
+            results.sample("turns", name, "accuracy", HALF_TURN, _lost),
             command=results.command("turns"),
         ),
         seed_spread(results, "turns", name),
