@@ -68,7 +68,12 @@ STATISTICS = {
 }
 MIRRORS = ("p4mcnn_27", "p4mcnn_28", "p4mcnn_29", "p4cnn_28")
 PADDINGS = ("zeros", "circular", "reflect", "replicate")
-PADDED = ("p4cnn_27", "p4cnn_28")
+#: Zeros in one part of the network only: what tables and figures call them.
+PARTLY_ZEROS = {
+    "zeros_before": ("zeros before the pool, replicate after it", "zeros\nbefore pool"),
+    "zeros_after": ("zeros after the pool, replicate before it", "zeros\nafter pool"),
+}
+PADDED = {"p4cnn_27": (*PADDINGS, *PARTLY_ZEROS), "p4cnn_28": PADDINGS}
 REPAIRED = ("p4cnn_27", "p4cnn_29")
 REPAIRS = ("", "resize", "pool")
 REPAIR_TITLES = {"": "as published", "resize": "resized to an exact size", "pool": "pool exact at every size"}

@@ -50,15 +50,16 @@ def sizes(results: Results) -> Figure:
 
 def padding(results: Results) -> Figure:
     """Accuracy at quarter turns for each way of padding, at an approximate and at the exact size."""
-    names = [arms.arm(network, mode) for network in arms.PADDED for mode in arms.PADDINGS]
+    names = [arms.arm(network, mode) for network, modes in arms.PADDED.items() for mode in modes]
     frame = quarters(results, "padding", names)
     return Figure(
         "padding",
         "What padding does: accuracy at quarter turns by padding mode",
         f"P4CNN at 27 (approximate) and 28 pixels (exact), trained on upright digits. {READING}; mean and "
         f"±1 standard deviation over {seeds(frame)}. All four modes treat the sides of an image alike, so "
-        f"none changes the verdict; the paper leaves their effect on accuracy open. {origin(results)}",
-        "Two panels of four small profiles, one per padding mode: at 27 pixels they lie lower at 90, 180 "
+        "none changes the verdict; the paper leaves their effect on accuracy open. Last at 27 pixels: zeros "
+        f"before the pool and replicate after it, and the other way round. {origin(results)}",
+        "Two panels of small profiles, one per padding mode: at 27 pixels they lie lower at 90, 180 "
         "and 270 degrees than at 0, at 28 pixels they are flat.",
         (lambda: _draw_padding(frame)) if len(frame) else None,
         (results.command("padding"),),
@@ -149,12 +150,14 @@ def _draw_sizes(frame: pd.DataFrame) -> Canvas:
 
 
 def _draw_padding(frame: pd.DataFrame) -> Canvas:
-    figure, panels = canvas(8.0, 3.4, 1, 2, sharey=True)
-    for axes, network in zip(panels, arms.PADDED):
+    ratios = {"width_ratios": [len(modes) for modes in arms.PADDED.values()]}
+    figure, panels = canvas(8.6, 3.4, 1, 2, sharey=True, gridspec_kw=ratios)
+    for number, (axes, (network, modes)) in enumerate(zip(panels, arms.PADDED.items())):
         verdict = arms.EQUIVARIANCE[network]
-        for place, mode in enumerate(arms.PADDINGS):
+        for place, mode in enumerate(modes):
             draw_profile(axes, place, of(frame, arms.arm(network, mode)), verdict)
-        categories(axes, arms.PADDINGS, "accuracy (%)" if network == arms.PADDED[0] else "")
+        labels = [arms.PARTLY_ZEROS[mode][1] if mode in arms.PARTLY_ZEROS else mode for mode in modes]
+        categories(axes, labels, "" if number else "accuracy (%)")
         name_angles(axes, 0)
         axes.set(title=f"{arms.SHORT[network]}: {verdict}", xlabel="padding")
     legend(figure, panels[0], ("approximate", "exact"))

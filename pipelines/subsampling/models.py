@@ -34,8 +34,7 @@ def z2cnn(settings: Settings, classes: int = CLASSES) -> nn.Sequential:
     layers: list[nn.Module] = []
     for number, kernel in enumerate(KERNELS, 1):
         channels = settings.channels if number == 1 else width
-        padding = {"padding": 1 if kernel == 3 else 0, "padding_mode": settings.padding_mode}
-        layers += [nn.Conv2d(channels, width, kernel, **padding), nn.BatchNorm2d(width)]
+        layers += [nn.Conv2d(channels, width, kernel, **_padding(number, settings)), nn.BatchNorm2d(width)]
         layers += _tail(number, settings, nn.MaxPool2d(2))
     return nn.Sequential(*layers, GlobalAvgPool(), nn.Linear(width, classes))
 
@@ -49,13 +48,19 @@ def group_cnn(settings: Settings, group: Group, classes: int = CLASSES) -> nn.Se
     width = settings.width or WIDTHS[settings.model]
     layers: list[nn.Module] = []
     for number, kernel in enumerate(KERNELS, 1):
-        shape = {"padding": 1 if kernel == 3 else 0, "padding_mode": settings.padding_mode, "group": group}
+        shape = {"group": group, **_padding(number, settings)}
         if number == 1:
             layers.append(LiftingConv(settings.channels, width, kernel, **shape))
         else:
             layers.append(GroupConv(width, width, kernel, **shape))
         layers += [GroupBatchNorm(width, group), *_tail(number, settings, SpatialMaxPool(2))]
     return nn.Sequential(*layers, GlobalAvgPool(), GroupPool(), nn.Linear(width, classes))
+
+
+def _padding(number: int, settings: Settings) -> dict[str, int | str]:
+    """What the convolution of block ``number`` adds around its input."""
+    before = settings.padding_before_pool if number <= POOL_AFTER else ""
+    return {"padding": 1 if KERNELS[number - 1] == 3 else 0, "padding_mode": before or settings.padding_mode}
 
 
 def _tail(number: int, settings: Settings, pool: nn.Module) -> list[nn.Module]:

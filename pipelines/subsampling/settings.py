@@ -47,6 +47,7 @@ class Settings:
         steps: optimizer steps of the toy.
         precision, channels_last: see `shared.train.FitSettings`; tests are always in float32.
         padding_mode: what stands outside the image, as in `torch.nn.Conv2d`.
+        padding_before_pool: the same for the blocks before the pool (digits); "" for padding_mode.
         repair: "" for the network as published; "resize" or "pool" keep it exact at every size
             (`pipelines.subsampling.models`).
         bias_mean, bias_std, bias_per: degrees, and whether an angle holds for a "batch" (as released) or
@@ -93,6 +94,7 @@ class Settings:
     precision: str = "float32"
     channels_last: bool = True
     padding_mode: str = added("zeros")
+    padding_before_pool: str = added("")
     repair: str = added("")
     bias_mean: float = added(45.0)
     bias_std: float = added(0.0)
@@ -123,6 +125,7 @@ class Settings:
             ("split", self.split, SPLITS),
             ("dropout_after", self.dropout_after, ("1345", "12345", "")),
             ("padding_mode", self.padding_mode, PADDING_MODES),
+            ("padding_before_pool", self.padding_before_pool, ("", *PADDING_MODES)),
             ("repair", self.repair, REPAIRS),
             ("bias_per", self.bias_per, ("batch", "image")),
             ("statistics", self.statistics, STATISTICS),
@@ -144,6 +147,11 @@ class Settings:
             raise UserError(
                 f"statistics: {self.statistics} is for networks on digits that are not turned in each step; "
                 "set statistics: running"
+            )
+        if self.padding_before_pool and self.model not in DIGIT_MODELS:
+            raise UserError(
+                f"padding_before_pool: {self.padding_before_pool} is for networks on digits, not for "
+                f"{self.model}; set padding_mode"
             )
         if self.model in IMAGE_MODELS and self.training != "upright":
             raise UserError(f"{self.model} is trained upright only; set training: upright")

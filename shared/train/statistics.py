@@ -47,16 +47,18 @@ def estimate_statistics(
     model.eval()
     for norm in norms:
         norm.train()
-    with precision("float32", images.device):
-        for number, batch in enumerate(images.split(batch_size), 1):
-            for norm in norms:
-                norm.momentum = 1 / number  # the mean of all batches so far
-            x = transform(batch) if transform is not None else batch
-            model(x.contiguous(memory_format=order))
-    for norm, momentum in zip(norms, momenta):
-        norm.momentum = momentum
-    for module, was in training.items():
-        module.training = was
+    try:
+        with precision("float32", images.device):
+            for number, batch in enumerate(images.split(batch_size), 1):
+                for norm in norms:
+                    norm.momentum = 1 / number  # the mean of all batches so far
+                x = transform(batch) if transform is not None else batch
+                model(x.contiguous(memory_format=order))
+    finally:
+        for norm, momentum in zip(norms, momenta):
+            norm.momentum = momentum
+        for module, was in training.items():
+            module.training = was
 
 
 def _keeps_statistics(module: nn.Module) -> bool:

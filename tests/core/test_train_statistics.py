@@ -49,6 +49,14 @@ def test_everything_else_stays_as_it_was():
     assert all(value.grad is None for value in model.parameters())
 
 
+def test_modes_and_momenta_are_restored_when_the_network_raises():
+    model = network().train()
+    with pytest.raises(RuntimeError, match="channels"):
+        estimate_statistics(model, IMAGES.expand(-1, 2, -1, -1))
+    assert all(module.training for module in model.modules())
+    assert (model[2].momentum, model[6].momentum) == (0.1, 0.1)
+
+
 def test_a_constant_shift_of_the_inputs_moves_the_means_alone():
     first, second = network(), network()
     estimate_statistics(first, IMAGES)

@@ -26,7 +26,7 @@ VARIANTS = {
     "statistics": tuple(arm(name, way) for name in NETWORKS for way in arms.STATISTICS),
     "controls": tuple(arm(name, kind) for name in arms.CONTROL_NETWORKS for kind in arms.CONTROLS),
     "mirrors": arms.MIRRORS,
-    "padding": tuple(arm(name, mode) for name in arms.PADDED for mode in arms.PADDINGS),
+    "padding": tuple(arm(name, mode) for name, modes in arms.PADDED.items() for mode in modes),
     "repair": (*(arms.repaired(name, way) for name in arms.REPAIRED for way in arms.REPAIRS), EXACT),
 }
 

@@ -8,11 +8,13 @@ from narrow_networks import images, narrow
 
 from pipelines.subsampling import inventory, models, resnets
 from pipelines.subsampling.settings import Settings
+from shared.actions import act_features
 from shared.atlas import atlas, sizes
+from shared.errors import UserError
 from shared.groups import cyclic, dihedral
 from shared.interface import Context
 from shared.measure import errors_by_stage, invariance_error
-from shared.nn import FitStride
+from shared.nn import FitStride, SpatialMaxPool
 from shared.testing import assert_equivariant
 
 C4, D4 = cyclic(4), dihedral(4)
@@ -149,6 +151,27 @@ class TestPaddingAndRepair:
             network = models.build(narrow(model, padding_mode="circular"), 0)
             modes = {m.padding_mode for m in network.modules() if hasattr(m, "padding_mode")}
             assert modes == {"circular"}
+
+    def test_padding_before_the_pool_is_that_of_blocks_1_and_2(self) -> None:
+        for model in ("z2cnn", "p4cnn"):
+            settings = narrow(model, padding_mode="reflect", padding_before_pool="zeros")
+            layers = models.build(settings, 0).modules()
+            modes = [layer.padding_mode for layer in layers if hasattr(layer, "padding_mode")]
+            assert modes == ["zeros"] * 2 + ["reflect"] * 5
+        with pytest.raises(UserError, match="set padding_mode"):
+            narrow("p4resnet44", padding_before_pool="zeros")
+
+    @pytest.mark.parametrize("padding_mode", ["zeros", "reflect", "circular", "replicate"])
+    def test_only_zeros_draw_a_frame_which_the_pool_cuts_at_odd_sizes(self, padding_mode: str) -> None:
+        network = models.build(narrow("p4cnn", padding_mode=padding_mode), 4).double().eval()
+        front = network[: 1 + next(i for i, m in enumerate(network) if isinstance(m, SpatialMaxPool))]
+        for size in (27, 28):
+            blank = torch.full((1, 3, size, size), -0.42, dtype=torch.float64)
+            maps = front(blank)
+            framed = (maps - maps[..., 6:7, 6:7]).abs().amax() > 1e-3
+            symmetric = torch.allclose(maps, act_features(C4, 1, maps))
+            assert framed == (padding_mode == "zeros")
+            assert symmetric == (padding_mode != "zeros" or size == 28)
 
     @pytest.mark.parametrize("repair", ["resize", "pool"])
     @pytest.mark.parametrize(
