@@ -5,6 +5,7 @@ Needs no data, no torch and no GPU, so that it can run for every change.
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +37,7 @@ def check(paper: str, strict_code: bool = False) -> list[Problem]:
         declared = config.load(paper)
     except UserError as error:
         return [Problem(str(error))]
-    parts = (_hand_written(paper), _produces(declared), _stage(declared), _leftovers(declared))
+    parts = (_hand_written(paper), _names(declared), _stage(declared), _leftovers(declared))
     found = [problem for part in parts for problem in part]
     for experiment in declared.experiments.values():
         for tier in experiment.tiers:
@@ -58,19 +59,12 @@ def _hand_written(paper: str) -> Iterator[Problem]:
             yield Problem(str(error))
 
 
-def produced(paper: str) -> set[str]:
-    """Names of the tables and figures that a paper's report has.
-
-    Raises:
-        UserError: if tables.py is missing, or the results that are there are broken.
-    """
-    report = Report(paper)
-    return {made.name for made in (*report.tables, *report.figures)}
-
-
-def _produces(paper: config.Paper) -> Iterator[Problem]:
+def _names(paper: config.Paper) -> Iterator[Problem]:
+    """Whether the tables and figures that experiments.yaml and deviations.csv name are made."""
     try:
-        known = produced(paper.name)
+        report = Report(paper.name)
+        tables = [table.name for table in report.tables]
+        known = {*tables, *(figure.name for figure in report.figures)}
     except UserError as error:
         yield Problem(str(error))
         return
@@ -79,6 +73,21 @@ def _produces(paper: config.Paper) -> Iterator[Problem]:
             if name not in known:
                 text = f"produces {name!r}, but tables.py and figures.py make only {', '.join(sorted(known))}"
                 yield Problem(f"{paper.name}/{experiment.name} {text}")
+    yield from _concerned(report, tables)
+
+
+def _concerned(report: Report, tables: list[str]) -> Iterator[Problem]:
+    try:
+        deviations = report.deviations
+    except UserError:
+        return  # `_hand_written` says it
+    for deviation in deviations:
+        for pattern in deviation.tables:
+            if not fnmatch.filter(tables, pattern):
+                yield Problem(
+                    f"pipelines/{report.paper}/deviations.csv: {deviation.what!r} names the table "
+                    f"{pattern!r}, but tables.py makes only {', '.join(tables)}"
+                )
 
 
 def _stage(paper: config.Paper) -> Iterator[Problem]:

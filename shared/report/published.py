@@ -2,7 +2,7 @@
 
 ``paper.csv`` has one line per printed number; its place in our reports is (table, row, column). Numbers are
 kept as written, because the number of printed digits says how precisely they are known. ``deviations.csv``
-has one line per difference of protocol; it is printed under the paper's tables.
+has one line per difference of protocol; it is printed under the tables that it concerns.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from shared import paths
@@ -33,7 +34,7 @@ PAPER_COLUMNS = (
     "read_from",
     "note",
 )
-DEVIATION_COLUMNS = ("what", "paper", "ours", "why", "expected_effect")
+DEVIATION_COLUMNS = ("what", "paper", "ours", "why", "expected_effect", "tables")
 DIRECTIONS = ("higher", "lower", "")
 
 
@@ -79,13 +80,25 @@ class PaperValue:
 
 @dataclass(frozen=True)
 class Deviation:
-    """One difference between the paper's protocol and ours."""
+    """One difference between the paper's protocol and ours.
+
+    Attributes:
+        what, paper, ours, why, expected_effect: in words.
+        tables: patterns (``*`` for any letters) of the names of tables.
+        others: whether it concerns the tables that none of the patterns fits, instead of those that one fits.
+    """
 
     what: str
     paper: str
     ours: str
     why: str
     expected_effect: str
+    tables: tuple[str, ...] = ()
+    others: bool = True
+
+    def concerns(self, table: str) -> bool:
+        """Whether it concerns the table of this name."""
+        return any(fnmatchcase(table, pattern) for pattern in self.tables) != self.others
 
 
 def paper_values(paper: str) -> dict[tuple[str, str, str], PaperValue]:
@@ -108,17 +121,23 @@ def paper_values(paper: str) -> dict[tuple[str, str, str], PaperValue]:
 def deviations(paper: str) -> list[Deviation]:
     """The lines of ``pipelines/<paper>/deviations.csv``.
 
+    Its field ``tables`` names the tables that a deviation concerns, separated by blanks: ``table1 figure*``;
+    or those that it does not concern: ``not networks``. An empty one means all.
+
     Raises:
-        UserError: if the file is missing or has other columns, or a field is empty.
+        UserError: if the file is missing or has other columns, or a field but ``tables`` is empty.
     """
     found = []
     for where, line in _lines(paths.pipeline(paper) / "deviations.csv", DEVIATION_COLUMNS):
-        empty = [name for name in DEVIATION_COLUMNS if not line[name].strip()]
+        empty = [name for name in DEVIATION_COLUMNS[:-1] if not line[name].strip()]
         if empty:
             raise UserError(
                 f"{where}: the field {empty[0]!r} is empty; every deviation says what, why and its effect"
             )
-        found.append(Deviation(**{name: line[name].strip() for name in DEVIATION_COLUMNS}))
+        words = line["tables"].split()
+        others = words[:1] in ([], ["not"])
+        fields = {name: line[name].strip() for name in DEVIATION_COLUMNS[:-1]}
+        found.append(Deviation(**fields, tables=tuple(words[1:] if others else words), others=others))
     return found
 
 

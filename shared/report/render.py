@@ -101,12 +101,19 @@ def report_markdown(report: Report) -> str:
     return "\n".join(parts)
 
 
-def deviations_markdown(report: Report, level: int = 2) -> str:
-    """What we do differently from the paper, as a table."""
+def deviations_markdown(report: Report, table: Table | None = None) -> str:
+    """What we do differently from the paper: all of it, or what concerns one table (all of it for claims)."""
+    found = report.deviations
+    if table is not None and not table.claims:
+        found = [deviation for deviation in found if deviation.concerns(table.name)]
     header = ("What", "Paper", "Ours", "Why", "Expected effect")
-    rows = [(d.what, d.paper, d.ours, d.why, d.expected_effect) for d in report.deviations]
+    rows = [(d.what, d.paper, d.ours, d.why, d.expected_effect) for d in found]
     body = markdown.grid(header, rows) if rows else "None.\n"
-    return f"{'#' * level} Deviations from the paper\n\n{body}"
+    if len(found) < len(report.deviations):
+        place = "[the report](report.md#deviations-from-the-paper)"
+        count = f"{len(found)} of {len(report.deviations)}"
+        body += f"\n{count}; the others do not concern this table and are in {place}.\n"
+    return f"{'##' if table is None else '###'} Deviations from the paper\n\n{body}"
 
 
 def sources_markdown(report: Report) -> str:
@@ -124,4 +131,4 @@ def sources_markdown(report: Report) -> str:
 def _table_page(report: Report, table: Table) -> str:
     """The file of one table: the table, what differs from the paper, and the warning if it is a demo."""
     warning = f"> {contents.DEMO_WARNING}\n\n" if report.demo else ""
-    return f"{warning}{markdown.of_table(table)}\n{deviations_markdown(report, 3)}"
+    return f"{warning}{markdown.of_table(table)}\n{deviations_markdown(report, table)}"

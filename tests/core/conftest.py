@@ -112,7 +112,7 @@ claim,table,row,column,metric,unit,direction,value,spread,spread_kind,n,read_fro
 walks end somewhere,table1,slow,final,final,,,0.1,,,,Table 1,
 """
 
-DEVIATIONS = "what,paper,ours,why,expected_effect\nlegs,two,none,a toy has none,none\n"
+DEVIATIONS = "what,paper,ours,why,expected_effect,tables\nlegs,two,none,a toy has none,none,\n"
 
 DVC = """\
 vars:

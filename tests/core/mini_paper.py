@@ -53,7 +53,9 @@ def run(settings, seeds, context):
         "C1,table1,late,error,error,%,lower,1.0,0.1,std,3,table 1,\n"
     ),
     "pipelines/mini/deviations.csv": (
-        'what,paper,ours,why,expected_effect\nLength,50 epochs,2 epochs,"time, mostly",a | little\n'
+        "what,paper,ours,why,expected_effect,tables\n"
+        'Length,50 epochs,2 epochs,"time, mostly",a | little,\n'
+        "Claims,none,a few,for tests,none,not table*\n"
     ),
     "pipelines/mini/tables.py": """
 from shared import verdicts

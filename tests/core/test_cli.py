@@ -246,6 +246,11 @@ def damage_deviations(toy):
     return "deviations.csv does not exist"
 
 
+def damage_deviation(toy):
+    toy.edit("deviations.csv", "none,\n", "none,table1 tabel*\n")
+    return "names the table 'tabel*', but tables.py makes only"
+
+
 def damage_produces(toy):
     toy.declare("[table1]", "[table1, figure9]")
     return "produces 'figure9'"

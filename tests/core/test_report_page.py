@@ -166,12 +166,13 @@ def test_generated_files_that_are_no_longer_made_disappear(checkout):
     assert before - set(mini_paper.tree(folder)) == {"old_table.md", "old_figure.svg"}
 
 
-def test_deviations_stand_under_each_table(checkout):
+def test_deviations_stand_under_the_tables_that_they_concern(checkout):
     folder = render.render("mini")
     for name in ("table1.md", "claims.md", "report.md"):
-        assert (
-            "| Length | 50 epochs | 2 epochs | time, mostly | a \\| little |" in (folder / name).read_text()
-        )
+        words = (folder / name).read_text()
+        assert "| Length | 50 epochs | 2 epochs | time, mostly | a \\| little |" in words
+        assert ("| Claims | none |" in words) == (name != "table1.md")
+        assert ("1 of 2; the others" in words) == (name == "table1.md")
 
 
 # -- README ------------------------------------------------------------------------------------------------

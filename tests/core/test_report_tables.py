@@ -198,6 +198,23 @@ def test_files_must_be_there_with_the_right_columns(paper):
     paper(header="a,b")
     with pytest.raises(UserError, match="should start with the line claim,table"):
         published.paper_values("p")
-    paper("x,y,z,,w", name="deviations.csv", header=",".join(published.DEVIATION_COLUMNS))
+    paper("x,y,z,,w,", name="deviations.csv", header=",".join(published.DEVIATION_COLUMNS))
     with pytest.raises(UserError, match="field 'why' is empty"):
         published.deviations("p")
+
+
+@pytest.mark.parametrize(
+    ("tables", "concerned"),
+    [
+        ("", "abc"),
+        ("table_a", "a"),
+        ("table_a *_c", "ac"),
+        ("not table_a", "bc"),
+        ("not *_a *_b", "c"),
+        ("not", "abc"),
+    ],
+)
+def test_a_deviation_names_the_tables_that_it_concerns(paper, tables, concerned):
+    paper(f"x,y,z,v,w,{tables}", name="deviations.csv", header=",".join(published.DEVIATION_COLUMNS))
+    (deviation,) = published.deviations("p")
+    assert "".join(name for name in "abc" if deviation.concerns(f"table_{name}")) == concerned
