@@ -34,6 +34,7 @@ class Meter:
             Path("/proc/self/clear_refs").write_text("5")
         torch = sys.modules.get("torch")
         if torch is not None and self.device.startswith("cuda"):
+            torch.cuda.init()  # without it, resetting fails in a process that has not used CUDA yet
             torch.cuda.reset_peak_memory_stats(self.device)
 
     def read(self) -> dict[str, float]:

@@ -20,6 +20,8 @@ from shared.train import Fit, FitSettings, TrainingSet, accuracy, fit, precision
 PROBE_IMAGES = 64
 #: Test images whose accuracy is followed through training.
 TRACKED_TEST_IMAGES = 2000
+#: Images whose feature maps are kept at once to follow their errors, as in the released code.
+TRACKED_AT_ONCE = 32
 #: Images prepared and classified at once when testing.
 CHUNK = 500
 #: Names of the readings of Eq. 14 in the rows, and of `shared.measure.Errors`; the last is free of scale.
@@ -109,7 +111,7 @@ def _tracker(
     def observe(network: nn.Module) -> dict[str, float]:
         stages = [name for name, _ in network.named_children() if name.startswith(("stem", "stage"))]
         with precision("float32", probe.device):
-            errors = measure.errors_by_stage(network, probe, cyclic(4), stages)
+            errors = measure.errors_by_stage(network, probe, cyclic(4), stages, batch_size=TRACKED_AT_ONCE)
         seen = {
             f"{short}_{stage}": getattr(errors[stage], name)
             for short, name in READINGS.items()

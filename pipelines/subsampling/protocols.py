@@ -24,13 +24,20 @@ NETWORKS = {
 PROTOCOLS = {
     "cifar10": {"train_images": 50_000, "test_images": 10_000, "epochs": 200, "batch_size": 256},
     "cifar100": {"train_images": 50_000, "test_images": 10_000, "epochs": 200, "batch_size": 256},
-    "flowers102": {"train_images": 2_040, "test_images": 6_149, "epochs": 200, "batch_size": 256},
+    "flowers102": {
+        "train_on": "train_and_valid",
+        "train_images": 2_040,
+        "test_images": 6_149,
+        "epochs": 200,
+        "batch_size": 256,
+    },
     "pcam": {"train_images": 262_144, "test_images": 32_768, "epochs": 30, "batch_size": 32},
     "imagenet": {"train_images": 1_281_167, "test_images": 50_000, "epochs": 90},
 }
 WORDS = {
     "blocks": "{ours} of {paper} blocks a stage",
     "width": "{ours} of {paper} fields in the first stage",
+    "train_on": "the split {ours} without the validation images",
     "train_images": "{ours} of {paper} training images",
     "test_images": "{ours} of {paper} test images",
     "epochs": "{ours} of {paper} epochs",
@@ -59,7 +66,7 @@ def reductions(results: Results, experiment: str, name: str) -> list[str]:
     for key, theirs in paper.items():
         ours = next(iter(setting(results, experiment, key, name)), 0)
         if ours not in (0, theirs):
-            found.append(WORDS[key].format(ours=f"{ours:,}", paper=f"{theirs:,}"))
+            found.append(WORDS[key].format(ours=_number(ours), paper=_number(theirs)))
     return found
 
 

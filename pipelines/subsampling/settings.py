@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from shared.errors import UserError, unknown
 from shared.interface import added
@@ -20,6 +20,12 @@ STEMS = ("small", "standard")
 HEADS = ("group_first", "pixels_first")
 STATISTICS = ("running", "without_dropout")
 AUGMENTATIONS = ("none", "crop_flip", "resized_crop")
+TRAIN_ON = ("train", "train_and_valid")
+#: Settings that networks on digits do not look at; `Settings` refuses other values for them.
+NOT_FOR_DIGITS = (
+    *("optimizer", "momentum", "schedule", "milestones", "warmup_epochs", "cycle_momentum", "selection"),
+    *("stem", "head", "blocks", "stage_widths", "augment", "train_on", "track_every"),
+)
 
 
 @dataclass(frozen=True)
@@ -34,8 +40,9 @@ class Settings:
             upright images turned anew in each step by N(bias_mean, bias_std^2) degrees.
         split: "swapped" takes the official test images for training and the official training images for
             testing, as the authors' logs do; "standard" the other way round.
-        train_images, validation_images: drawn per seed from the training pool; 0 train_images for all.
-        test_images: test images used at multiples of 90 degrees; 0 for all.
+        train_images, validation_images: drawn per seed from the training pool; 0 train_images for all
+            (residual networks).
+        test_images: test images used at multiples of 90 degrees; 0 for all (residual networks).
         sweep_images: test images used at the other angles (digits).
         angle_step: degrees between test angles (digits); divides 90.
         channels: copies of the gray channel (the logs have 3).
@@ -62,6 +69,7 @@ class Settings:
             ("group_first", released for CIFAR, Flowers102 and ImageNet) or after ("pixels_first", PCam).
         blocks: residual blocks per stage; 0 for the paper's.
         stage_widths: fields of each stage, instead of width and its doublings.
+        train_on: the split that a residual network is trained on, or that and the validation images.
         augment: of training images: "crop_flip" pads by 4 and crops, "resized_crop" takes random areas.
         track_images: test images on which errors by stage are measured after each `track_every` epochs.
         track_every: epochs between these; 0 for never.
@@ -112,6 +120,7 @@ class Settings:
     head: str = added("group_first")
     blocks: int = added(0)
     stage_widths: tuple[int, ...] = added(())
+    train_on: str = added("train")
     augment: str = added("none")
     track_images: int = added(320)
     track_every: int = added(0)
@@ -132,6 +141,7 @@ class Settings:
             ("stem", self.stem, STEMS),
             ("head", self.head, HEADS),
             ("augment", self.augment, AUGMENTATIONS),
+            ("train_on", self.train_on, TRAIN_ON),
         ):
             if value not in known:
                 raise UserError(unknown(name, value, known))
@@ -153,8 +163,32 @@ class Settings:
                 f"padding_before_pool: {self.padding_before_pool} is for networks on digits, not for "
                 f"{self.model}; set padding_mode"
             )
-        if self.model in IMAGE_MODELS and self.training != "upright":
+        if self.model in DIGIT_MODELS:
+            self._check_digits()
+        if self.model in IMAGE_MODELS:
+            self._check_images()
+
+    def _check_digits(self) -> None:
+        for name in ("train_images", "test_images", "sweep_images"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name}: {getattr(self, name)} is too few for digits; set it to 1 or more")
+        defaults = {field.name: field.default for field in fields(Settings)}
+        for name in NOT_FOR_DIGITS:
+            if getattr(self, name) != defaults[name]:
+                raise UserError(
+                    f"{name}: {getattr(self, name)} is for residual networks; {self.model} does not look at "
+                    "it, leave it out"
+                )
+
+    def _check_images(self) -> None:
+        if self.training != "upright":
             raise UserError(f"{self.model} is trained upright only; set training: upright")
+        if self.selection == "best" and not self.validation_images:
+            raise UserError("selection: best needs validation_images; set some, or selection: last")
+        if self.train_on == "train_and_valid" and self.validation_images:
+            raise UserError(
+                "train_on: train_and_valid leaves no images to validate on; set validation_images: 0"
+            )
 
     def datasets(self) -> tuple[str, ...]:
         """Names of the data sets that this run reads."""

@@ -13,6 +13,7 @@ from pipelines.subsampling.settings import Settings
 from shared.actions import act_features, act_image
 from shared.groups import cyclic
 from shared.interface import Context, OutOfTime, Row
+from shared.train import precision
 
 C4 = cyclic(4)
 #: Steps between recorded values of the loss and of the gap between the two logits.
@@ -36,7 +37,8 @@ def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int,
     for seed in seeds:
         if context.time_is_up():
             raise OutOfTime(f"time is up before seed {seed}")
-        rows[seed] = _train(settings, seed, context)
+        with precision("float32", context.device):
+            rows[seed] = _train(settings, seed, context)
     return rows
 
 

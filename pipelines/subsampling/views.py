@@ -12,7 +12,7 @@ from torch import Tensor
 import shared.data
 from pipelines.subsampling.settings import Settings
 from shared.data import augment, prepare
-from shared.errors import UserError
+from shared.errors import UserError, unknown
 
 #: Pixels that a training image may move by along each axis (authors' code).
 CROP_PADDING = 4
@@ -46,13 +46,22 @@ def load(settings: Settings, device: str) -> Images:
     """The images as stored: nothing is resized or normalized before it is used.
 
     Raises:
-        UserError: if the data set is not there, or has fewer images than the settings ask for, or these ask
-            for the circle crop of the digits.
+        UserError: if the data set is not there, has no color images, or fewer or smaller ones than the
+            settings ask for, or these ask for the circle crop of the digits.
     """
     if settings.crop:
         raise UserError(f"{settings.model} is trained on whole images; set crop: false in experiments.yaml")
+    if settings.dataset not in augment.STANDARDS:
+        raise UserError(unknown("data set of color images", settings.dataset, sorted(augment.STANDARDS)))
     data_set = shared.data.catalogue.find(settings.dataset)
+    if settings.augment == "resized_crop" and settings.size > data_set.shape[-1]:
+        raise UserError(
+            f"augment: resized_crop cuts {settings.size} pixels out of images of {data_set.shape[-1]}; "
+            "lower size, or set augment: crop_flip"
+        )
     train, labels = shared.data.load(settings.dataset, "train")
+    if settings.train_on == "train_and_valid":
+        train, labels = _with_validation(settings, train, labels)
     test, test_labels = shared.data.load(settings.dataset, "test")
     if settings.train_images > len(labels) or settings.test_images > len(test_labels):
         raise UserError(
@@ -62,13 +71,23 @@ def load(settings: Settings, device: str) -> Images:
         )
     held_out = 0
     if settings.validation_images:
-        if "valid" not in data_set.splits:
-            raise UserError(f"{settings.dataset} has no validation images; set validation_images to 0")
-        valid, valid_labels = shared.data.load(settings.dataset, "valid", limit=settings.validation_images)
-        held_out = len(valid_labels)
-        train, labels = torch.cat([train, valid]), torch.cat([labels, valid_labels])
+        before = len(labels)
+        train, labels = _with_validation(settings, train, labels, settings.validation_images)
+        held_out = len(labels) - before
     train, test = (x.to(device) if isinstance(x, Tensor) else x for x in (train, test))
     return Images(train, labels.to(device), held_out, test, test_labels.to(device), len(data_set.classes))
+
+
+def _with_validation(
+    settings: Settings, train: Tensor, labels: Tensor, limit: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """Training images and labels, followed by those for validation."""
+    if "valid" not in shared.data.catalogue.find(settings.dataset).splits:
+        raise UserError(
+            f"{settings.dataset} has no validation images; set validation_images to 0 and train_on to train"
+        )
+    valid, valid_labels = shared.data.load(settings.dataset, "valid", limit=limit)
+    return torch.cat([train, valid]), torch.cat([labels, valid_labels])
 
 
 def stored(images: Any, start: int, count: int, device: str) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from shared.errors import UserError, unknown
 from shared.groups import Group
 from shared.measure.actions import ACTIONS, Action, act_orientations, act_trivial, find_action
-from shared.measure.errors import ElementErrors, Errors, compare
+from shared.measure.errors import ElementErrors, Errors, Sums, compare
 
 __all__ = [
     "ACTIONS", "Action", "ElementErrors", "Errors", "act_orientations", "act_trivial", "compare",
@@ -121,6 +121,7 @@ def errors_by_stage(
     *,
     dtype: torch.dtype | None = None,
     elements: Iterable[int] | None = None,
+    batch_size: int | None = None,
 ) -> dict[str, Errors]:
     """Measure the outputs of submodules in one pass for each element.
 
@@ -130,6 +131,7 @@ def errors_by_stage(
         group: whose elements are tried.
         stages: names of submodules, as in ``module.get_submodule``; the direct children if left out.
         dtype, elements: as in `equivariance_error`.
+        batch_size: inputs at once, all if left out; the outputs of two passes are kept in memory.
 
     Returns:
         for each stage its errors, in the order given. A stage that runs several times counts with its last.
@@ -144,16 +146,17 @@ def errors_by_stage(
         if name not in known:
             raise UserError(unknown("stage", name, [n for n in known if n]))
     act, chosen = find_action(None, x, group, "in"), _chosen(group, elements)
+    sums = {name: {group.element_names[g]: Sums() for g in chosen} for name in names}
     with _evaluating(module, dtype) as net, torch.no_grad():
-        before = _outputs(net, x, names)
-        moved = {g: _outputs(net, act(group, g, x), names) for g in chosen}
-    errors = {}
-    for name in names:
-        act_y = find_action(None, before[name], group, "out")
-        errors[name] = Errors(
-            {group.element_names[g]: compare(moved[g][name], act_y(group, g, before[name])) for g in chosen}
-        )
-    return errors
+        for batch in x.split(batch_size or max(1, len(x))):
+            before = _outputs(net, batch, names)
+            act_y = {name: find_action(None, before[name], group, "out") for name in names}
+            for g in chosen:
+                moved = _outputs(net, act(group, g, batch), names)
+                for name in names:
+                    of_element = sums[name][group.element_names[g]]
+                    of_element.add(moved[name], act_y[name](group, g, before[name]))
+    return {name: Errors({g: total.errors() for g, total in of.items()}) for name, of in sums.items()}
 
 
 def _outputs(module: nn.Module, x: Tensor, names: Sequence[str]) -> dict[str, Tensor]:

@@ -127,23 +127,57 @@ def compare(after: Tensor, before: Tensor) -> ElementErrors:
 
     Float64 is used throughout, whatever the tensors' type.
     """
-    if after.shape != before.shape:
-        return ElementErrors(*[math.inf] * 7)
-    after, before = (t.detach().to("cpu", torch.float64).flatten(1) for t in (after, before))
-    difference = after - before
-    size = max(1, difference.shape[1])
-    squares = difference.square().sum(1)
-    return ElementErrors(
-        absolute_mean=difference.abs().mean().item(),
-        absolute_max=difference.abs().max().item(),
-        relative_mean=_ratio(difference.norm(), before.norm()),
-        relative_max=_ratio(difference.abs().max(), before.abs().max()),
-        mse=(squares.mean() / size).item(),
-        root=(squares.sqrt() / size).mean().item(),
-        energy=_ratio(squares.sum(), before.square().sum()),
-    )
+    sums = Sums()
+    sums.add(after, before)
+    return sums.errors()
 
 
-def _ratio(error: Tensor, scale: Tensor) -> float:
+class Sums:
+    """What `ElementErrors` is made of, added up batch by batch, so that not all outputs are kept at once."""
+
+    def __init__(self) -> None:
+        self.fits = True  # no outputs that differ in shape
+        self.samples = self.size = 0
+        self.absolute = self.squares = self.roots = self.scale = 0.0
+        self.largest = self.largest_scale = 0.0
+
+    def add(self, after: Tensor, before: Tensor) -> None:
+        """Add a batch of outputs ``f(g x)`` and ``g f(x)``, of one size per sample in all batches."""
+        if after.shape != before.shape:
+            self.fits = False
+            return
+        place = after.device if after.device.type == "cuda" else torch.device("cpu")
+        after, before = (t.detach().to(place, torch.float64).flatten(1) for t in (after, before))
+        difference = after - before
+        self.samples, self.size = self.samples + len(difference), max(1, difference.shape[1])
+        squares = difference.square().sum(1)
+        distance = difference.abs_()
+        self.absolute += distance.sum().item()
+        self.squares += squares.sum().item()
+        self.roots += squares.sqrt().sum().item()
+        self.scale += before.square().sum().item()
+        self.largest = _largest([self.largest, distance.max().item()])
+        self.largest_scale = _largest([self.largest_scale, before.abs().max().item()])
+
+    def errors(self) -> ElementErrors:
+        """The errors of all batches together; all infinite if outputs differed in shape."""
+        if not self.fits:
+            return ElementErrors(*[math.inf] * 7)
+        entries = self.samples * self.size
+        energy = _ratio(self.squares, self.scale)
+        return ElementErrors(
+            absolute_mean=self.absolute / entries,
+            absolute_max=self.largest,
+            relative_mean=math.sqrt(energy),
+            relative_max=_ratio(self.largest, self.largest_scale),
+            mse=self.squares / entries,
+            root=self.roots / entries,
+            energy=energy,
+        )
+
+
+def _ratio(error: float, scale: float) -> float:
     """error / scale, where no error is no error even if the output is zero."""
-    return 0.0 if error.item() == 0 else (error / scale).item()
+    if error == 0 or scale == 0:
+        return 0.0 if error == 0 else math.inf if error > 0 else math.nan
+    return error / scale

@@ -24,13 +24,21 @@ def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
     if x.device.type == "cpu":
         running = [torch.zeros(x.shape[1]) for _ in range(2)]  # their float32 decides that of the result
         return torch.ops.aten.batch_norm_update_stats(x, *running, 0.0)
-    v = _rows(x)
-    mean, square = (t.sum(0, dtype=torch.float32) / len(v) for t in (v, v * v))
+    return _moments_of_rows(_rows(x))
+
+
+def _moments_of_rows(v: Tensor) -> tuple[Tensor, Tensor]:
+    """The same of (pixels, channels), summed in float32 without a float32 copy, on any device."""
+    mean = v.sum(0, dtype=torch.float32) / len(v)
+    square = torch.linalg.vector_norm(v, dim=0, dtype=torch.float32).square() / len(v)
     return mean, square - mean * mean
 
 
 def _gradient_sums(grad: Tensor, x: Tensor, mean: Tensor, inverse_std: Tensor) -> tuple[Tensor, Tensor]:
-    """Sums over batch and pixels of ``grad``, and of it times the normalized ``x``, per dense channel."""
+    """Sums over batch and pixels of ``grad``, and of it times the normalized ``x``, per dense channel.
+
+    Summed in float32; on CUDA the products themselves are rounded to the format of the activations.
+    """
     if grad.device.type == "cpu":
         weight, wanted = torch.ones_like(mean), [False, True, True]  # weight's and bias's gradients
         statistics = (None, None, mean, inverse_std)

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from shared.train.checkpoints import load_checkpoint, save_checkpoint
-from shared.train.precision import precision
+from shared.train.precision import precision, tf32
 from shared.train.predict import accuracy, predict
 from shared.train.replicas import stackable
 from shared.train.session import Fit, Observe, Session, TrainingSet
@@ -140,10 +140,11 @@ def _epoch(session: Session, data: TrainingSet) -> None:
     order = torch.stack(orders).to(session.device)  # (replicas, count)
     steps = -(-count // settings.batch_size)
     total = torch.zeros(replicas, device=session.device)
-    for number in range(steps):
-        rows = order[:, number * settings.batch_size : (number + 1) * settings.batch_size]
-        session.set_rate(session.epoch * steps + number, steps)
-        total += _step(session, data, rows) * rows.shape[1]
+    with tf32(settings.precision == "tf32"):
+        for number in range(steps):
+            rows = order[:, number * settings.batch_size : (number + 1) * settings.batch_size]
+            session.set_rate(session.epoch * steps + number, steps)
+            total += _step(session, data, rows) * rows.shape[1]
     session.epoch += 1
     means = (total / count).tolist()  # the one wait for the device in an epoch
     bad = [seed for seed, mean in zip(session.seeds, means) if not math.isfinite(mean)]

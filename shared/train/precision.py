@@ -11,6 +11,17 @@ from shared.errors import UserError
 
 
 @contextlib.contextmanager
+def tf32(allowed: bool) -> Iterator[None]:
+    """Let products of float32 use TF32 on CUDA inside the block, or not; a backward pass looks, too."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+@contextlib.contextmanager
 def precision(name: str, device: torch.device | str) -> Iterator[None]:
     """Compute in "float32" (TF32 off), "tf32" or "bf16" (autocast) inside the block.
 
@@ -21,12 +32,7 @@ def precision(name: str, device: torch.device | str) -> Iterator[None]:
     cuda = device.type == "cuda"
     if name == "tf32" and not cuda:
         raise UserError("precision tf32 needs a CUDA device; choose float32 or bf16 on a CPU")
-    if name == "bf16" and cuda and not torch.cuda.is_bf16_supported():
+    if name == "bf16" and cuda and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise UserError("this CUDA device does not support bf16; choose float32 or tf32")
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = name == "tf32"
-    try:
-        with torch.autocast(device.type, torch.bfloat16, enabled=name == "bf16"):
-            yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+    with tf32(name == "tf32"), torch.autocast(device.type, torch.bfloat16, enabled=name == "bf16"):
+        yield

@@ -178,6 +178,16 @@ class TestStages:
         assert list(errors) == ["1.1", "4"]
         assert max(e.relative_max for e in errors.values()) < 1e-12
 
+    @pytest.mark.parametrize("batch_size", [1, 2, 5, 9])
+    def test_batches_add_up_to_the_errors_of_all_inputs(self, batch_size: int) -> None:
+        x, net = images(5, 1, 8, 8), self.network()
+        whole = errors_by_stage(net, x, C4, dtype=torch.float64)
+        parts = errors_by_stage(net, x, C4, dtype=torch.float64, batch_size=batch_size)
+        for name, errors in whole.items():
+            for g, element in errors.elements.items():
+                found = vars(parts[name].elements[g])
+                assert found == pytest.approx(vars(element), rel=1e-9, abs=1e-14)
+
     def test_hooks_are_removed(self) -> None:
         net = self.network()
         errors_by_stage(net, torch.randn(1, 1, 9, 9), C4)

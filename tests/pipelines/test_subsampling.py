@@ -246,6 +246,13 @@ def test_the_line_figure_has_no_symmetry_and_is_the_same_figure_at_both_sizes():
         ({"model": "resnet44", "training": "uniform"}, "upright only"),
         ({"statistics": "clean"}, "without_dropout"),
         ({"statistics": "without_dropout", "model": "toy"}, "set statistics: running"),
+        ({"train_images": 0}, "train_images: 0 is too few"),
+        ({"test_images": 0}, "test_images: 0 is too few"),
+        ({"schedule": "one_cycle"}, "p4cnn does not look at it"),
+        ({"model": "z2cnn", "selection": "best"}, "z2cnn does not look at it"),
+        ({"model": "resnet44", "selection": "best", "validation_images": 0}, "needs validation_images"),
+        ({"model": "resnet44", "train_on": "train_and_valid"}, "set validation_images: 0"),
+        ({"train_on": "all"}, "unknown train_on"),
     ],
 )
 def test_wrong_settings_are_explained(wrong, message):

@@ -100,6 +100,25 @@ def test_the_best_epoch_is_chosen_on_separate_images(monkeypatch):
     assert list(found["validation_accuracy"]) == [1, 2]
 
 
+def test_training_on_the_validation_images_too(monkeypatch):
+    load = views.shared.data.load
+    shapes = views.shared.data.catalogue.find("shapes")
+    splits = {**shapes.splits, "valid": shapes.splits["test"]}
+    monkeypatch.setattr(views.shared.data.catalogue, "find", lambda name: replace(shapes, splits=splits))
+    monkeypatch.setattr(
+        views.shared.data,
+        "load",
+        lambda name, split, limit=None: load(name, "test" if split == "valid" else split),
+    )
+    alone, both = (
+        views.load(Settings(**SMALL, model="resnet44", train_on=which), "cpu")
+        for which in ("train", "train_and_valid")
+    )
+    assert both.validation == alone.validation == 0
+    assert torch.equal(both.train, torch.cat([alone.train, alone.test]))
+    assert torch.equal(both.labels, torch.cat([alone.labels, alone.test_labels]))
+
+
 @pytest.mark.parametrize(("augmentation", "size"), [("none", 33), ("crop_flip", 33), ("resized_crop", 24)])
 def test_training_views_belong_to_their_seed(batch, augmentation, size):
     settings = Settings(**SMALL, model="resnet44", size=size, augment=augmentation)
@@ -142,6 +161,9 @@ def test_test_views_resize_or_take_the_center(batch):
         ({"train_images": 5000}, "lower train_images"),
         ({"crop": True}, "whole images; set crop: false"),
         ({"validation_images": 8}, "no validation images; set validation_images to 0"),
+        ({"train_on": "train_and_valid"}, "no validation images; set .* train_on to train"),
+        ({"augment": "resized_crop", "size": 33}, "cuts 33 pixels out of images of 32; lower size"),
+        ({"dataset": "digits"}, "unknown data set of color images 'digits'"),
     ],
 )
 def test_what_a_data_set_lacks_is_explained(wrong, message):
