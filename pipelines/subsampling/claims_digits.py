@@ -159,7 +159,7 @@ def _no_favored_angle(results: Results) -> Row:
         f"{MARGIN_ANGLES:g} point). The paper does not say so, but it follows from turning them by U(0, 360) "
         "degrees; in the authors' logs it does not hold"
     )
-    return row("S14-angles", statement, parts, command=command(results, "uniform"))
+    return row("S14-angles", statement, parts, command=command(results, "uniform"), ours=True)
 
 
 def _half_turn(results: Results) -> Row:

@@ -7,7 +7,7 @@ An error that is exactly 0 has no place on a log axis, and leaving it out would 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,7 +16,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.ticker import NullLocator
 
-from pipelines.subsampling.arms import NETWORKS, arm
+from pipelines.subsampling.arms import NETWORKS, QUARTERS, arm
+from pipelines.subsampling.tables_common import swept
 from shared.report import text
 from shared.report.palette import GRID, MUTED, SERIES
 from shared.report.results import Results
@@ -126,10 +127,32 @@ def reference(results: Results, table: str, row: str) -> np.ndarray:
     return np.array([(angle, value.value) for angle, value in found if value]).reshape(-1, 2)
 
 
-def draw_curves(axes: Axes, frame: pd.DataFrame, looks: Mapping[str, Look]) -> None:
-    """Mean and standard deviation over seeds of each series of a `by_angle` frame."""
+def apart(results: Results, experiment: str, names: Sequence[str]) -> tuple[float, ...]:
+    """The angles of these arms that were tested on other images than the rest: quarter turns, or none."""
+    shown = [name for name in names if results.tier(experiment, name)]
+    return () if set(QUARTERS) <= set(swept(results, experiment, shown)) else (*QUARTERS, 360)
+
+
+def open_marks(angles: Sequence[float]) -> str:
+    """What `draw_curves` does with angles `apart`, for captions."""
+    return "Open marks: quarter turns, tested on more images than the angles between. " if angles else ""
+
+
+def draw_curves(
+    axes: Axes, frame: pd.DataFrame, looks: Mapping[str, Look], apart: Sequence[float] = ()
+) -> None:
+    """Mean and standard deviation over seeds of each series of a `by_angle` frame.
+
+    The line leaves out the angles ``apart``, since a step to other test images would look like an effect of
+    the angle; they are drawn as open marks.
+    """
     for network, (label, color, marker, style) in looks.items():
         mine = frame[frame["network"] == network]
+        alone = mine[mine["angle"].isin(apart)].groupby("angle")["accuracy"].agg(["mean", "std"])
+        look = {"color": color, "marker": marker, "markerfacecolor": "white", "linestyle": ""}
+        bars = {"elinewidth": 0.8, "capsize": 1.5, "zorder": 3}
+        axes.errorbar(alone.index, alone["mean"], alone["std"].fillna(0.0), **look, **bars)
+        mine = mine[~mine["angle"].isin(apart)]
         if len(mine):
             sns.lineplot(
                 mine,

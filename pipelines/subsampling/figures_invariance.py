@@ -48,13 +48,13 @@ def invariance(results: Results) -> Figure:
         f"A mark is a network and a seed: {counts}. Across: relative invariance error of its logits under "
         f"quarter turns, before (left) and after training (right); on the log axis {ZERO}. Up: accuracy at "
         f"0 degrees minus the mean at 90, 180 and 270. {origin(results)}Before training the error tells "
-        "exact networks from others; what the others lose depends on the images they are trained on, and "
-        "shows in the error after training.",
+        "exact networks from others. What the others lose depends on the images they are trained on; among "
+        "networks trained on upright images it grows with the error after training.",
         "Two scatter charts of accuracy lost over invariance error on a log axis, before training and "
         "after. Exact networks sit at rounding errors and lose nothing; approximate and plain ones lie "
         "orders of magnitude to the right.",
         (lambda: _draw(points)) if len(points) else None,
-        tuple(results.command(name) for name in ("table1", "sizes", "table2_reduced")),
+        tuple(results.command(name) for name in EXPERIMENTS if len(results.frame(name))),
     )
 
 

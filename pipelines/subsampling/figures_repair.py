@@ -61,8 +61,9 @@ def mirrors(results: Results) -> Figure:
         "Mirrors: accuracy under quarter turns and mirrored quarter turns",
         "P4MCNN is built for quarter turns and mirrors, P4CNN for quarter turns only; trained on upright "
         f"digits. {READING} (filled), then the same for images mirrored left to right first (open); mean "
-        f"and ±1 standard deviation over {seeds(frame)}. The size that breaks quarter turns breaks mirrors "
-        f"too. {origin(results)}",
+        f"and ±1 standard deviation over {seeds(frame)}. The size that breaks quarter turns breaks "
+        "mirrors, too, but for the transpose (mirrored, then turned by 90 degrees), which swaps the row and "
+        f"the column that the pool leaves out. {origin(results)}",
         "Four pairs of small profiles, turned and mirrored. P4MCNN at 28 pixels is flat over all eight, "
         "P4CNN at 28 pixels over the turns; the others vary.",
         (lambda: _draw_mirrors(frame, mirrored)) if len(frame) else None,

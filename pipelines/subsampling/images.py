@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pipelines.subsampling import models
 from pipelines.subsampling.digits import invariance, trained_rows
-from pipelines.subsampling.settings import Settings
+from pipelines.subsampling.settings import TRACKED_TEST_IMAGES, Settings
 from pipelines.subsampling.views import Images, load, stored, test_view, training_view
 from shared import measure
 from shared.groups import cyclic
@@ -18,8 +18,6 @@ from shared.train import Fit, FitSettings, TrainingSet, accuracy, fit, precision
 
 #: Images on which the invariance error of the logits is measured.
 PROBE_IMAGES = 64
-#: Test images whose accuracy is followed through training.
-TRACKED_TEST_IMAGES = 2000
 #: Images whose feature maps are kept at once to follow their errors, as in the released code.
 TRACKED_AT_ONCE = 32
 #: Images prepared and classified at once when testing.

@@ -22,14 +22,21 @@ NETWORKS = {
 }
 #: The paper's protocol by data set (fact sheet, sections 4 and 5); ImageNet's batch is not stated.
 PROTOCOLS = {
-    "cifar10": {"train_images": 50_000, "test_images": 10_000, "epochs": 200, "batch_size": 256},
-    "cifar100": {"train_images": 50_000, "test_images": 10_000, "epochs": 200, "batch_size": 256},
+    "cifar10": {"train_images": 50_000, "test_images": 10_000, "epochs": 200, "batch_size": 256, "lr": 0.001},
+    "cifar100": {
+        "train_images": 50_000,
+        "test_images": 10_000,
+        "epochs": 200,
+        "batch_size": 256,
+        "lr": 0.001,
+    },
     "flowers102": {
         "train_on": "train_and_valid",
         "train_images": 2_040,
         "test_images": 6_149,
         "epochs": 200,
         "batch_size": 256,
+        "lr": 0.001,
     },
     "pcam": {"train_images": 262_144, "test_images": 32_768, "epochs": 30, "batch_size": 32},
     "imagenet": {"train_images": 1_281_167, "test_images": 50_000, "epochs": 90},
@@ -42,6 +49,7 @@ WORDS = {
     "test_images": "{ours} of {paper} test images",
     "epochs": "{ours} of {paper} epochs",
     "batch_size": "batches of {ours} instead of {paper}",
+    "lr": "a learning rate of {ours} instead of {paper}",
 }
 #: Speeds of training on one H100-class GPU in TFLOP/s: assumed, not measured (fact sheet, section 10).
 SPEEDS = {"cifar10": 60, "cifar100": 60, "pcam": 15, "flowers102": 150, "imagenet": 150}
@@ -71,15 +79,18 @@ def reductions(results: Results, experiment: str, name: str) -> list[str]:
 
 
 def followed(results: Results, experiment: str, name: str) -> str:
-    """What was run, for a table: how it differs from the paper's protocol in size, or that it does not."""
+    """What was run, for a table: how it differs from the paper's protocol, or that it does not."""
     tier = results.tier(experiment, name)
     if tier not in COMMITTED_TIERS:
         return tier or "-"
     return "\n".join(reductions(results, experiment, name)) or "network, images and epochs as in the paper"
 
 
-def protocol(results: Results, experiment: str, names: Sequence[str]) -> str:
-    """Our protocol on images in one sentence, read from what the runs recorded; "" if there are none."""
+def protocol(results: Results, experiment: str, names: Sequence[str], against: bool = True) -> str:
+    """Our protocol on images in one sentence, read from what the runs recorded; "" if there are none.
+
+    With ``against`` a second one says where it is less than that of the paper's Table 2.
+    """
     run = [name for name in names if results.tier(experiment, name)]
     if not run or not results.records(experiment):
         return ""
@@ -89,11 +100,11 @@ def protocol(results: Results, experiment: str, names: Sequence[str]) -> str:
         return text.join([_number(value) for value in dict.fromkeys(found)])
 
     lacking = list(dict.fromkeys(phrase for name in run for phrase in reductions(results, experiment, name)))
-    against = f" Less than in the paper: {text.join(lacking)}." if lacking else ""
+    less = f" Unlike in the paper: {text.join(lacking)}." if lacking and against else ""
     return (
         f"Ours: {values('dataset')}, {values('epochs')} epochs, {values('train_images')} training images, "
-        f"batches of {values('batch_size')}, {values('test_images')} test images, "
-        f"{values('precision')}.{against}"
+        f"batches of {values('batch_size')}, learning rate {values('lr')}, {values('test_images')} test "
+        f"images, {values('precision')}.{less}"
     )
 
 

@@ -21,6 +21,8 @@ HEADS = ("group_first", "pixels_first")
 STATISTICS = ("running", "without_dropout")
 AUGMENTATIONS = ("none", "crop_flip", "resized_crop")
 TRAIN_ON = ("train", "train_and_valid")
+#: Test images whose accuracy is followed through training (Figure 4).
+TRACKED_TEST_IMAGES = 2000
 #: Settings that networks on digits do not look at; `Settings` refuses other values for them.
 NOT_FOR_DIGITS = (
     *("optimizer", "momentum", "schedule", "milestones", "warmup_epochs", "cycle_momentum", "selection"),

@@ -7,13 +7,17 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from pipelines.subsampling.arms import ANGLES, TURNED
+from pipelines.subsampling.arms import ANGLES, QUARTERS, TURNED
 from shared.report import text
 from shared.report.results import Results, difference
 from shared.report.tables import Cell, Sample, measured
 
 #: Images that the paper's numbers on digits are tested on.
 PAPER_TEST_IMAGES = 60_000
+#: A note below cells that `sampling_error` widens.
+FEWER_IMAGES = (
+    "The interval of a difference includes the error of testing on fewer images than the paper's 60,000."
+)
 
 
 def accuracy_cell(
@@ -63,6 +67,22 @@ def sampling_error(
         return 0.0
     rate, count = sample.summary.mean / 100, min(counts)
     return 100 * math.sqrt(max(0.0, rate * (1 - rate)) / count * (1 - count / whole))
+
+
+def swept(results: Results, experiment: str, names: Sequence[str]) -> tuple[int, ...]:
+    """The angles at which all of these arms were tested on the same images: all, or none of the quarters.
+
+    The paper tier tests on more images at quarter turns than between them, and the first few images of
+    MNIST are not as hard as the others; so a curve over all angles would show that, too.
+    """
+    counts = {
+        key: {count for name in names for count in results.settings(experiment, key, name)}
+        for key in ("test_images", "sweep_images")
+    }
+    same = counts["test_images"] == counts["sweep_images"]
+    curves = [results.curves(experiment, name, "accuracy").columns for name in names]
+    tested = [angle for angle in ANGLES if all(angle in columns for columns in curves)]
+    return tuple(angle for angle in tested if same or angle not in QUARTERS)
 
 
 def turned_cell(results: Results, experiment: str, name: str, metric: str = "accuracy") -> Cell:
@@ -133,6 +153,6 @@ def protocol(results: Results, experiment: str, arms: Sequence[str] = ()) -> str
         else f"{tests} test images at quarter turns, {sweep} elsewhere"
     )
     return (
-        f"Ours: {values('dataset')}, {values('epochs')} epochs, {values('train_images')} training images, "
-        f"{tested}, {values('precision')}."
+        f"Ours: {values('dataset')}, {values('epochs')} epochs in batches of {values('batch_size')}, "
+        f"{values('train_images')} training images, {tested}, {values('precision')}."
     )

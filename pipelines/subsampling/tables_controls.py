@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pipelines.subsampling.arms import (
+    ANGLES,
     CONTROL_NETWORKS,
     CONTROLS,
     EQUIVARIANCE,
     EXACT,
-    MIRRORS,
     NETWORKS,
     PADDED,
     PARTLY_ZEROS,
@@ -66,15 +66,27 @@ def controls(results: Results) -> Table:
     )
 
 
-def _columns(change: str) -> tuple[Column, ...]:
-    """Columns of a table of variants; ``change`` says what the last difference is taken from."""
-    head = (Column("network", "Network"), Column("equivariance", "Equivariance"))
-    return (*head, SEEN, TURNED_MEAN, MEAN36, Column("change", change), INVARIANCE)
+#: Differences from another arm's accuracy: key and title of the column, and the angles.
+CHANGES = (
+    (Column("change", "Change at 0 degrees [95 % interval]"), (0,)),
+    (Column("change_turned", "Change, mean over 90, 180 and 270 degrees"), TURNED),
+    (Column("change_mean36", "Change, mean over all 36 angles"), ANGLES),
+)
+COLUMNS = (
+    *(Column("network", "Network"), Column("equivariance", "Equivariance"), SEEN, TURNED_MEAN, MEAN36),
+    *(column for column, _ in CHANGES),
+    INVARIANCE,
+)
 
 
-def _change(results: Results, place: tuple[str, str], base: tuple[str, str]) -> str:
-    """Accuracy at 0 degrees against another arm's."""
-    return gap(*(results.sample(*which, "accuracy", [0]) for which in (place, base)))
+def _changes(results: Results, name: str, variant: str, base: str) -> list[str]:
+    """Accuracy of an arm against another's, with the 95 % interval; a dash for the other itself."""
+    if variant == base:
+        return ["-"] * len(CHANGES)
+    return [
+        gap(*(results.sample(name, which, "accuracy", angles) for which in (variant, base)))
+        for _, angles in CHANGES
+    ]
 
 
 def sizes(results: Results) -> Table:
@@ -200,52 +212,15 @@ def _variants(
             plain_cell(results, name, variant, "accuracy", [0]),
             turned_cell(results, name, variant),
             all_angles(results, name, variant),
-            "-" if variant == base else _change(results, (name, variant), (name, base)),
+            *_changes(results, name, variant, base),
             before_after(results, name, variant) or "-",
         )
         made.append(Row(variant, head, cells))
     return Table(
         name,
         title,
-        _columns("Change at 0 degrees [95 % interval]"),
+        COLUMNS,
         tuple(made),
         caption=f"{caption} Trained on upright digits. {OURS} {protocol(results, name)}",
         commands=(results.command(name),),
-    )
-
-
-def mirrors(results: Results) -> Table:
-    """p4m networks: mirrored images beside turned ones."""
-    rows = []
-    for name in MIRRORS:
-        cells = (
-            EQUIVARIANCE[name],
-            plain_cell(results, "mirrors", name, "accuracy", [0]),
-            plain_cell(results, "mirrors", name, "mirrored_accuracy", [0]),
-            turned_cell(results, "mirrors", name),
-            turned_cell(results, "mirrors", name, "mirrored_accuracy"),
-            before_after(results, "mirrors", name) or "-",
-            before_after(results, "mirrors", name, "mirror_error") or "-",
-        )
-        rows.append(Row(name, TITLES[name], cells))
-    return Table(
-        "mirrors",
-        "p4m networks: mirrors beside quarter turns",
-        (
-            Column("network", "Network"),
-            Column("equivariance", "Equivariance"),
-            SEEN,
-            Column("mirrored", "The same, test images mirrored"),
-            TURNED_MEAN,
-            Column("mirrored_turned", "The same, test images mirrored"),
-            Column("invariance", "Invariance error under quarter turns, before → after training"),
-            Column("mirror", "Invariance error under turns and mirrors, before → after training"),
-        ),
-        tuple(rows),
-        caption=(
-            "The paper's contribution names reflections, its experiments have quarter turns only. P4MCNN is "
-            "tied over the eight turns and mirrors of the square; the same remainder decides whether it is "
-            f"exact. Trained on upright digits. {OURS} {protocol(results, 'mirrors')}"
-        ),
-        commands=(results.command("mirrors"),),
     )

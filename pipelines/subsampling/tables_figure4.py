@@ -13,7 +13,8 @@ from pipelines.subsampling.arms import (
     TITLES,
 )
 from pipelines.subsampling.claims_common import figure4_source
-from pipelines.subsampling.protocols import protocol
+from pipelines.subsampling.protocols import protocol, setting
+from pipelines.subsampling.settings import TRACKED_TEST_IMAGES
 from shared.report import text
 from shared.report.results import Results
 from shared.report.tables import Cell, Column, Row, Table, measured
@@ -22,6 +23,8 @@ from shared.report.tables import Cell, Column, Row, Table, measured
 def figure4(results: Results) -> Table:
     """Each stage's error at the start, at its lowest and at the end; and the accuracy beside it."""
     experiment, names = figure4_source(results)
+    counts = {count for name in names for count in setting(results, experiment, "track_images", name)}
+    tracked = f"{text.join([f'{count:,}' for count in sorted(counts)])} " if counts else ""
     columns = (Column("stage", "Network and stage"), *(Column(r, READING_TITLES[r]) for r in READINGS))
     rows = []
     for name in names:
@@ -43,12 +46,13 @@ def figure4(results: Results) -> Table:
             "paper's Eq. 14 can be read in three ways (its text says A, its formula B, the released code "
             "C); E does not change when activations merely grow. The paper draws this for ImageNet and PCam "
             "and prints no numbers, so there is nothing to compare with; its statements are claims S19 and "
-            f"S20. {protocol(results, experiment, names)}"
+            f"S20. {protocol(results, experiment, names, against=False)}"
         ),
         commands=(results.command(experiment),),
         notes=(
-            "All errors are measured in float32, on the same test images at every epoch; those of an exact "
-            "network, and of stages before the first subsampling, are rounding.",
+            f"All errors are measured in float32, on the same {tracked}test images at every epoch; those of "
+            "an exact network, and of stages before the first subsampling, are rounding. The accuracy is "
+            f"that on {TRACKED_TEST_IMAGES:,} upright test images at most, so not quite that of Table 2.",
         ),
     )
 

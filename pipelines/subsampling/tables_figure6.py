@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pipelines.subsampling.arms import BIAS_EXPERIMENTS, BIASES, NETWORKS, TITLES, TURNED, biased
+from pipelines.subsampling.arms import ANGLES, BIAS_EXPERIMENTS, BIASES, NETWORKS, TITLES, TURNED, biased
 from pipelines.subsampling.claims_figure6 import mean_range, paper_range
-from pipelines.subsampling.tables_common import accuracy_cell, protocol
+from pipelines.subsampling.tables_common import FEWER_IMAGES, accuracy_cell, protocol, swept
 from shared.report import text
 from shared.report.results import Results
 from shared.report.tables import Column, Row, Table
@@ -19,7 +19,7 @@ def figure6(results: Results) -> Table:
         Column("0", "0 degrees"),
         Column("mean36", "Mean over all angles"),
         Column("turned", "Mean over 90, 180 and 270 degrees"),
-        Column("range", "Best minus worst angle of the mean curve"),
+        Column("range", "Best minus worst angle of the mean curve, of the angles tested on the same images"),
     )
     rows = [
         _row(results, experiment, std, network)
@@ -41,6 +41,7 @@ def figure6(results: Results) -> Table:
         commands=tuple(results.command(experiment) for experiment in BIAS_EXPERIMENTS),
         notes=(
             "The paper's values are recomputed from the authors' logs, 10 seeds, one angle per batch.",
+            FEWER_IMAGES,
             "An exact network is tested from 0 to 80 degrees only, since it repeats every 90.",
         ),
     )
@@ -52,7 +53,8 @@ def _row(results: Results, experiment: str, std: int, network: str) -> Row:
     cells = [
         accuracy_cell(results, "figure6", name, column, experiment, name, angles) for column, angles in places
     ]
-    ours, theirs = mean_range(results, experiment, name), paper_range(results, name)
+    ours = mean_range(results, experiment, name)
+    theirs = paper_range(results, name, swept(results, experiment, [name]) or ANGLES)
     flat = [text.fixed(ours, 2) if ours is not None else "-"]
     flat += [f"paper: {text.fixed(theirs, 2)}"] if theirs is not None else []
     return Row(name, f"{TITLES[network]}, {std} degrees, {PER[experiment]}", (*cells, "\n".join(flat)))

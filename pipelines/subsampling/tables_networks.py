@@ -41,7 +41,7 @@ def networks(results: Results) -> Table:
         Column("macs", "Multiply-accumulates per image, by input size"),
         Column("exact", "Quarter turns at these sizes"),
         Column("nearest", "Exact sizes nearest to those that are not"),
-        Column("mirrors", "Sizes above that are exact for mirrors, too"),
+        Column("mirrors", "Sizes above that are exact for mirrors, too (p4m networks)"),
     )
     return Table(
         "networks",
@@ -58,8 +58,8 @@ def networks(results: Results) -> Table:
         commands=(results.command("networks"),),
         notes=(
             "Published counts are the printed layer summaries of the authors' logs (Z2CNN, P4CNN) or "
-            "counted for the architecture of their released code (the others); for the 7x7 stem, which that "
-            "code does not build, it is our own count of the usual ResNet-18. p4m networks are ours. Digit "
+            "counted for the architecture of their released code (the others); the 7x7 stem, which that "
+            "code does not build, is that of the usual ResNet-18. p4m networks are ours. Digit "
             "networks read the gray channel three times.",
         ),
     )
@@ -80,7 +80,7 @@ def _row(results: Results, network: str) -> Row:
         Cell("\n".join(f"{size}: {_scaled(value)}" for size, value in macs.items()) or "-"),
         Cell("\n".join(words) or "-"),
         Cell("\n".join(near) or "-"),
-        Cell(", ".join(both) or ("none" if judged else "-")),
+        Cell(", ".join(both) or "none" if judged and network.startswith("p4m") else "-"),
     )
     return Row(network, name_of(network), cells)
 

@@ -111,7 +111,7 @@ def reduced(results: Results) -> Table:
     """The same with a network of one block a stage, which a CPU trains."""
     caption = (
         "**Not the paper's network:** ResNet-8, that is one residual block a stage where ResNet-44 has "
-        "seven, and other reductions that the last sentence names; so no number here is compared with the "
+        "seven, and other differences that the last sentence names; so no number here is compared with the "
         "paper's. It shows on a CPU what Table 2 is about."
     )
     places = [("table2_reduced", name) for name in (REDUCED[2], *REDUCED[:2], *CONTROLS_REDUCED)]

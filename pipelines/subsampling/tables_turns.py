@@ -8,7 +8,14 @@ import numpy as np
 
 from pipelines.subsampling.arms import ANGLES, PLAIN, TITLES, TURNED, WAYS, arm
 from pipelines.subsampling.claims_digits import logged, paper_spread
-from pipelines.subsampling.tables_common import accuracy_cell, all_angles, plain_cell, protocol, seed_spread
+from pipelines.subsampling.tables_common import (
+    FEWER_IMAGES,
+    accuracy_cell,
+    all_angles,
+    plain_cell,
+    protocol,
+    seed_spread,
+)
 from shared.report import text
 from shared.report.results import Results
 from shared.report.tables import Cell, Column, Row, Table, measured
@@ -42,6 +49,7 @@ def turns(results: Results) -> Table:
         ),
         commands=(results.command("turns"),),
         notes=(
+            FEWER_IMAGES,
             "However the angles are drawn from U(0, 360), if anew for each seed, over many seeds 0 and 180 "
             "degrees come out alike; one sequence of angles for all seeds may favor some.",
         ),

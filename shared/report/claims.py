@@ -6,7 +6,7 @@ A claim has one part or several ("A beats B" and "A beats C"); it holds only if 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared import stats, verdicts
 from shared.report import text
@@ -65,9 +65,17 @@ def reference(value: PaperValue | None) -> str:
     return f"{sign}{value.printed}" + (f" ({kind} {value.printed_spread})" if value.printed_spread else "")
 
 
-def row(key: str, statement: str, parts: Sequence[Part], *, command: str = "", headline: bool = False) -> Row:
-    """One claim as a row of a table with `COLUMNS`."""
-    joined = verdicts.every([part.verdict for part in parts])
+def row(
+    key: str,
+    statement: str,
+    parts: Sequence[Part],
+    *,
+    command: str = "",
+    headline: bool = False,
+    ours: bool = False,
+) -> Row:
+    """One claim as a row of a table with `COLUMNS`; ``ours`` if only we make it, not the paper."""
+    joined = replace(verdicts.every([part.verdict for part in parts]), ours=ours)
     open_question = joined.reason if joined.status == verdicts.TOO_FEW else ""
     cells = (
         Cell("", verdict=joined, command=command, note=open_question),

@@ -46,6 +46,10 @@ class Origin:
     command: str
 
 
+#: A status and the tier of the runs.
+Kind = tuple[str, str]
+
+
 @dataclass(frozen=True)
 class Headline:
     """The one claim or number that stands for a paper: where it is, the paper's value, ours, the verdict."""
@@ -107,15 +111,28 @@ class Report:
         """One entry per declared experiment and tier shown."""
         return [origin for name in self.declared.experiments for origin in _origins(self.results, name)]
 
-    def counts(self) -> tuple[Counter[str], Counter[str]]:
-        """How often each status occurs: among cells that have a number of the paper's, and among claims."""
-        cells: Counter[str] = Counter()
-        claims: Counter[str] = Counter()
+    def counts(self) -> tuple[Counter[Kind], Counter[Kind]]:
+        """How often each status and tier occurs: among the paper's numbers, and among its claims.
+
+        A number that several tables show beside the same runs of ours counts once; statements of our own do
+        not count.
+        """
+        cells: Counter[Kind] = Counter()
+        claims: Counter[Kind] = Counter()
+        seen = set()
         for table in self.tables:
             for _, _, cell in table.cells():
-                status = cell.verdict.status if cell.verdict else None
-                if status and (table.claims or cell.published):
-                    (claims if table.claims else cells)[status] += 1
+                verdict = cell.verdict
+                if verdict is None or not verdict.status or verdict.ours:
+                    continue
+                kind = verdict.status, verdict.tier
+                if table.claims:
+                    claims[kind] += 1
+                elif cell.published:
+                    number = (cell.published.printed, tuple(sorted(cell.sample.values.items())))
+                    if cell.not_run or number not in seen:
+                        cells[kind] += 1
+                    seen.add(number)
         return cells, claims
 
     def headline(self) -> Headline | None:
@@ -136,9 +153,20 @@ class Report:
         return None
 
 
-def tally(counts: Mapping[str, int]) -> str:
-    """``7 reproduced, 1 differs``; ``none`` if there is nothing to count."""
-    return ", ".join(f"{counts[status]} {status}" for status in verdicts.STATUSES if counts[status]) or "none"
+def phrases(counts: Mapping[Kind, int]) -> dict[str, str]:
+    """For each status that occurs, how often, and at a shorter protocol: ``7 reproduced (3 lite)``."""
+    found = {}
+    for status in verdicts.STATUSES:
+        tiers = {tier: number for (of, tier), number in counts.items() if of == status and number}
+        if tiers:
+            short = [f"{number} {tier}" for tier, number in tiers.items() if tier not in ("", "paper")]
+            found[status] = f"{sum(tiers.values())} {status}" + (f" ({', '.join(short)})" if short else "")
+    return found
+
+
+def tally(counts: Mapping[Kind, int]) -> str:
+    """``7 reproduced (3 lite), 1 differs``; ``none`` if there is nothing to count."""
+    return ", ".join(phrases(counts).values()) or "none"
 
 
 def rules() -> tuple[str, ...]:
@@ -148,8 +176,8 @@ def rules() -> tuple[str, ...]:
         "A cell *differs* if the 95 % interval of (our mean - the paper's value) leaves out 0. The interval "
         "joins our standard error over seeds with the paper's (Welch), allows for the rounding of the "
         "printed number, and treats a number printed without spread as one run that scatters like ours.",
-        f"Otherwise it is *reproduced*, unless the interval is wider than {verdicts.WIDEST:g} of the "
-        "paper's standard deviations: then our runs could not have disagreed, and the cell says *too few "
+        f"Otherwise it is *reproduced*, unless half of the interval is longer than {verdicts.WIDEST:g} of "
+        "the paper's standard deviations: then our runs could not have disagreed, and the cell says *too few "
         "runs*. (More seeds narrow the interval, and so do more test images where a shorter protocol "
         "tests on a part of them.)",
         "A claim such as 'A beats B' is *reproduced* if the 95 % interval of the difference over seeds "
@@ -158,9 +186,13 @@ def rules() -> tuple[str, ...]:
         "5 % within a stated margin.",
         "If nothing differs from the paper, up to 5 % of the cells still say *differs* by chance: in a "
         "table of 20 cells one lone *differs* near the limit means little.",
-        "The tier says how much of the protocol was followed: *paper* all of it, *lite* a declared shorter "
-        "one on the same data. The arms of an experiment are shown at one tier, the highest that has seeds "
-        "enough of all of them. ± is the standard deviation (n - 1) between seeds.",
+        "A statement that is ours and not the paper's *holds* or *does not hold*, and is not counted above. "
+        "A number that several tables show is counted once.",
+        "The tier says how much of the protocol was followed: *paper* is the paper's training, *lite* a "
+        "declared shorter one on the same data. Where seeds, test images or the number format are not the "
+        "paper's, the captions and the deviations say so. The arms of an experiment are shown at one tier, "
+        "the highest that has seeds enough of all of them. ± is the standard deviation "
+        "(n - 1) between seeds.",
     )
 
 

@@ -34,13 +34,12 @@ def small(line: str) -> str:
     return f'<span class="small">{text.inline_html(line)}</span>'
 
 
-def count_badges(counts: dict[str, int]) -> str:
-    """How often each status occurs, as labels; a dash if there is nothing to count."""
+def count_badges(phrases: dict[str, str]) -> str:
+    """A label for each status from its phrase, such as ``3 reproduced``; a dash if there are none."""
     found = [
         f'<span class="badge {SIGNS[status][0]}"><span aria-hidden="true">{SIGNS[status][1]}</span> '
-        f"{counts[status]} {status}</span>"
-        for status in verdicts.STATUSES
-        if counts.get(status)
+        f"{phrase}</span>"
+        for status, phrase in phrases.items()
     ]
     return " ".join(found) or "-"
 

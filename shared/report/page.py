@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import html as escaping
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from shared import config, paths
@@ -98,7 +99,7 @@ def _summary(reports: list[Report]) -> str:
                 + html.small(f"ours: {found.ours}")
                 + html.badge(found.verdict)
             )
-        rows.append((title, claim, ours, html.count_badges(claims), html.count_badges(cells)))
+        rows.append((title, claim, ours, _badges(claims), _badges(cells)))
     header = ("Paper", "Headline claim", "Outcome", "All claims", "All numbers")
     rules = "".join(f"<li>{text.inline_html(rule)}</li>" for rule in contents.rules())
     return (
@@ -109,11 +110,15 @@ def _summary(reports: list[Report]) -> str:
     )
 
 
+def _badges(counts: Mapping[contents.Kind, int]) -> str:
+    return html.count_badges(contents.phrases(counts))
+
+
 def _paper(report: Report) -> str:
     blocks = "".join(_block(report, block) for block in report.blocks())
     cells, claims = report.counts()
     title = escaping.escape(report.title)
-    status = f"Claims: {html.count_badges(claims)}<br>Numbers: {html.count_badges(cells)}"
+    status = f"Claims: {_badges(claims)}<br>Numbers: {_badges(cells)}"
     return (
         f'<section id="{report.paper}" aria-labelledby="{report.paper}-title">\n'
         f'<h2 id="{report.paper}-title">{title} {html.permalink(report.paper)}</h2>\n'

@@ -14,6 +14,9 @@ TOO_FEW = "too few runs"
 NOT_RUN = "not run"
 STATUSES = (REPRODUCED, DIFFERS, TOO_FEW, NOT_RUN)
 
+#: There is nothing to reproduce in what only we say.
+_OURS = {REPRODUCED: "holds", DIFFERS: "does not hold"}
+
 #: Fewer seeds than this never decide anything.
 MIN_RUNS = 3
 
@@ -32,6 +35,7 @@ class Verdict:
         effect: the difference in standard deviations between our seeds.
         method: the test, for people to read.
         reason: one phrase that says why, for people to read.
+        ours: whether it judges a statement of our own, which is no part of the paper.
     """
 
     status: str | None
@@ -44,13 +48,15 @@ class Verdict:
     effect: float | None = None
     method: str = ""
     reason: str = ""
+    ours: bool = False
 
     @property
     def text(self) -> str:
         """What a table shows: the status, with the tier unless it is the paper's own protocol."""
         if self.status is None:
             return f"no verdict ({self.tier})"
-        return self.status if self.tier in ("", "paper") else f"{self.status} ({self.tier})"
+        word = _OURS.get(self.status, self.status) if self.ours else self.status
+        return word if self.tier in ("", "paper") else f"{word} ({self.tier})"
 
 
 def few(n: int, tier: str) -> Verdict:

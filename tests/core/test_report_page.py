@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -278,13 +279,34 @@ def test_mistakes_are_user_errors(checkout):
         render.render("maxi")
 
 
+def test_repeated_numbers_count_once_and_claims_of_ours_do_not(checkout):
+    mini_paper.record()
+    report = Report("mini")
+    claims, table = report.tables[0], next(table for table in report.tables if not table.claims)
+    assert claims.claims
+    own = [replace(row, cells=tuple(_own(cell) for cell in row.cells)) for row in claims.rows]
+    again = [table, replace(table, name="again"), replace(claims, rows=tuple(own))]
+    report.__dict__["tables"] = again  # in place of what the pipeline makes
+    cells, counted = report.counts()
+    assert dict(cells) == {("reproduced", "paper"): 2, ("not run", ""): 2}, "what is not run waits twice"
+    assert not counted
+    assert any("**holds**" in cell.lines() for _, _, cell in again[2].cells())
+
+
+def _own(cell):
+    if isinstance(cell, str) or cell.verdict is None:
+        return cell
+    return replace(cell, verdict=replace(cell.verdict, ours=True))
+
+
 def test_counts_and_headline(checkout):
     mini_paper.record()
     report = Report("mini")
     cells, claims = report.counts()
-    assert dict(cells) == {"reproduced": 2, "not run": 1}
-    assert dict(claims) == {"reproduced": 1}
+    assert dict(cells) == {("reproduced", "paper"): 2, ("not run", ""): 1}
+    assert dict(claims) == {("reproduced", "paper"): 1}
     assert contents.tally(cells) == "2 reproduced, 1 not run"
+    assert contents.tally({**cells, ("reproduced", "lite"): 3}) == "5 reproduced (3 lite), 1 not run"
     headline = report.headline()
     assert headline.row.key == "C1"
     assert headline.ours.startswith("+2.04 [")

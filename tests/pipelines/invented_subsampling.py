@@ -96,6 +96,7 @@ class Invented:
 
     def environments(self, paper, experiment, tier):
         settings = {"dataset": "mnist", "epochs": 50, "train_images": 8000, "precision": "float32"}
+        settings["batch_size"] = 256
         settings |= {"test_images": self.test_images, "sweep_images": self.test_images}
         frame = self.read(paper, experiment, tier)
         of_arm = images.settings(experiment)

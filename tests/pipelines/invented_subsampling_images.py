@@ -35,7 +35,12 @@ ARMS = {
     },
 }
 #: Parameters that the paper has no count of; multiply-accumulates of large networks (fact sheet 3.2, 3.3).
-PARAMETERS = {"p4mcnn": 24328.0, "p4mresnet44_cifar10": 2.5e6}
+PARAMETERS = {
+    "p4mcnn": 24328.0,
+    "p4mresnet44_cifar10": 2.5e6,
+    "resnet18_imagenet_standard": 11689512.0,
+    "p4resnet18_imagenet_standard": 11424008.0,
+}
 MACS = {
     "p4resnet44_pcam": {96: 0.743e9, 97: 0.778e9},
     "p4resnet18_flowers102": {224: 108.7e9, 225: 112.3e9},
@@ -100,6 +105,8 @@ def settings(experiment):
     common |= {
         "test_images": 0,
         "batch_size": 32 if dataset == "pcam" else 256,
+        "lr": 0.001,
+        "train_on": "train_and_valid" if dataset == "flowers102" else "train",
         "precision": "bf16",
         "width": 0,
     }

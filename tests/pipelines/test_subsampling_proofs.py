@@ -151,6 +151,14 @@ class TestEachSymmetryAsksForItsAxes:
                 moved = [errors[D4.element_names[g]].relative_max for g in SYMMETRIES[name].elements]
                 check(max(moved), name in ("lr", "ud", "rot180"), (stride, padding, name))
 
+    def test_the_transpose_is_exact_whatever_is_left_over(self) -> None:
+        square = noise(1, 1, 5, 5)
+        (transpose,) = [g for g in range(8) if torch.equal(act_image(D4, g, square), square.mT)]
+        for k, s, p in windows():
+            for size in ((8, 8), (8, 9), (11, 10)):
+                errors = equivariance_error(lifting(k, s, p), noise(2, 1, *size), D4, elements=[transpose])
+                assert errors.relative_max < ROUNDING, (k, s, p, size)
+
     @pytest.mark.parametrize("mirror", [4, 6])
     def test_a_broken_mirror_is_a_broken_translation(self, mirror: int) -> None:
         """L(m x) = m L(x moved by -r on the mirrored axis), as for quarter turns, for a blank border."""

@@ -82,6 +82,8 @@ CLAIMS = {
         "S19",
         "S20",
         "S20-energy",
+        "S20-start",
+        "S20-start-energy",
         "S21",
     ),
     *(f"{claim}-{dataset}" for claim in ("S15", "S16", "S17") for dataset in DATASETS),
@@ -143,7 +145,7 @@ def tilted(angle):
         ("figure6", {"change": {("p4cnn_29", "biased40"): -30.0}}, "S9-spread"),
         ("figure6", {"change": {(EXACT, "biased40"): tilted}}, "S10"),
         ("sizes table1 figure4", {"exact_error": 1e-3}, "S1 S18 S18-stages S19"),
-        ("figure4", {"growth": 0.25}, "S20 S20-energy"),
+        ("figure4", {"growth": 0.25}, "S20 S20-energy S20-start S20-start-energy"),
         ("table2_pcam", {"change": {"pcam_exact": -20.0}}, "S15-pcam S16-pcam S17-pcam"),
         ("table2_cifar10", {"change": {"cifar10_approximate": -5.0}}, "S16-cifar10 S17-cifar10"),
         (

@@ -36,7 +36,7 @@ def test_the_error_of_a_subset_is_that_of_simulated_subsets():
 
 def test_the_caption_tells_the_recorded_protocol():
     caption = tables_digits.table1(report(test_images=2000)).caption
-    assert "50 epochs, 8,000 training images, 2,000 test images, float32" in caption
+    assert "50 epochs in batches of 256, 8,000 training images, 2,000 test images, float32" in caption
 
 
 def test_spread_between_seeds_is_the_papers():

@@ -105,7 +105,7 @@ def test_a_shorter_protocol_is_named_in_words():
         "5,000 of 10,000 test images",
         "20 of 200 epochs",
     ]
-    assert "Less than in the paper: 2 of 7 blocks a stage" in table.caption
+    assert "Unlike in the paper: 2 of 7 blocks a stage" in table.caption
 
 
 def test_a_setting_that_is_not_recorded_had_its_old_value():
@@ -164,7 +164,8 @@ def test_figure_4_says_start_lowest_and_end():
 def test_figure_4_takes_the_reduced_network_only_if_it_must():
     few = figure4(report(seeds=3, tiers=("lite",), only=("table2_reduced",)))
     assert few.rows[0].key == "p4resnet8_32_stem"
-    assert "1 of 7 blocks a stage" in few.caption
+    assert "1 of 7 blocks a stage" not in few.caption, "the paper's Figure 4 is of other networks"
+    assert "on the same 320 test images" in few.notes[0]
     both = figure4(report(seeds=3, tiers=("lite",), only=("table2_reduced", "figure4")))
     assert both.rows[0].key == "p4resnet44_32_stem"
 
@@ -206,7 +207,8 @@ def test_the_inventory_reads_as_the_atlas_says():
     assert found["p4resnet18_imagenet_standard", "exact"].text.startswith("224: approximate from the stem on")
     assert found["p4resnet18_imagenet_standard", "nearest"].text == "224: 193 and 225"
     assert found["p4resnet44_cifar10", "nearest"].text.splitlines()[0] == "32: 29 and 33"
-    assert found["p4resnet44_cifar10", "mirrors"].text == "29, 33"
+    assert found["p4mresnet44_cifar10", "mirrors"].text == "29, 33"
+    assert found["p4resnet44_cifar10", "mirrors"].text == "-", "has no mirrors"
 
 
 def test_a_network_that_is_exact_everywhere_contradicts_s21():
