@@ -46,7 +46,8 @@ def check(paper: str, strict_code: bool = False) -> list[Problem]:
             except UserError as error:
                 found.append(Problem(str(error)))
     found += _contradictions(declared)
-    return found + [Problem(line, warning=not strict_code) for line in earlier_code(declared)]
+    found += [Problem(line, warning=not strict_code) for line in earlier_code(declared)]
+    return list(dict.fromkeys(found))  # a damaged file is found by whatever needs it
 
 
 def _hand_written(paper: str) -> Iterator[Problem]:
@@ -150,9 +151,10 @@ def _tier(experiment: config.Experiment, tier: str) -> Iterator[Problem]:
             yield Problem(f"{where}: the arms {first[run.id].arm} and {run.arm} have the same settings")
     here = collected.of(experiment.paper, experiment.name, tier)
     yield from (Problem(f"{where}: {text}") for text in here.problems)
-    if not here.rows:
+    if not here.rows and not here.environments:
         return
-    yield from _sidecar(here, where)
+    damaged = list(_sidecar(here, where))
+    yield from damaged
     names = {(run.arm, run.seed) for run in declared}
     for arm, seed in here.runs:
         if (arm, seed) not in names:
@@ -166,7 +168,13 @@ def _tier(experiment: config.Experiment, tier: str) -> Iterator[Problem]:
         if here.runs.get((run.arm, run.seed), run.id) != run.id:
             why = "; ".join(validity.why_stale(run)) or "a newer result is not collected"
             yield Problem(f"{where}: {run.arm} with seed {run.seed} is stale ({why})")
-    if not collect.is_collected(experiment, tier):
+    try:
+        current = collect.is_collected(experiment, tier)
+    except UserError:
+        if not damaged:
+            raise
+        return  # told above; collecting would refuse, so it is no advice
+    if not current:
         yield Problem(
             f"{where}: the CSV is not up to date; `python -m pipelines collect` writes it", warning=True
         )
@@ -183,6 +191,9 @@ def _sidecar(here: collected.Collected, where: str) -> Iterator[Problem]:
             )
         elif facts.get("rows") != records.rows_digest(rows):
             yield Problem(f"{where}: the rows of run {run} were edited; restore the CSV from git")
+    for run in here.environments:
+        if run not in here.rows:
+            yield Problem(f"{where}: run {run} is in the sidecar only; restore both files from git")
 
 
 def earlier_code(paper: config.Paper) -> list[str]:
@@ -212,10 +223,8 @@ def _contradictions(paper: config.Paper) -> Iterator[Problem]:
                 here = collected.of(paper.name, name, tier)
             except UserError:
                 continue  # reported by _tier
-            for run in here.rows:
-                record = here.record(run)
-                if record is None:
-                    continue
+            for run, rows in here.rows.items():
+                record = records.Record(run, {}, rows, {})  # as it stands, whether damaged or not
                 where, other = seen.setdefault(run, (f"{name} ({tier})", record))
                 text = other.contradiction(record)
                 if text:

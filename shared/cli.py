@@ -12,11 +12,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from shared.errors import UserError
 from shared.interface import PRECISIONS
-from shared.paths import TIERS
+from shared.paths import TIERS, shown
 
 
 class Terminated(KeyboardInterrupt):
@@ -53,6 +54,20 @@ def main(argv: Sequence[str] | None = None, paper: str | None = None) -> int:
     except BrokenPipeError:  # the reader (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if arguments.debug:
+            raise
+        print(f"error: {_failed_access(error)}", file=sys.stderr)
+        return 2
+
+
+def _failed_access(error: OSError) -> str:
+    """What the system said of a file or a device, and what to look at."""
+    place = f": {shown(Path(error.filename))}" if isinstance(error.filename, str) else ""
+    said = " ".join((error.strerror or str(error) or type(error).__name__).split())
+    return (
+        f"{said}{place}; see to permissions and space there (--debug shows the traceback), then do it again"
+    )
 
 
 def _command(name: str) -> Callable[[argparse.Namespace], int]:

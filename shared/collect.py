@@ -8,7 +8,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from shared import collected, config, records, validity
+from shared import collected, config, paths, records, validity
+from shared.errors import UserError
 from shared.files import lock, write_atomic, write_json
 from shared.interface import Row
 
@@ -24,7 +25,10 @@ def collect(experiment: config.Experiment, tier: str) -> bool:
     from several processes.
 
     Returns:
-        Whether the files changed.
+        Whether the files changed; they are gone if no declared run has results.
+
+    Raises:
+        UserError: if they are damaged and the store does not have what they held; nothing is written.
     """
     paper, name = experiment.paper, experiment.name
     with lock(records.lock_path(f"collect-{paper}-{name}-{tier}")):
@@ -32,14 +36,24 @@ def collect(experiment: config.Experiment, tier: str) -> bool:
         file, sidecar = collected.csv_path(paper, name, tier), collected.env_path(paper, name, tier)
         if not environments:
             gone = file.exists() or sidecar.exists()
+            sidecar.unlink(missing_ok=True)  # first, since rows alone go next time if this process ends here
             file.unlink(missing_ok=True)
-            sidecar.unlink(missing_ok=True)
             return gone
         if is_collected(experiment, tier, text, environments):
             return False
         write_json(sidecar, environments)
         write_atomic(file, text)
         return True
+
+
+def verify(experiment: config.Experiment, tier: str) -> None:
+    """Look whether `collect` can write the files of an experiment at a tier.
+
+    Raises:
+        UserError: if they are damaged and the store does not have what they held.
+    """
+    if collected.of(experiment.paper, experiment.name, tier).damage:
+        compose(experiment, tier)
 
 
 def is_worth_collecting(experiment: config.Experiment, tier: str) -> bool:
@@ -55,7 +69,11 @@ def is_worth_collecting(experiment: config.Experiment, tier: str) -> bool:
 def is_collected(
     experiment: config.Experiment, tier: str, text: str | None = None, environments: Any = None
 ) -> bool:
-    """Whether the CSV and sidecar hold all that is known, that is, whether `collect` would change nothing."""
+    """Whether the CSV and sidecar hold all that is known, that is, whether `collect` would change nothing.
+
+    Raises:
+        UserError: if they are damaged, so that `collect` would refuse.
+    """
     if text is None:
         text, environments = compose(experiment, tier)
     file = collected.csv_path(experiment.paper, experiment.name, tier)
@@ -69,14 +87,18 @@ def is_collected(
 
 
 def compose(experiment: config.Experiment, tier: str) -> tuple[str, dict[str, dict[str, Any]]]:
-    """The text of the CSV and the content of the sidecar, in declared order."""
+    """The text of the CSV and the content of the sidecar, in declared order.
+
+    Raises:
+        UserError: if what is collected is damaged, and the store does not have what it held.
+    """
     old = collected.of(experiment.paper, experiment.name, tier)
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
     writer.writerow(collected.HEADER)
     environments = {}
     for run in experiment.runs(tier):
-        record = validity.known(run) or old.record(old.runs.get((run.arm, run.seed), ""))
+        record = validity.known(run) or _earlier(run, old)
         if record is None:
             continue
         digest = records.rows_digest(record.rows)
@@ -86,7 +108,16 @@ def compose(experiment: config.Experiment, tier: str) -> tuple[str, dict[str, di
             writer.writerow(
                 (record.run, experiment.name, run.arm, run.seed, row.metric, step, repr(row.value))
             )
+    for run_id, sentence in old.damage.items():  # rows that were cut off: nothing else tells of these runs
+        if run_id not in old.rows and run_id not in environments and records.stored(run_id) is None:
+            raise UserError(sentence)
     return lines.getvalue(), environments
+
+
+def _earlier(run: config.Run, old: collected.Collected) -> records.Record | None:
+    """What is collected for the arm and seed of a run from settings that have changed since."""
+    name = old.runs.get((run.arm, run.seed), "")
+    return validity.anywhere(run.paper, name) if name in old.damage else old.record(name)
 
 
 def read(paper: str, experiment: str, tier: str) -> pd.DataFrame:
@@ -96,14 +127,17 @@ def read(paper: str, experiment: str, tier: str) -> pd.DataFrame:
     value. Rows made from settings that have changed since are left out. Empty if nothing was recorded.
 
     Raises:
-        UserError: for an unknown paper, experiment or tier, or an unreadable file.
+        UserError: for an unknown paper, experiment or tier, or a damaged file.
     """
     declared = config.load(paper).experiment(experiment)
     here = collected.of(paper, experiment, tier)
+    wanted = declared.runs(tier)
+    if any(run.id in here.damage for run in wanted):
+        verify(declared, tier)
+        file = paths.shown(collected.csv_path(paper, experiment, tier))
+        raise UserError(f"{file} is not what its sidecar says; `python -m pipelines collect` writes it anew")
     rows = [
-        (run.id, experiment, run.arm, run.seed, *row)
-        for run in declared.runs(tier)
-        for row in here.rows.get(run.id, ())
+        (run.id, experiment, run.arm, run.seed, *row) for run in wanted for row in here.rows.get(run.id, ())
     ]
     return _frame(rows)
 

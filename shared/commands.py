@@ -67,6 +67,8 @@ def _compute(
         estimate=costs.estimator(runs, "cuda" if args.device != "cpu" and devices.gpus() else "cpu"),
         log=_log,
     )
+    for experiment, tier in _asked(runs):
+        collect.verify(experiment, tier)  # before hours of work, not after them
     outcome = Outcome()
     try:
         execute(runs, options, outcome)
@@ -80,16 +82,23 @@ def _log(line: str) -> None:
     print(line, flush=True)
 
 
+def _asked(runs: Iterable[config.Run]) -> list[tuple[config.Experiment, str]]:
+    """The experiments and tiers that runs were asked for as parts of."""
+    wanted = dict.fromkeys((run.paper, run.experiment, run.tier) for run in runs)
+    return [(config.load(paper).experiment(name), tier) for paper, name, tier in wanted]
+
+
 def _collect(runs: Iterable[config.Run], outcome: Outcome) -> None:
-    """Collect the experiments asked for, and what else of the same papers their runs belong to."""
-    wanted = {(run.paper, run.experiment, run.tier) for run in runs}
+    """Collect the experiments asked for, then what else of the same papers their runs belong to."""
+    asked = _asked(runs)
     done = {run.id for run in outcome.done}
-    for paper in dict.fromkeys(paper for paper, _, _ in sorted(wanted)):
+    for experiment, tier in asked:
+        collect.collect(experiment, tier)
+    for paper in dict.fromkeys(experiment.paper for experiment, _ in asked):
         for experiment in config.load(paper).experiments.values():
-            for tier in experiment.tiers:
-                asked = (paper, experiment.name, tier) in wanted
+            for tier in (tier for tier in experiment.tiers if (experiment, tier) not in asked):
                 shares = any(run.id in done for run in experiment.runs(tier))
-                if asked or (shares and collect.is_worth_collecting(experiment, tier)):
+                if shares and collect.is_worth_collecting(experiment, tier):
                     collect.collect(experiment, tier)
 
 
@@ -111,8 +120,8 @@ def do_collect(args: argparse.Namespace) -> int:
     for experiment in _experiments(args):
         for tier in (tier for tier in experiment.tiers if args.tier in (None, tier)):
             if collect.collect(experiment, tier):
-                shown = collected.csv_path(experiment.paper, experiment.name, tier).relative_to(paths.root())
-                print(f"wrote {shown}")
+                file = collected.csv_path(experiment.paper, experiment.name, tier)
+                print(f"{'wrote' if file.exists() else 'removed'} {paths.shown(file)}")
     return 0
 
 

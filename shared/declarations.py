@@ -38,10 +38,13 @@ def text_of(paper: str) -> str:
     """The text of a paper's declaration.
 
     Raises:
-        UserError: if there is no such paper.
+        UserError: if there is no such paper, or the file is not text.
     """
+    file = paths.pipeline(paper) / "experiments.yaml"
     try:
-        return (paths.pipeline(paper) / "experiments.yaml").read_text()
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{paths.shown(file)} is not text in UTF-8 ({error}); save it as such") from None
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(unknown("paper", paper, _names())) from None
 

@@ -76,7 +76,7 @@ def is_settled(paper: str, experiment: str, tier: str) -> bool:
     """Whether all runs of an experiment at a tier have valid results and the CSV holds them.
 
     Raises:
-        UserError: if there is no such paper or experiment.
+        UserError: if there is no such paper or experiment, or its results are damaged.
     """
     declared = config.load(paper).experiment(experiment)
     if tier not in declared.tiers:

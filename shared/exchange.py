@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared import collected, config, environment, fingerprint, paths, records, validity
-from shared.collect import collect, is_worth_collecting
+from shared.collect import collect, is_worth_collecting, verify
 from shared.errors import UserError
 from shared.files import lock, read_json, write_json
 
@@ -31,7 +31,8 @@ def merge(source: Path) -> Merged:
             another checkout.
 
     Raises:
-        UserError: if there is nothing to merge, a record is damaged, or one has other rows than ours.
+        UserError: if there is nothing to merge, a record is damaged there or here, or one has other rows
+            than ours.
     """
     found: dict[str, records.Record] = {}
     files = _files(source)
@@ -48,6 +49,8 @@ def merge(source: Path) -> Merged:
         _agree(here, record, "here", "there")
         if here is None:
             fresh.append(record)
+    for experiment, tier in _experiments(set(found), papers):
+        verify(experiment, tier)  # before anything is written
     for record in fresh:
         records.save(record)
     result.new, result.known = len(fresh), len(found) - len(fresh)
@@ -73,15 +76,21 @@ def _begun(files: list[Path]) -> set[tuple[str, str]]:
 def _collect_all(merged: set[str], papers: list[str], begun: set[tuple[str, str]], result: Merged) -> None:
     """Collect the experiments that were ``begun`` there; if that is not known, all that have a merged run."""
     declared: set[str] = set()
+    for experiment, tier in _experiments(merged, papers):
+        declared |= {run.id for run in experiment.runs(tier)}
+        asked = not begun or {(tier, experiment.name), ("", experiment.name)} & begun
+        if (asked or is_worth_collecting(experiment, tier)) and collect(experiment, tier):
+            result.changed.append(f"{experiment.paper}/{experiment.name} ({tier})")
+    result.undeclared = len(merged - declared)
+
+
+def _experiments(merged: set[str], papers: list[str]) -> Iterator[tuple[config.Experiment, str]]:
+    """The experiments, and tiers of them, that have a merged run."""
     for paper in papers:
         for experiment in config.load(paper).experiments.values():
             for tier in experiment.tiers:
-                here = merged & {run.id for run in experiment.runs(tier)}
-                declared |= here
-                asked = not begun or {(tier, experiment.name), ("", experiment.name)} & begun
-                if here and (asked or is_worth_collecting(experiment, tier)) and collect(experiment, tier):
-                    result.changed.append(f"{paper}/{experiment.name} ({tier})")
-    result.undeclared = len(merged - declared)
+                if merged & {run.id for run in experiment.runs(tier)}:
+                    yield experiment, tier
 
 
 def _files(source: Path) -> list[Path]:
@@ -114,10 +123,9 @@ def _from_file(file: Path) -> Iterator[records.Record]:
         yield records.parse(read_json(file), file.name)
         return
     content = collected.read_file(file)
-    for run_id in content.rows:
+    for run_id in {**content.damage, **content.rows}:  # also runs whose rows were cut off
         record = content.record(run_id)
-        if record is None:
-            raise UserError(f"{file.name}: run {run_id} is not in {_sidecar(file).name}; bring both files")
+        assert record is not None  # for what is damaged raises
         as_json = {
             "run": run_id,
             "inputs": record.inputs,
@@ -136,21 +144,22 @@ def accept(experiment: config.Experiment, tier: str, why: str) -> int:
         The number of runs stamped.
 
     Raises:
-        UserError: if no reason is given.
+        UserError: if no reason is given, or the rows of a run do not match the sidecar.
     """
     if not why.strip():
         raise UserError('say why the earlier results still hold, as in --why "renamed a variable; same rows"')
     paper, name = experiment.paper, experiment.name
     code = fingerprint.fingerprint(paper)
     with lock(records.lock_path(f"collect-{paper}-{name}-{tier}")):
-        facts = json.loads(json.dumps(collected.of(paper, name, tier).environments))
+        here = collected.of(paper, name, tier)
+        facts = json.loads(json.dumps(here.environments))
         earlier = [
             run.id
             for run in experiment.runs(tier)
-            if run.id in facts and facts[run.id]["fingerprint"] != code
+            if here.record(run.id) and facts[run.id].get("fingerprint") != code
         ]
         for run_id in earlier:
-            stamp = {"from": facts[run_id]["fingerprint"], "to": code, "why": why.strip()}
+            stamp = {"from": facts[run_id].get("fingerprint"), "to": code, "why": why.strip()}
             stamp["commit"] = str(environment.code()["commit"])
             facts[run_id]["accepted"] = [*facts[run_id].get("accepted", []), stamp]
             facts[run_id]["fingerprint"] = code

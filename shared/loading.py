@@ -17,7 +17,7 @@ def module(paper: str, name: str) -> ModuleType:
     If another checkout's ``pipelines`` was imported before, it is forgotten first.
 
     Raises:
-        UserError: if there is no such module.
+        UserError: if there is no such module, or one that it imports has a syntax error.
     """
     if not (paths.pipeline(paper) / f"{name}.py").is_file():
         raise UserError(f"pipelines/{paper} has no {name}.py; pipelines/_template/{name}.py shows its form")
@@ -30,4 +30,8 @@ def module(paper: str, name: str) -> ModuleType:
     if loaded is None:
         sys.path[:] = [str(root), *(p for p in sys.path if p != str(root))]
         importlib.invalidate_caches()
-    return importlib.import_module(f"pipelines.{paper}.{name}")
+    try:
+        return importlib.import_module(f"pipelines.{paper}.{name}")
+    except SyntaxError as error:
+        where = paths.shown(Path(error.filename or f"pipelines/{paper}/{name}.py"))
+        raise UserError(f"{where}, line {error.lineno}: {error.msg}; correct it") from error

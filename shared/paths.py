@@ -41,6 +41,11 @@ def root() -> Path:
     return Path(__file__).resolve().parents[1]
 
 
+def shown(file: Path) -> str:
+    """A path for people: relative to the checkout where it lies in it."""
+    return str(file.relative_to(root()) if file.is_relative_to(root()) else file)
+
+
 def pipelines() -> Path:
     """Folder of the per-paper packages."""
     return root() / "pipelines"

@@ -134,9 +134,14 @@ def parse(value: Any, where: str) -> Record:
     try:
         rows = checked_rows(value["rows"], where)
         record = Record(value["run"], dict(value["inputs"]), rows, dict(value["environment"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{where} is not the record of a run ({type(error).__name__}: {error})") from None
-    if config.identity(record.inputs) != record.run:
+        json.dumps(record.environment, allow_nan=False)  # or it could not be saved
+        name = config.identity(record.inputs)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        said = f"{type(error).__name__}: {error}"
+        raise UserError(
+            f"{where} is not the record of a run ({said}); copy it anew or leave it out"
+        ) from None
+    if name != record.run:
         raise UserError(
             f"{where}: the name of the run does not follow from its inputs; it was edited by hand"
         )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from shared import collected, config, fingerprint, paths
+from shared.errors import UserError
 from shared.records import Record, stored
 
 #: Tiers that retrain when the code behind them changes; elsewhere results are only marked "earlier code".
@@ -13,22 +14,53 @@ RETRAINED_TIERS = ("smoke", "demo")
 
 
 def known(run: config.Run) -> Record | None:
-    """The newest record of a run: from the store, or from any collected results of its paper."""
-    found = [stored(run.id), collected.of(run.paper, run.experiment, run.tier).record(run.id)]
-    return _newest(found) or anywhere(run.paper, run.id)
+    """The newest record of a run: from the store, or from any collected results of its paper.
+
+    Raises:
+        UserError: if all that there is of it is damaged.
+    """
+    here = collected.of(run.paper, run.experiment, run.tier)
+    return _newest(run.id, [here]) or anywhere(run.paper, run.id)
 
 
 def anywhere(paper: str, run_id: str) -> Record | None:
-    """The newest record of a run by its name, from the store and all collected results of the paper."""
+    """The newest record of a run by its name, from the store and all collected results of the paper.
+
+    Raises:
+        UserError: if the newest is damaged wherever it is.
+    """
     folders = [paths.results(paper, tier) for tier in reversed(paths.TIERS)]
-    files = [file for folder in folders for file in sorted(folder.glob("*.csv"))]
-    return _newest([stored(run_id), *(collected.read_file(file).record(run_id) for file in files)])
+    places = [collected.read_file(file) for folder in folders for file in collected.files(folder)]
+    found = _newest(run_id, places)
+    damage = [place.damage[run_id] for place in places if run_id in place.damage]
+    if found is None and damage:
+        raise UserError(damage[0])
+    return found
 
 
-def _newest(found: list[Record | None]) -> Record | None:
-    """The record that was finished last; of equals the last one, so that committed facts stay as they are."""
-    records = [record for record in found if record is not None]
-    return max(reversed(records), key=lambda r: str(r.environment.get("finished", "")), default=None)
+def _newest(run_id: str, places: Iterable[collected.Collected]) -> Record | None:
+    """An intact record of the execution that was finished last; None if there is none.
+
+    Of several it is the last collected one, so that committed facts stay as they are; but the store's if
+    they have other rows of that very execution, since nobody edits the store.
+    """
+    own, copies, times = stored(run_id), [], []
+    for place in places:
+        if run_id in place.environments:
+            times.append(_finished(place.environments[run_id]))
+            if run_id not in place.damage:
+                copies.append(place.record(run_id))
+        elif own and place.rows.get(run_id, own.rows) != own.rows:
+            return None  # rows without their circumstances, which may be newer than the store's
+    last = max([*times, _finished(own.environment)] if own else times, default="")
+    newest = [copy for copy in copies if copy is not None and _finished(copy.environment) == last]
+    if own and _finished(own.environment) == last:
+        newest = [copy for copy in newest if copy.rows == own.rows] or [own]
+    return newest[-1] if newest else None
+
+
+def _finished(environment: Mapping[str, Any]) -> str:
+    return str(environment.get("finished", ""))
 
 
 def why_stale(run: config.Run) -> list[str]:

@@ -189,11 +189,13 @@ def _choice(where: str, name: str, text: str, known: tuple[str, ...]) -> None:
 
 def _lines(file: Path, columns: tuple[str, ...]) -> list[tuple[str, dict[str, str]]]:
     """The data lines of a CSV file with exactly these columns, each with its place for error messages."""
-    name = file.relative_to(paths.root()) if file.is_relative_to(paths.root()) else file
+    name = paths.shown(file)
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{name} does not exist; pipelines/_template has one to start from") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{name} is not text in UTF-8 ({error}); save it as such") from None
     reader = csv.DictReader(text.splitlines(), strict=True)
     try:
         if tuple(reader.fieldnames or ()) != columns:

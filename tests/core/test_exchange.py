@@ -100,6 +100,9 @@ def test_merge_lets_timings_differ(toy, elsewhere):
         (lambda record: record["rows"][0].__setitem__(2, float("nan")), "is nan"),
         (lambda record: record.pop("rows"), "not the record of a run"),
         (lambda record: record.__setitem__("rows", [["a"]]), "not the record of a run"),
+        (lambda record: record["rows"][0].__setitem__(1, float("inf")), "not the record of a run"),
+        (lambda record: record["inputs"].__setitem__("extra", float("nan")), "not the record of a run"),
+        (lambda record: record["environment"].__setitem__("mb", float("nan")), "not the record of a run"),
     ],
 )
 def test_merge_refuses_damaged_records(toy, elsewhere, change, message):
@@ -109,6 +112,56 @@ def test_merge_refuses_damaged_records(toy, elsewhere, change, message):
     with pytest.raises(UserError, match=message):
         runs.merge(elsewhere / ".repro")
     assert snapshot(toy) == before
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda lines: [*lines[:-1], lines[-1][:-3]],  # inside the last number
+        lambda lines: lines[:-2],  # inside a run
+        lambda lines: lines[:-6],  # between two runs
+        lambda lines: [lines[0], lines[1].rpartition(",")[0] + ",5.0", *lines[2:]],
+    ],
+)
+def test_merge_refuses_damaged_results(toy, elsewhere, damage):
+    file = elsewhere / "pipelines" / "toy" / "results" / "lite" / "walk.csv"
+    file.write_text("\n".join(damage(file.read_text().splitlines())))
+    before = snapshot(toy)
+    for source in (file, file.parent, elsewhere):
+        with pytest.raises(
+            UserError, match=r"walk.csv do not match its sidecar walk.env.json; copy both files"
+        ):
+            runs.merge(source)
+    assert snapshot(toy) == before
+
+
+def test_merge_refuses_results_without_their_sidecar(toy, elsewhere):
+    file = elsewhere / "pipelines" / "toy" / "results" / "lite" / "walk.csv"
+    file.with_name("walk.env.json").unlink()
+    before = snapshot(toy)
+    with pytest.raises(UserError, match=r"but walk.env.json does not; copy both files again from where"):
+        runs.merge(file)
+    assert snapshot(toy) == before
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_merge_stops_at_damaged_results_here(toy, elsewhere, seed):
+    """Seed 1 is among the merged ones, seed 0 is not, but in the same file."""
+    run = next(run for run in runs_of(toy, seed) if run.arm == "fast")
+    file = collected.csv_path("toy", "walk", "lite")
+    file.write_text(
+        file.read_text().replace(f"{run.id},walk,fast,{seed},angle,7.5,1.0", "", 1).replace("\n\n", "\n")
+    )
+    stored = records.stored_path(run.id)
+    kept = stored.read_bytes()
+    stored.unlink()
+    before = snapshot(toy)
+    with pytest.raises(UserError, match=rf"the rows of run {run.id} in .* restore both files from git"):
+        runs.merge(elsewhere)
+    assert snapshot(toy) == before
+    stored.write_bytes(kept)
+    assert runs.merge(elsewhere).new == 2
+    assert collected.of("toy", "walk", "lite").damage == {}
 
 
 def test_merge_of_nothing_is_a_mistake(toy, tmp_path):
@@ -142,6 +195,18 @@ def test_accept_keeps_results_with_the_reason_on_record(toy):
     assert not runs.collect(toy.experiment(), "lite"), "the store knows of it, too"
     assert records.stored(toy.runs()[0].id).environment["fingerprint"] == facts["fingerprint"]
     assert runs.accept(toy.experiment(), "lite", "again") == 0
+
+
+def test_accept_vouches_for_no_edited_rows(toy):
+    execute(toy.runs())
+    runs.collect(toy.experiment(), "lite")
+    toy.edit("experiment.py", "draw(0, settings.rate)", "draw(0.0, settings.rate)")
+    file = collected.csv_path("toy", "walk", "lite")
+    file.write_text(file.read_text().replace(",angle,7.5,1.0", ",angle,7.5,2.25", 1))
+    before = snapshot(toy)
+    with pytest.raises(UserError, match="do not match its sidecar"):
+        runs.accept(toy.experiment(), "lite", "0.0 is 0")
+    assert snapshot(toy) == before
 
 
 def test_accept_does_not_touch_results_of_other_settings(toy):
