@@ -32,10 +32,13 @@ def cut(runs: Iterable[config.Run], replicas: Callable[[config.Run], int]) -> li
     return [batch for _, _, batch in sorted(cut, key=lambda entry: entry[:2])]
 
 
-def name_of(batch: list[config.Run], device: str) -> str:
-    """Name of a batch's checkpoint: it follows from the runs in order, the code and the device."""
+def name_of(batch: list[config.Run], device: str, precision: str) -> str:
+    """Name of a batch's checkpoint: it follows from the runs in order, the code, device and precision.
+
+    So a training that began at another precision is not gone on with and then recorded as this one.
+    """
     kind = device.partition(":")[0]
-    text = " ".join([kind, fingerprint.fingerprint(batch[0].paper), *(run.id for run in batch)])
+    text = " ".join([kind, precision, fingerprint.fingerprint(batch[0].paper), *(run.id for run in batch)])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -142,7 +142,12 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=int, metavar="N", help="CPU threads (default: OMP_NUM_THREADS, else all)"
     )
-    parser.add_argument("--precision", choices=PRECISIONS, help="default: the paper's setting, else float32")
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        help="where networks are trained; valid results at another precision are computed again "
+        "(default: the paper's setting, else float32, and valid results at any precision are taken)",
+    )
     parser.add_argument(
         "--replicas", type=int, metavar="N", help="seeds trained at once (default: see the tier)"
     )
