@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from shared import config, dvclock, jobs, orchestrate, runs, stamps
 from shared.errors import UserError
 
 Plan = orchestrate.Plan
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def plan(**options: Any) -> Plan:
@@ -226,11 +229,26 @@ def test_threads_and_gpus(toy, monkeypatch):
     monkeypatch.setenv("REPRO_GPUS", "0,1")
     made = orchestrate.plan({"tier": "lite", "runs_per_job": 1}, main=True, cores=16)
     assert {(job.threads, job.gpu) for job in made.jobs} == {(8, 1)}  # no more jobs at a time than GPUs
+    assert {job.device for job in made.jobs} == {"auto"}
     made = orchestrate.plan({"tier": "lite", "gpu": 0}, main=True, cores=2)
-    assert {job.gpu for job in made.jobs} == {0}
+    assert {(job.gpu, job.device) for job in made.jobs} == {(0, "cpu")}
     made = orchestrate.plan({"tier": "lite"}, main=True, nodes=50)
     assert {(job.threads, job.gpu) for job in made.jobs} == {(orchestrate.REMOTE_THREADS, 1)}
     assert len(made.jobs) == 2  # one for each arm
+
+
+@pytest.mark.parametrize(("gpu", "device"), [("0", "cpu"), ("auto", "auto")])
+def test_the_trainings_are_told_whether_they_have_a_gpu(toy, monkeypatch, gpu, device):
+    monkeypatch.setenv("REPRO_GPUS", "0")
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--dry-run", "--printshellcmds"]
+    command += ["--workflow-profile", "none"]  # ours is quiet
+    command += ["--snakefile", str(REPOSITORY / "Snakefile"), "--config", f"gpu={gpu}", "--", "experiments"]
+    done = subprocess.run(command, cwd=toy.root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    trainings = re.findall(r"python -m pipelines batch .*", done.stdout + done.stderr)
+    assert trainings, done.stdout + done.stderr
+    assert all(f" --device {device} --threads " in line for line in trainings)
 
 
 def test_what_a_cluster_is_asked_for(toy):
