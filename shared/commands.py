@@ -56,6 +56,8 @@ def _compute(
     for name in ("threads", "replicas"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             raise UserError(f"--{name} should be 1 or more, not {getattr(args, name)}")
+    if minutes is not None and not minutes >= 0:  # so that it catches "nan", too
+        raise UserError(f"--minutes should be 0 or more, not {minutes:g}")
     options = Options(
         device=args.device,
         threads=args.threads,

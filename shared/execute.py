@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from shared import batches, config, devices, environment, failures, fingerprint, paths, precisions, records
+from shared import batches, config, devices, environment, failures, fingerprint, precisions, records
 from shared.costs import settings_key
 from shared.errors import UserError
 from shared.interface import Context, OutOfTime
@@ -78,7 +78,11 @@ def execute(
         wanted = options.refresh or precisions.is_wanted(run, options.precision)
         (todo if wanted else outcome.valid).append(run)
     if todo:
-        _Session(options, outcome).work(todo)
+        try:
+            _Session(options, outcome).work(todo)
+        except OutOfTime as late:  # before the first batch
+            options.log(f"time is up: {late}")
+            outcome.left += todo
     return outcome
 
 
@@ -87,11 +91,11 @@ class _Session:
 
     def __init__(self, options: Options, outcome: Outcome) -> None:
         self.options, self.outcome = options, outcome
-        self.device = devices.choose(options.device, options.log)
+        # set first, because waiting for a GPU counts, too
+        self.deadline = None if options.minutes is None else time.monotonic() + 60 * options.minutes
+        self.device = devices.choose(options.device, options.log, self.deadline)
         precisions.check_device(options.precision, self.device)
         self.threads = options.threads or _default_threads()
-        self.started = time.monotonic()
-        self.deadline = None if options.minutes is None else self.started + 60 * options.minutes
         self.seconds: dict[str, float] = {}  # measured in this session, per run, by settings
         environment.code()  # remember the commit of the code that is being loaded
         self.before: dict[str, object] = {}  # what the store held for the runs to be computed again
@@ -147,7 +151,10 @@ class _Session:
         try:
             self._compute(batch)
         except OutOfTime:
-            self.options.log(f"{names}: time is up, the checkpoint is kept")
+            precision = precisions.of(batch[0], self.options.precision)
+            kept = batches.checkpoints(batch, self.device, precision)
+            said = "the checkpoint is kept" if kept else "no seed was finished"
+            self.options.log(f"{names}: time is up, {said}")
             self.outcome.left += batch
         except Exception as error:
             if self.options.debug:
@@ -172,15 +179,14 @@ class _Session:
         experiment = config.module(first.paper, "experiment")
         self._prepare(sys.modules.get("torch"))
         precision = precisions.of(first, self.options.precision)
-        checkpoint = paths.store() / "checkpoints" / f"{batches.name_of(batch, self.device, precision)}.pt"
+        checkpoint = batches.checkpoint(batch, self.device, precision)
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
         context = Context(self.device, self.threads, precision, checkpoint, self.deadline, self.options.log)
         code = fingerprint.fingerprint(first.paper)
         meter = environment.Meter(self.device)
         results = experiment.run(first.settings, [run.seed for run in batch], context)
         facts: dict[str, Any] = meter.read()
-        if set(results) != {run.seed for run in batch}:
-            raise UserError(f"{first.spec}: the experiment returned the seeds {sorted(results)}")
+        finished = batches.finished(batch, results, context)
         facts |= environment.describe(self.device) | {
             "finished": _now(),
             "fingerprint": code,
@@ -188,13 +194,16 @@ class _Session:
             "precision": precision,
             "replicas": len(batch),
             "threads": self.threads,
-            "wall_s": round(facts["wall_s"] / len(batch), 3),
+            "wall_s": round(facts["wall_s"] / len(finished), 3),
         }
         self.seconds[settings_key(first)] = facts["wall_s"]
-        for run in batch:
+        for run in finished:
             self._record(run, results[run.seed], facts)
-        for file in checkpoint.parent.glob(f"{checkpoint.stem}*"):
+        for file in batches.checkpoints(batch, self.device, precision):
             file.unlink(missing_ok=True)
+        if len(finished) < len(batch):
+            self.options.log(f"{first.spec}: time is up, finished are the seeds {_seeds(finished)}")
+            self.outcome.left += [run for run in batch if run not in finished]
 
     def _prepare(self, torch: Any) -> None:
         """Tell torch, now that it is loaded, the number of threads; make sure that it can use the device."""

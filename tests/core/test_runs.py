@@ -256,6 +256,62 @@ def test_a_training_that_runs_out_of_time_keeps_its_checkpoint(toy):
     assert [file.read_text() for file in checkpoints] == ["half way"] * 3
 
 
+def late_after_the_first_seed(toy):
+    """The toy's clock runs out as soon as a seed is done, and it returns what it has."""
+    toy.edit(
+        "experiment.py",
+        "    return {seed: walk(settings, seed) for seed in seeds}",
+        "    object.__setattr__(context, 'deadline', time.monotonic())\n"
+        "    return {seed: walk(settings, seed) for seed in seeds[:1]}",
+    )
+
+
+def test_seeds_that_were_finished_when_time_was_up_are_recorded(toy):
+    late_after_the_first_seed(toy)
+    lines = []
+    outcome = execute(toy.runs(), minutes=10, replicas=3, log=lines.append)
+    assert arms_and_seeds(outcome.done) == [("fast", 0), ("slow", 0)]
+    assert arms_and_seeds(outcome.left) == [(arm, seed) for arm in ("fast", "slow") for seed in (1, 2)]
+    assert not outcome.failed
+    assert lines[1] == "toy/walk/lite/slow/0: time is up, finished are the seeds 0"
+    assert [runs.why_stale(run) for run in toy.runs()[:3]] == [[], ["missing"], ["missing"]]
+
+
+def test_seeds_that_are_missing_before_the_time_is_up_are_a_fault(toy):
+    late_after_the_first_seed(toy)
+    toy.edit("experiment.py", "time.monotonic())\n", "time.monotonic() + 600)\n")
+    outcome = execute(toy.runs()[:3], minutes=10, replicas=3)
+    assert not outcome.done
+    assert len(outcome.failed) == 3
+    assert "the experiment returned the seeds [0]" in outcome.failed[0][1]
+
+
+def test_what_is_said_when_time_is_up_is_true(toy):
+    toy.declare("fast: {rate: 2}", "fast: {rate: 2, trouble: late}")
+    lines = []
+    execute(toy.runs()[3:4], minutes=10, log=lines.append)
+    assert lines[1] == "toy/walk fast seed 0: time is up, the checkpoint is kept"
+    toy.edit(
+        "experiment.py",
+        '        context.checkpoint.write_text("half way")\n        raise Out',
+        "        raise Out",
+    )
+    execute(toy.runs()[4:5], minutes=10, log=lines.append)
+    assert lines[3] == "toy/walk fast seed 1: time is up, no seed was finished"
+
+
+def test_waiting_for_a_gpu_is_part_of_the_time(toy, monkeypatch, tmp_path):
+    monkeypatch.setattr(devices.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(devices, "_held", {})
+    monkeypatch.setenv("REPRO_GPUS", "0")
+    held = devices.try_lock(tmp_path / "reproductions-gpu-0.lock")
+    lines = []
+    outcome = execute(toy.runs(), device="auto", minutes=0, log=lines.append)
+    os.close(held)
+    assert outcome.left == toy.runs()
+    assert lines == ["waiting for a free GPU (of 0)", "time is up: no GPU has become free (of 0)"]
+
+
 def test_precision_that_is_a_setting_cannot_be_overridden(toy):
     toy.edit("settings.py", '    trouble: str = ""', '    trouble: str = ""\n    precision: str = "bf16"')
     with pytest.raises(UserError, match=r"precision is a setting here \(bf16\)"):
