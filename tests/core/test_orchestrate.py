@@ -307,7 +307,7 @@ def replaced(run: config.Run, rate: float, seed: int) -> config.Run:
 
 
 @pytest.fixture
-def dvc(monkeypatch) -> list[tuple[str, ...]]:
+def dvc(toy, monkeypatch) -> list[tuple[str, ...]]:
     """DVC that calls both stages changed, and the calls it got."""
     calls: list[tuple[str, ...]] = []
 
@@ -317,6 +317,7 @@ def dvc(monkeypatch) -> list[tuple[str, ...]]:
             json.dumps({"toy@walk": [], "toy@race": [], "data.dvc": []}) if arguments[0] == "status" else ""
         )
 
+    (toy.root / ".git").mkdir()
     monkeypatch.setattr(dvclock, "_dvc", call)
     monkeypatch.setattr(dvclock, "_dvc_path", lambda: "dvc")
     return calls
@@ -343,6 +344,15 @@ def test_sync_does_without_dvc(toy, monkeypatch, capsys):
     monkeypatch.setattr(dvclock, "_dvc_path", lambda: None)
     assert orchestrate.sync() == 0
     assert "dvc is not installed" in capsys.readouterr().out
+
+
+def test_sync_does_without_git(toy, dvc, capsys):
+    (toy.root / ".git").rmdir()
+    assert orchestrate.sync() == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "this copy is no git repository, and DVC needs one; dvc.lock stays as it is"
+    ]
+    assert dvc == [], "DVC was not asked"
 
 
 def test_sync_waits_for_another_dvc_and_passes_on_other_errors(toy, monkeypatch):
