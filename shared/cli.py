@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
+from shared import paths
 from shared.errors import UserError
 from shared.interface import PRECISIONS
 from shared.paths import TIERS
@@ -36,6 +37,7 @@ def main(argv: Sequence[str] | None = None, paper: str | None = None) -> int:
     """
     arguments = parser(paper).parse_args(sys.argv[1:] if argv is None else argv)
     try:
+        paths.check_program()
         with _terminable():
             code = _command(arguments.command)(arguments)
             sys.stdout.flush()  # here, so that a closed pipe is noticed here
