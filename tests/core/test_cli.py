@@ -88,6 +88,9 @@ def test_what_does_not_fit_is_named(toy, capsys):
         ("run", "toy/walk", "--tier", "lite", "--arm", "slwo"),
         ("run", "toy/walk", "--tier", "lite", "--seeds", "9"),
         ("run", "toy/walk", "--tier", "lite", "--seeds", "a-b"),
+        ("run", "toy/walk", "--tier", "lite", "--seeds", "", *ON_CPU),
+        ("check", "toi"),
+        ("check", "toy/wlak"),
         ("run", "toy/walk", "--tier", "lite", "--device", "tpu"),
         ("run", "toy/walk", "--tier", "lite", "--device", "cuda"),
         ("run", "toy/walk", "--tier", "lite", "--threads", "0"),
@@ -178,6 +181,18 @@ def test_check_finds_nothing_wrong(toy, capsys):
     assert check(capsys) == (0, ["checked toy: in order"])
     call("run", "--tier", "lite", *ON_CPU)
     assert check(capsys) == (0, ["checked toy: in order"])
+
+
+def test_check_of_named_targets(toy, capsys):
+    for arguments in (("toy",), ("toy/walk", "toy/race")):
+        assert check(capsys, *arguments) == (0, ["checked toy: in order"])
+    assert call("check", "walk", paper="toy") == 0
+    assert call("check", "wlak", paper="toy") == 2
+    assert "did you mean 'walk'" in capsys.readouterr().err
+    toy.declare("revision: 1", "revision: 0")
+    code, (line, _) = check(capsys, "toy")
+    assert code == 1
+    assert line.startswith("wrong: pipelines/toy/experiments.yaml: revision")
 
 
 def test_check_warns_of_missing_runs_and_earlier_code(toy, capsys):
