@@ -99,6 +99,21 @@ def test_the_commit_and_whether_it_is_dirty(toy):
     assert environment.code()["dirty"] is False
     environment.code.cache_clear()
     assert environment.code()["dirty"] is False, "new results are no change of code"
+    new = [
+        toy.folder / "notes.txt",
+        toy.folder / "results" / "lite" / "more.py",
+        toy.root / "reports" / "a.py",
+    ]
+    for file in [*new, toy.folder / "parts" / "helper.py"]:
+        environment.code.cache_clear()
+        assert environment.code()["dirty"] is False, file
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("")
+    environment.code.cache_clear()
+    assert environment.code()["dirty"] is True, "code that git does not know"
+    file.unlink()
+    environment.code.cache_clear()
+    assert environment.code()["dirty"] is False
     toy.declare("A toy", "Another toy")
     environment.code.cache_clear()
     assert environment.code()["dirty"] is True
