@@ -29,9 +29,12 @@ reports: $(READY) ## train what the demo needs, render all reports (open reports
 demo: $(READY) ## only the demo reports, from trainings on this machine
 	@$(SNAKEMAKE) demo
 
-setup: $(READY) ## make or renew the environment
+SETUP := PATH="$(SYSTEM_PATH)" PYTHON="$(PYTHON)" VENV="$(VENV)" bash scripts/setup.sh
+
+setup: ## make or renew the environment, also after a change of PYTHON or TORCH
+	@$(SETUP)
 $(READY): envs/constraints.txt envs/requirements.txt envs/requirements-nodeps.txt pyproject.toml scripts/setup.sh
-	@PATH="$(SYSTEM_PATH)" PYTHON="$(PYTHON)" VENV="$(VENV)" bash scripts/setup.sh
+	@$(SETUP)
 
 test: $(READY) ## the default tests (minutes)
 	@$(PYTEST)
