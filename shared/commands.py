@@ -195,10 +195,16 @@ def do_get(args: argparse.Namespace) -> int:
 
 
 def do_table(args: argparse.Namespace) -> int:
-    """Render one paper's report."""
+    """Render one paper's report, and note what from, so that Snakemake knows when to render it again."""
+    from shared import stamps
+
+    folder = paths.reports(args.demo).relative_to(paths.root()).as_posix()
+    sources = stamps.report_sources(args.paper, folder)  # before rendering reads them
     from shared.report import render
 
     print(f"wrote {render.render(args.paper, args.demo, args.part).relative_to(paths.root())}")
+    parts = (args.part,) if args.part else stamps.PARTS
+    stamps.note(stamps.of_report(args.paper, folder), parts, sources)
     return 0
 
 
@@ -220,6 +226,9 @@ def do_diff(args: argparse.Namespace) -> int:
 
 def do_sync(args: argparse.Namespace) -> int:
     """Bring dvc.lock up to date with the results."""
-    from shared import orchestrate
+    from shared import orchestrate, stamps
 
-    return int(orchestrate.sync() or 0)
+    sources = stamps.dvc_sources()
+    orchestrate.sync()
+    stamps.note(stamps.SYNC, (stamps.SYNC_PART,), sources)
+    return 0

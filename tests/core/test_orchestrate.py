@@ -15,8 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared import config, dvclock, jobs, orchestrate, runs, stamps
+from shared import cli, config, dvclock, jobs, orchestrate, runs, stamps
 from shared.errors import UserError
+from shared.report import render
 
 Plan = orchestrate.Plan
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -170,15 +171,23 @@ def test_files_of_old_jobs_are_removed(toy):
     assert not list((toy.root / ".repro/plan").glob(f"{old.name}*"))
 
 
-def test_reports_are_rendered_again_only_after_a_change(toy):
+def snakemake(toy: Any) -> Plan:
+    """What the rules of the report and of dvc.lock do, in their order; returns the plan."""
     made = plan()
-    report = toy.root / "reports/toy/report.md"
-    report.parent.mkdir(parents=True)
-    for file in (report, toy.root / stamps.SYNC_DONE):
-        file.write_text("rendered")
-    orchestrate.finish(made)
+    for part in stamps.PARTS:
+        assert cli.main(["table", "--part", part], paper="toy") == 0
+    assert cli.main(["sync"]) == 0
+    (toy.root / stamps.SYNC_DONE).touch()
+    return made
+
+
+REPORT = Path(stamps.of_report("toy", "reports")).name
+
+
+def test_reports_are_rendered_again_only_after_a_change(toy):
+    orchestrate.finish(snakemake(toy))
+    report, name = toy.root / "reports/toy/report.md", REPORT
     before = stamp_texts(toy.root)
-    name = Path(stamps.of_report("toy", "reports")).name
     demo = Path(stamps.of_report("toy", "reports/demo")).name
 
     plan()
@@ -197,6 +206,47 @@ def test_reports_are_rendered_again_only_after_a_change(toy):
     report.write_text("edited by hand")
     plan()
     assert stamp_texts(toy.root)[name] != before[name]
+
+
+@pytest.mark.parametrize("part", stamps.PARTS)
+def test_an_edit_while_a_part_is_rendered_is_rendered_the_next_time(toy, monkeypatch, part):
+    assert stamps.PARTS == render.PARTS
+    finish_rendering = render.render
+
+    def edited_meanwhile(paper: str, demo: bool, which: str | None) -> Path:
+        where = finish_rendering(paper, demo, which)
+        if which == part:
+            toy.edit("paper.csv", "0.1", "0.2")
+        return where
+
+    monkeypatch.setattr(render, "render", edited_meanwhile)
+    orchestrate.finish(snakemake(toy))
+    before = stamp_texts(toy.root)
+    plan()
+    assert stamp_texts(toy.root)[REPORT] != before[REPORT]
+    monkeypatch.setattr(render, "render", finish_rendering)
+    orchestrate.finish(snakemake(toy))
+    before = stamp_texts(toy.root)
+    plan()
+    assert stamp_texts(toy.root)[REPORT] == before[REPORT]
+
+
+def test_an_edit_while_others_are_rendered_is_rendered_the_next_time(toy):
+    orchestrate.finish(snakemake(toy))
+    made, before = plan(), stamp_texts(toy.root)
+    toy.edit("paper.csv", "0.1", "0.2")  # after the plan, which has no rule for this report
+    orchestrate.finish(made)
+    plan()
+    assert stamp_texts(toy.root)[REPORT] != before[REPORT]
+
+
+def test_an_edit_while_dvc_is_asked_is_looked_at_the_next_time(toy, monkeypatch):
+    finish_sync = orchestrate.sync
+    monkeypatch.setattr(orchestrate, "sync", lambda: (finish_sync(), toy.declare("A toy", "The toy")))
+    orchestrate.finish(snakemake(toy))
+    before = stamp_texts(toy.root)
+    plan()
+    assert stamp_texts(toy.root)["dvc.stamp"] != before["dvc.stamp"]
 
 
 def test_what_failed_to_render_is_rendered_again(toy):
