@@ -19,7 +19,7 @@ PYTEST    := OMP_NUM_THREADS=1 python -m pytest -n logical --maxprocesses 8 --di
 CODE      := shared pipelines tests benchmarks scripts
 
 .DEFAULT_GOAL := reports
-.PHONY: reports demo setup test test-all lint format check lock slurm-test bench unlock clean help
+.PHONY: reports demo setup test test-all lint format check lock slurm-test bench unlock clean help always
 
 reports: $(READY) ## train what the demo needs, render all reports (open reports/index.html)
 	@echo "Each job writes to logs/; to follow the trainings: tail -f logs/train_*.log"
@@ -35,6 +35,10 @@ setup: ## make or renew the environment, also after a change of PYTHON or TORCH
 	@$(SETUP)
 $(READY): envs/constraints.txt envs/requirements.txt envs/requirements-nodeps.txt pyproject.toml scripts/setup.sh
 	@$(SETUP)
+# Named on the command line, they shall not be accepted and ignored: the script looks (a second).
+ifneq ($(findstring command line,$(origin PYTHON) $(origin TORCH)),)
+$(READY): always
+endif
 
 test: $(READY) ## the default tests (minutes)
 	@$(PYTEST)

@@ -238,5 +238,7 @@ def test_make_setup_always_asks_and_other_targets_only_after_a_change(setup):
     setup.make("setup", "TORCH=default")
     assert "--force-reinstall" in setup.pip()[0]
     assert "setup.sh" not in setup.make("--dry-run", "test")
+    for named in ("TORCH=default", "PYTHON=python3"):
+        assert "setup.sh" in setup.make("--dry-run", "test", named)
     (setup.folder / "venv" / "ready").unlink()
     assert "setup.sh" in setup.make("--dry-run", "test")

@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -325,6 +326,13 @@ def test_waiting_for_a_gpu_is_part_of_the_time(toy, monkeypatch, tmp_path):
     os.close(held)
     assert outcome.left == toy.runs()
     assert lines == ["waiting for a free GPU (of 0)", "time is up: no GPU has become free (of 0)"]
+
+    def choose(wish, log, deadline):
+        assert time.monotonic() >= deadline, "the clock was started before"
+        return "cpu"
+
+    monkeypatch.setattr(devices, "choose", choose)
+    assert execute(toy.runs(), minutes=0).left
 
 
 def test_precision_that_is_a_setting_cannot_be_overridden(toy):
