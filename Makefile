@@ -19,7 +19,7 @@ PYTEST    := OMP_NUM_THREADS=1 python -m pytest -n logical --maxprocesses 8 --di
 CODE      := shared pipelines tests benchmarks scripts
 
 .DEFAULT_GOAL := reports
-.PHONY: reports demo setup test test-all lint format check lock slurm-test bench unlock clean help
+.PHONY: reports demo setup test test-all lint format check lock slurm-test bench unlock clean help always
 
 reports: $(READY) ## train what the demo needs, render all reports (open reports/index.html)
 	@echo "Each job writes to logs/; to follow the trainings: tail -f logs/train_*.log"
@@ -29,9 +29,16 @@ reports: $(READY) ## train what the demo needs, render all reports (open reports
 demo: $(READY) ## only the demo reports, from trainings on this machine
 	@$(SNAKEMAKE) demo
 
-setup: $(READY) ## make or renew the environment
+SETUP := PATH="$(SYSTEM_PATH)" PYTHON="$(PYTHON)" VENV="$(VENV)" bash scripts/setup.sh
+
+setup: ## make or renew the environment, also after a change of PYTHON or TORCH
+	@$(SETUP)
 $(READY): envs/constraints.txt envs/requirements.txt envs/requirements-nodeps.txt pyproject.toml scripts/setup.sh
-	@PATH="$(SYSTEM_PATH)" PYTHON="$(PYTHON)" VENV="$(VENV)" bash scripts/setup.sh
+	@$(SETUP)
+# Named on the command line, they shall not be accepted and ignored: the script looks (a second).
+ifneq ($(findstring command line,$(origin PYTHON) $(origin TORCH)),)
+$(READY): always
+endif
 
 test: $(READY) ## the default tests (minutes)
 	@$(PYTEST)
@@ -47,7 +54,8 @@ format: $(READY) ## put the style right
 
 check: $(READY) ## are the recorded results valid, and is dvc.lock in step? (seconds; no data, no GPU)
 	@python -m pipelines check
-	@dvc status --quiet $$(dvc stage list --name-only) || \
+	@[ -e .git ] || { echo "dvc.lock is not checked: this copy is no git repository, and DVC needs one"; exit 0; }; \
+		dvc status --quiet $$(dvc stage list --name-only) || \
 		{ dvc status $$(dvc stage list --name-only); echo "dvc.lock is behind: python -m pipelines sync"; exit 1; }
 
 lock: $(READY) ## renew the pins of envs/constraints.txt

@@ -81,8 +81,10 @@ for job in PLAN.jobs:
             runtime=job.minutes,
         params:
             runs=job.runs,
+            device=job.device,
         shell:
-            "bash scripts/logged.sh {log} python -m pipelines batch {params.runs} --threads {threads} --no-collect"
+            "bash scripts/logged.sh {log} python -m pipelines batch {params.runs}"
+            " --device {params.device} --threads {threads} --no-collect"
 
 
 # One experiment: the command that `dvc repro` calls, too. Its runs are trained by now, so that it collects them.

@@ -3,10 +3,11 @@
 #   PYTHON  interpreter to build with (python3)       VENV  where the environment goes (.venv)
 #   TORCH   auto | cpu | default: where torch comes from. "default" is what pip is configured for (on Linux that
 #           is PyPI's build for CUDA, gigabytes), "cpu" also looks at PyTorch's own index of CPU builds, "auto"
-#           does so only on Linux without an NVIDIA driver and where pip has no index configured.
+#           does so only on Linux without an NVIDIA driver and where pip has no index configured. Not given: what the
+#           environment was made with, else auto.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-PYTHON=${PYTHON:-python3} VENV=${VENV:-.venv} TORCH=${TORCH:-auto}
+PYTHON=${PYTHON:-python3} VENV=${VENV:-.venv} GIVEN=${TORCH:-}
 CPU_INDEX=https://download.pytorch.org/whl/cpu
 INPUTS=(envs/constraints.txt envs/requirements.txt envs/requirements-nodeps.txt pyproject.toml scripts/setup.sh)
 
@@ -67,28 +68,43 @@ install() {
     { tail -n 15 "$log" >&2 && fail "pip failed; the whole log is $log"; }
 }
 
-digest() { (cat "${INPUTS[@]}" && minor_version "$VENV/bin/python") | cksum; }
+digest() { (cat "${INPUTS[@]}" && echo "$TORCH $version") | cksum; }
 
+# A Python that is named must be the environment's, so that another one is not accepted and ignored.
+if [ "$PYTHON" = python3 ] && [ -e "$VENV/ready" ]; then
+  version=$(minor_version "$VENV/bin/python") || version=broken
+else
+  check_python
+fi
+# A torch that was chosen once stays, until another one is asked for.
+HAS=$(cat "$VENV/torch" 2>/dev/null || true)
+TORCH=${GIVEN:-${HAS:-auto}}
+case $TORCH in
+auto | cpu | default) ;;
+*) fail "TORCH=$TORCH is unknown; use auto, cpu or default" ;;
+esac
 # Make compares file times, which a clone or a branch switch changes; what counts is the content.
 if [ -e "$VENV/ready" ] && [ "$(cat "$VENV/ready")" = "$(digest)" ]; then
   touch "$VENV/ready"
   exit 0
 fi
 
-case $TORCH in
-auto | cpu | default) ;;
-*) fail "TORCH=$TORCH is unknown; use auto, cpu or default" ;;
-esac
 check_python
+# To pip, the CPU build of a version is as good as the other: it has to be told to put the one in the other's place.
+force=
+[ -x "$VENV/bin/python" ] && [ -n "$GIVEN" ] && [ "$GIVEN" != "$HAS" ] && force=--force-reinstall
 make_venv
+rm -f "$VENV/ready"
 log=$VENV/setup.log
 : >"$log"
-# shellcheck disable=SC2046  # two words on purpose
-install "torch" $(torch_source) -c envs/constraints.txt "$(grep -oE '^torch==[0-9.]+' envs/requirements.txt)"
+# shellcheck disable=SC2046,SC2086  # two words, or none, on purpose
+install "torch" $force $(torch_source) -c envs/constraints.txt "$(grep -oE '^torch==[0-9.]+' envs/requirements.txt)"
+echo "$TORCH" >"$VENV/torch"
 install "everything else" -c envs/constraints.txt -r envs/requirements.txt
 install "baselines" --no-deps -r envs/requirements-nodeps.txt
 install "this repository" --no-deps --no-build-isolation --editable .
 "$VENV/bin/python" -c 'import torch, numpy
 print(f"setup: torch {torch.__version__}, CUDA {torch.cuda.is_available()}, numpy {numpy.__version__}")'
+version=$(minor_version "$VENV/bin/python")
 digest >"$VENV/ready"
 echo "setup: done in $SECONDS s"

@@ -1,4 +1,4 @@
-"""Batches: the runs of one arm that are trained together, their order, their name and their locks."""
+"""Batches: the runs of one arm that are trained together, their order, their checkpoint and their locks."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
-from shared import config, devices, fingerprint, records
+from shared import config, devices, fingerprint, paths, records
 from shared.costs import settings_key
+from shared.errors import UserError
+from shared.interface import Context, OutOfTime
 
 
 def cut(runs: Iterable[config.Run], replicas: Callable[[config.Run], int]) -> list[list[config.Run]]:
@@ -32,11 +36,35 @@ def cut(runs: Iterable[config.Run], replicas: Callable[[config.Run], int]) -> li
     return [batch for _, _, batch in sorted(cut, key=lambda entry: entry[:2])]
 
 
-def name_of(batch: list[config.Run], device: str) -> str:
-    """Name of a batch's checkpoint: it follows from the runs in order, the code and the device."""
+def checkpoint(batch: list[config.Run], device: str, precision: str) -> Path:
+    """A batch's checkpoint; its name follows from the runs in order, the code, device and precision.
+
+    So a training that began at another precision is not gone on with and then recorded as this one.
+    """
     kind = device.partition(":")[0]
-    text = " ".join([kind, fingerprint.fingerprint(batch[0].paper), *(run.id for run in batch)])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    text = " ".join([kind, precision, fingerprint.fingerprint(batch[0].paper), *(run.id for run in batch)])
+    return paths.store() / "checkpoints" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.pt"
+
+
+def checkpoints(batch: list[config.Run], device: str, precision: str) -> list[Path]:
+    """The checkpoint and what else of its name lies beside it, as far as it is there."""
+    place = checkpoint(batch, device, precision)
+    return sorted(place.parent.glob(f"{place.stem}*"))
+
+
+def finished(batch: list[config.Run], results: Mapping[int, Any], context: Context) -> list[config.Run]:
+    """The runs of a batch that an experiment returned: all, or after the deadline some.
+
+    Raises:
+        OutOfTime: if none is finished and time is up.
+        UserError: if seeds are missing before the deadline, or there are others than asked for.
+    """
+    found = [run for run in batch if run.seed in results]
+    if not found and context.time_is_up():
+        raise OutOfTime("no seed was finished")
+    if len(found) < len(results) or (len(found) < len(batch) and not context.time_is_up()):
+        raise UserError(f"{batch[0].spec}: the experiment returned the seeds {sorted(results)}")
+    return found
 
 
 @contextlib.contextmanager

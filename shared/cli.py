@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from shared import paths
 from shared.errors import UserError
 from shared.interface import PRECISIONS
 from shared.paths import TIERS, shown
@@ -37,6 +38,7 @@ def main(argv: Sequence[str] | None = None, paper: str | None = None) -> int:
     """
     arguments = parser(paper).parse_args(sys.argv[1:] if argv is None else argv)
     try:
+        paths.check_program()
         with _terminable():
             code = _command(arguments.command)(arguments)
             sys.stdout.flush()  # here, so that a closed pipe is noticed here
@@ -157,7 +159,12 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=int, metavar="N", help="CPU threads (default: OMP_NUM_THREADS, else all)"
     )
-    parser.add_argument("--precision", choices=PRECISIONS, help="default: the paper's setting, else float32")
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        help="where networks are trained; valid results at another precision are computed again "
+        "(default: the paper's setting, else float32, and valid results at any precision are taken)",
+    )
     parser.add_argument(
         "--replicas", type=int, metavar="N", help="seeds trained at once (default: see the tier)"
     )

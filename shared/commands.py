@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from shared import collect, collected, config, costs, declarations, devices, exchange, paths
-from shared.errors import UserError
+from shared.errors import UserError, unknown
 from shared.execute import Options, Outcome, execute
 
 
@@ -40,7 +40,7 @@ def do_run(args: argparse.Namespace) -> int:
     for experiment in _experiments(args):
         if not args.targets and args.tier not in experiment.tiers:
             continue  # "everything" means what has this tier
-        seeds = declarations.seeds(args.seeds, "--seeds") if args.seeds else None
+        seeds = None if args.seeds is None else declarations.seeds(args.seeds, "--seeds")
         runs += experiment.runs(args.tier, args.arms, seeds)
     return _compute(runs, args, args.minutes)
 
@@ -56,6 +56,8 @@ def _compute(
     for name in ("threads", "replicas"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             raise UserError(f"--{name} should be 1 or more, not {getattr(args, name)}")
+    if minutes is not None and not minutes >= 0:  # so that it catches "nan", too
+        raise UserError(f"--minutes should be 0 or more, not {minutes:g}")
     options = Options(
         device=args.device,
         threads=args.threads,
@@ -125,13 +127,28 @@ def do_collect(args: argparse.Namespace) -> int:
     return 0
 
 
+def _papers_of(args: argparse.Namespace) -> list[str]:
+    """The papers of ``args.targets``, which must exist: checking nothing would find nothing wrong.
+
+    A paper named as a whole is not loaded: to say what is wrong with its declaration is the check's task.
+    """
+    if args.paper is None and not args.targets:
+        return config.papers()
+    known = config.papers(include_templates=True)
+    for target in args.targets:
+        paper, _, name = target.partition("/") if args.paper is None else (args.paper, "/", target)
+        if paper not in known:
+            raise UserError(unknown("paper", paper, known))
+        if name:
+            config.load(paper).experiment(name)
+    return [args.paper] if args.paper else list(dict.fromkeys(t.partition("/")[0] for t in args.targets))
+
+
 def do_check(args: argparse.Namespace) -> int:
     """Print what is not in order, one line each."""
     from shared import checks
 
-    papers = list(dict.fromkeys(experiment.split("/")[0] for experiment in args.targets)) or config.papers()
-    papers = [args.paper] if args.paper else papers
-    wrong = 0
+    wrong, papers = 0, _papers_of(args)
     for paper in papers:
         problems = checks.check(paper, args.strict_code)
         for problem in problems:
@@ -187,10 +204,16 @@ def do_get(args: argparse.Namespace) -> int:
 
 
 def do_table(args: argparse.Namespace) -> int:
-    """Render one paper's report."""
+    """Render one paper's report, and note what from, so that Snakemake knows when to render it again."""
+    from shared import stamps
+
+    folder = paths.reports(args.demo).relative_to(paths.root()).as_posix()
+    sources = stamps.report_sources(args.paper, folder)  # before rendering reads them
     from shared.report import render
 
     print(f"wrote {render.render(args.paper, args.demo, args.part).relative_to(paths.root())}")
+    parts = (args.part,) if args.part else stamps.PARTS
+    stamps.note(stamps.of_report(args.paper, folder), parts, sources)
     return 0
 
 
@@ -212,6 +235,9 @@ def do_diff(args: argparse.Namespace) -> int:
 
 def do_sync(args: argparse.Namespace) -> int:
     """Bring dvc.lock up to date with the results."""
-    from shared import orchestrate
+    from shared import orchestrate, stamps
 
-    return int(orchestrate.sync() or 0)
+    sources = stamps.dvc_sources()
+    orchestrate.sync()
+    stamps.note(stamps.SYNC, (stamps.SYNC_PART,), sources)
+    return 0

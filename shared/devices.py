@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from shared.errors import UserError
+from shared.interface import OutOfTime
 
 #: Locks this process holds on GPUs until it ends, however it ends.
 _held: dict[str, int] = {}
@@ -38,18 +39,24 @@ def gpus() -> list[str]:
     return [str(i) for i, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU ")]
 
 
-def choose(wish: str, log: Callable[[str], None] = print) -> str:
+def choose(wish: str, log: Callable[[str], None] = print, deadline: float | None = None) -> str:
     """Torch's name of the device to train on, claimed for this process.
 
     ``auto`` is a GPU where there is one, else the CPU. Of several GPUs the first free one is taken, and if
-    none is free this waits; under SLURM the scheduler has chosen already.
+    none is free this waits; under SLURM the scheduler has chosen already, and nothing is locked.
 
     Args:
-        wish: ``auto``, ``cpu``, ``cuda``, or ``cuda:N`` for the N-th GPU of the machine.
+        wish: ``auto``, ``cpu``, ``cuda``, or ``cuda:N`` for the GPU that `gpus` calls N: its number on this
+            machine, or in this job where SLURM numbers the job's GPUs from 0.
         log: told when there is something to wait for.
+        deadline: value of `time.monotonic` at which to stop waiting; None for never.
+
+    Returns:
+        ``cpu`` or ``cuda:0``: of the GPUs, torch is shown the chosen one only, and numbers it anew.
 
     Raises:
         UserError: for another wish, or a GPU that is not there.
+        OutOfTime: if no GPU has become free by the deadline.
     """
     kind, _, index = wish.partition(":")
     if kind not in ("auto", "cpu", "cuda") or (index and (kind != "cuda" or not index.isdecimal())):
@@ -66,11 +73,13 @@ def choose(wish: str, log: Callable[[str], None] = print) -> str:
             else f"no GPU {index} here; there are {', '.join(known)}"
         )
     if "SLURM_JOB_ID" not in os.environ:
-        os.environ["CUDA_VISIBLE_DEVICES"] = _claim([index] if index else known, log)
+        os.environ["CUDA_VISIBLE_DEVICES"] = _claim([index] if index else known, log, deadline)
+    elif index:  # a job may have several; without a wish torch takes the first
+        os.environ["CUDA_VISIBLE_DEVICES"] = index
     return "cuda:0"
 
 
-def _claim(names: list[str], log: Callable[[str], None]) -> str:
+def _claim(names: list[str], log: Callable[[str], None], deadline: float | None) -> str:
     mine = next((name for name in names if name in _held), None)
     if mine is not None:
         return mine
@@ -84,6 +93,8 @@ def _claim(names: list[str], log: Callable[[str], None]) -> str:
         if not waiting:
             log(f"waiting for a free GPU (of {', '.join(names)})")
             waiting = True
+        if deadline is not None and time.monotonic() >= deadline:
+            raise OutOfTime(f"no GPU has become free (of {', '.join(names)})")
         time.sleep(0.5)
 
 

@@ -44,13 +44,17 @@ def recorded() -> dict[str, dict[str, str]]:
 def sync() -> int:
     """Write into dvc.lock the stages that DVC calls changed although all their runs are valid.
 
-    Prints what it did, and which stages really are out of date. Does nothing where DVC is not installed.
+    Prints what it did, and which stages really are out of date. Does nothing where DVC is not installed, or
+    in a copy without git (an unpacked archive), where DVC refuses to work.
 
     Raises:
         UserError: if DVC fails.
     """
     if _dvc_path() is None:
         print("dvc is not installed; dvc.lock stays as it is")
+        return 0
+    if not (paths.root() / ".git").exists():  # a folder, or the file of a worktree
+        print("this copy is no git repository, and DVC needs one; dvc.lock stays as it is")
         return 0
     changed = set(json.loads(_dvc("status", "--json") or "{}"))
     stages = {

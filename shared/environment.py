@@ -20,6 +20,8 @@ from shared import paths
 _VERSIONS = ("torch", "numpy", "scipy", "pandas", "scikit-learn", "escnn", "e2cnn")
 #: What a recording itself changes does not make the code dirty.
 _NOT_CODE = (":(exclude)pipelines/*/results/*", ":(exclude)reports", ":(exclude)dvc.lock")
+#: New files that take part in a run before anybody adds them to git; in these patterns * matches slashes.
+_NEW_CODE = [f"{folder}/*.{kind}" for folder in ("shared", "pipelines") for kind in ("py", "yaml")]
 
 
 @dataclass
@@ -53,12 +55,14 @@ def describe(device: str) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=1)
 def code() -> dict[str, Any]:
-    """The commit of the checkout, and whether tracked files (other than results) differ from it.
+    """The commit of the checkout, and whether the code differs from it.
 
+    It does if a tracked file (other than results) was changed, or if there is code that git does not know.
     Taken once per process, because a process computes with the code it has loaded.
     """
     commit = _git("rev-parse", "HEAD").strip()
     changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *_NOT_CODE)
+    changes += _git("ls-files", "--others", "--exclude-standard", "--", *_NEW_CODE, *_NOT_CODE)
     return {"commit": commit or "unknown", "dirty": bool(changes.strip())}
 
 

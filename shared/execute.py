@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from shared import batches, config, devices, environment, failures, fingerprint, paths, records, validity
+from shared import batches, config, devices, environment, failures, fingerprint, precisions, records
 from shared.costs import settings_key
 from shared.errors import UserError
-from shared.interface import PRECISIONS, Context, OutOfTime
+from shared.interface import Context, OutOfTime
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Options:
     Attributes:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         threads: CPU threads; None for ``OMP_NUM_THREADS``, else all processors.
-        precision: one of `interface.PRECISIONS`; None for the setting of that name, else float32.
+        precision: one of `interface.PRECISIONS`; a valid result at another one is computed again. None for
+            the setting of that name, else float32, and for taking valid results as they are.
         replicas: seeds trained at once; None for the tier's own, else all on a GPU and one on the CPU.
         refresh: also compute what has a valid result.
         minutes: start nothing that would not fit into this time; None for no limit.
@@ -67,16 +68,21 @@ def execute(
         outcome: filled while the work goes on, for callers that may be interrupted; returned.
 
     Raises:
-        UserError: for options that make no sense here (unknown precision, no such device).
+        UserError: for options that make no sense here (a precision that nobody knows or that a run does not
+            take, no such device).
     """
-    options = options or Options()
-    if options.precision not in (None, *PRECISIONS):
-        raise UserError(f"unknown precision {options.precision!r}; use one of {', '.join(PRECISIONS)}")
+    options, runs = options or Options(), list(runs)
+    precisions.check(runs, options.precision)
     outcome, todo = outcome or Outcome(), []
     for run in runs:
-        (todo if options.refresh or validity.why_stale(run) else outcome.valid).append(run)
+        wanted = options.refresh or precisions.is_wanted(run, options.precision)
+        (todo if wanted else outcome.valid).append(run)
     if todo:
-        _Session(options, outcome).work(todo)
+        try:
+            _Session(options, outcome).work(todo)
+        except OutOfTime as late:  # before the first batch
+            options.log(f"time is up: {late}")
+            outcome.left += todo
     return outcome
 
 
@@ -85,10 +91,11 @@ class _Session:
 
     def __init__(self, options: Options, outcome: Outcome) -> None:
         self.options, self.outcome = options, outcome
-        self.device = devices.choose(options.device, options.log)
+        # set first, because waiting for a GPU counts, too
+        self.deadline = None if options.minutes is None else time.monotonic() + 60 * options.minutes
+        self.device = devices.choose(options.device, options.log, self.deadline)
+        precisions.check_device(options.precision, self.device)
         self.threads = options.threads or _default_threads()
-        self.started = time.monotonic()
-        self.deadline = None if options.minutes is None else self.started + 60 * options.minutes
         self.seconds: dict[str, float] = {}  # measured in this session, per run, by settings
         environment.code()  # remember the commit of the code that is being loaded
         self.before: dict[str, object] = {}  # what the store held for the runs to be computed again
@@ -124,7 +131,7 @@ class _Session:
         """Whether no other process has computed the run since this one began."""
         if self.options.refresh:
             return records.signature(run.id) == self.before[run.id]
-        return bool(validity.why_stale(run))
+        return precisions.is_wanted(run, self.options.precision)
 
     def _fits(self, batch: list[config.Run]) -> bool:
         if self.deadline is None:
@@ -144,7 +151,10 @@ class _Session:
         try:
             self._compute(batch)
         except OutOfTime:
-            self.options.log(f"{names}: time is up, the checkpoint is kept")
+            precision = precisions.of(batch[0], self.options.precision)
+            kept = batches.checkpoints(batch, self.device, precision)
+            said = "the checkpoint is kept" if kept else "no seed was finished"
+            self.options.log(f"{names}: time is up, {said}")
             self.outcome.left += batch
         except Exception as error:
             if self.options.debug:
@@ -168,16 +178,15 @@ class _Session:
         first = batch[0]
         experiment = config.module(first.paper, "experiment")
         self._prepare(sys.modules.get("torch"))
-        checkpoint = paths.store() / "checkpoints" / f"{batches.name_of(batch, self.device)}.pt"
+        precision = precisions.of(first, self.options.precision)
+        checkpoint = batches.checkpoint(batch, self.device, precision)
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        precision = precision_of(first, self.options.precision)
         context = Context(self.device, self.threads, precision, checkpoint, self.deadline, self.options.log)
         code = fingerprint.fingerprint(first.paper)
         meter = environment.Meter(self.device)
         results = experiment.run(first.settings, [run.seed for run in batch], context)
         facts: dict[str, Any] = meter.read()
-        if set(results) != {run.seed for run in batch}:
-            raise UserError(f"{first.spec}: the experiment returned the seeds {sorted(results)}")
+        finished = batches.finished(batch, results, context)
         facts |= environment.describe(self.device) | {
             "finished": _now(),
             "fingerprint": code,
@@ -185,13 +194,16 @@ class _Session:
             "precision": precision,
             "replicas": len(batch),
             "threads": self.threads,
-            "wall_s": round(facts["wall_s"] / len(batch), 3),
+            "wall_s": round(facts["wall_s"] / len(finished), 3),
         }
         self.seconds[settings_key(first)] = facts["wall_s"]
-        for run in batch:
+        for run in finished:
             self._record(run, results[run.seed], facts)
-        for file in checkpoint.parent.glob(f"{checkpoint.stem}*"):
+        for file in batches.checkpoints(batch, self.device, precision):
             file.unlink(missing_ok=True)
+        if len(finished) < len(batch):
+            self.options.log(f"{first.spec}: time is up, finished are the seeds {_seeds(finished)}")
+            self.outcome.left += [run for run in batch if run not in finished]
 
     def _prepare(self, torch: Any) -> None:
         """Tell torch, now that it is loaded, the number of threads; make sure that it can use the device."""
@@ -203,6 +215,7 @@ class _Session:
                 raise UserError("this PyTorch cannot use the GPU; install one with CUDA, or use --device cpu")
             self.options.log("there is a GPU, but this PyTorch cannot use it: going on with the CPU")
             self.device = "cpu"
+            precisions.check_device(self.options.precision, self.device)
 
     def _record(self, run: config.Run, rows: Iterable[Any], facts: dict[str, Any]) -> None:
         """Store the rows of one run; a run with a value that is not finite fails alone."""
@@ -214,20 +227,6 @@ class _Session:
             return
         records.save(records.Record(run.id, run.inputs, checked, facts | _throughput(checked)))
         self.outcome.done.append(run)
-
-
-def precision_of(run: config.Run, wish: str | None) -> str:
-    """The precision to compute a run in.
-
-    Raises:
-        UserError: if precision is one of the run's settings and the wish is another: it would go unrecorded.
-    """
-    declared = getattr(run.settings, "precision", None)
-    if wish and declared and wish != declared:
-        raise UserError(
-            f"precision is a setting here ({declared}); change it in experiments.yaml, not by option"
-        )
-    return wish or declared or "float32"
 
 
 def data_notes(run: config.Run) -> list[str]:

@@ -29,7 +29,7 @@ class Row(NamedTuple):
 
 
 class OutOfTime(Exception):
-    """Raised by a training that stops at ``Context.deadline`` after writing its checkpoint."""
+    """Raised when nothing can be returned at ``Context.deadline``; what a checkpoint holds is kept."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class Context:
         threads: number of CPU threads torch uses.
         precision: one of `PRECISIONS`.
         checkpoint: file to resume from and to write to; None for none. The caller deletes it.
-        deadline: value of `time.monotonic` at which to stop with `OutOfTime`; None for never.
+        deadline: value of `time.monotonic` at which to stop: return the seeds that are finished, or raise
+            `OutOfTime` if none is. None for never.
         log: takes one line of progress.
     """
 

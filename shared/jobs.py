@@ -40,6 +40,11 @@ class Job:
     gpu: int
 
     @property
+    def device(self) -> str:
+        """What its command is told by ``--device``: a job that asked for no GPU must not take one."""
+        return "auto" if self.gpu else "cpu"
+
+    @property
     def stamp(self) -> str:
         """File that starts the job, relative to the repository."""
         return f".repro/plan/{self.name}.stamp"

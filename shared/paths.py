@@ -46,6 +46,23 @@ def shown(file: Path) -> str:
     return str(file.relative_to(root()) if file.is_relative_to(root()) else file)
 
 
+def check_program() -> None:
+    """Make sure that this program is the one of the checkout to work on.
+
+    From a folder below a second clone Python may import the installed clone's ``shared``, while `root` is
+    the second clone: results would carry the fingerprint and the commit of code that did not run.
+
+    Raises:
+        UserError: if the checkout to work on has another ``shared`` than the one that was imported.
+    """
+    own, imported = root() / "shared" / "paths.py", Path(__file__).resolve()
+    if own.is_file() and not own.samefile(imported):
+        raise UserError(
+            f"this is the program in {imported.parents[1]}, but the checkout to work on is {root()}; "
+            f"run the command in {root()} itself, or install that checkout (make setup)"
+        )
+
+
 def pipelines() -> Path:
     """Folder of the per-paper packages."""
     return root() / "pipelines"

@@ -2,7 +2,8 @@
 
 A stamp is an input of its rule. It is written anew, with random text, when the rule has to run; Snakemake
 overlooks a newer input whose content it has seen before. What was rendered from what is remembered as one
-digest per report over everything that went in and came out.
+digest per report over everything that went in and came out. What went in is taken down by the command of the
+rule when it starts: a file that is edited while Snakemake works is a change for the next time.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from shared.jobs import identifier
 
 #: Files that start the bringing up to date of dvc.lock and that it leaves behind, relative to the repository.
 SYNC, SYNC_DONE = ".repro/plan/dvc.stamp", ".repro/plan/dvc.done"
+#: The parts of a report, each of which has a rule, and the one part of bringing dvc.lock up to date.
+PARTS, SYNC_PART = ("tables", "figures", "text"), "sync"
 
 
 def of_report(paper: str, folder: str) -> str:
@@ -44,23 +47,54 @@ def renew(stamp: str) -> None:
 def renew_outdated(reports: Iterable[tuple[str, str]]) -> None:
     """New stamps for the reports, and for dvc.lock, whose files are not those of the last time."""
     known = _known()
-    sources = {of_report(*report): _report_sources(*report) for report in reports}
-    sources[SYNC] = _dvc_sources()
-    for stamp, files in sources.items():
-        if known.get(stamp) != _state(files) or not (paths.root() / stamp).is_file():
+    states = {
+        of_report(*report): [report_sources(*report), _state(_report_products(*report))] for report in reports
+    }
+    states[SYNC] = [dvc_sources(), _state(_dvc_products())]
+    for stamp, state in states.items():
+        if known.get(stamp) != state or not (paths.root() / stamp).is_file():
             renew(stamp)
 
 
+def note(stamp: str, parts: Iterable[str], sources: str) -> None:
+    """Take down what parts were made from.
+
+    Args:
+        stamp: the stamp that belongs to them.
+        parts: some of `PARTS`, or `SYNC_PART`.
+        sources: `report_sources` or `dvc_sources`, taken before anything was read.
+    """
+    for part in parts:
+        write_atomic(_note_path(stamp, part), sources)
+
+
 def remember(reports: Iterable[tuple[str, str]]) -> None:
-    """Note what was rendered from what. Only what is not older than its stamp was rendered."""
+    """Remember what was rendered from what, as `note` has it, and what came out.
+
+    Only what is not older than its stamp was rendered; parts that were made from different sources, because
+    one was edited in between, do not fit together and are not remembered.
+    """
     known = _known()
     for paper, folder in reports:
         stamp = of_report(paper, folder)
         if _is_after(paths.root() / folder / paper / "report.md", stamp):
-            known[stamp] = _state(_report_sources(paper, folder))
+            _learn(known, stamp, PARTS, _report_products(paper, folder))
     if _is_after(paths.root() / SYNC_DONE, SYNC):
-        known[SYNC] = _state(_dvc_sources())
+        _learn(known, SYNC, (SYNC_PART,), _dvc_products())
     write_json(_known_path(), known)
+
+
+def _learn(known: dict[str, list[str]], stamp: str, parts: Iterable[str], products: list[Path]) -> None:
+    files = [_note_path(stamp, part) for part in parts]
+    sources = {file.read_text() if file.is_file() else "" for file in files}
+    if len(sources) == 1 and "" not in sources:
+        known[stamp] = [sources.pop(), _state(products)]
+    else:
+        known.pop(stamp, None)
+
+
+def _note_path(stamp: str, part: str) -> Path:
+    return (paths.root() / stamp).with_suffix(f".{part}.sources")
 
 
 def _is_after(file: Path, stamp: str) -> bool:
@@ -74,30 +108,39 @@ def _known_path() -> Path:
     return paths.store() / "plan" / "rendered"
 
 
-def _known() -> dict[str, str]:
+def _known() -> dict[str, list[str]]:
+    """For each stamp the digests of what went in and what came out."""
     try:
         return dict(read_json(_known_path()))
     except (UserError, TypeError, ValueError):
         return {}
 
 
-def _report_sources(paper: str, folder: str) -> list[Path]:
-    """Everything a report is made from, and what was made."""
+def report_sources(paper: str, folder: str) -> str:
+    """Digest of everything a report is made from."""
     root, tier = paths.root(), "demo" if folder.endswith("demo") else ""
     found = [*paths.pipeline(paper).rglob("*"), *(root / "shared").rglob("*.py"), root / "datasets.yaml"]
-    found += [*(root / folder / paper).rglob("*"), *(root / folder).glob("index.*"), root / "README.md"]
-    return found + (list(paths.results(paper, tier).glob("*")) if tier else [])
+    return _state(found + (list(paths.results(paper, tier).glob("*")) if tier else []))
 
 
-def _dvc_sources() -> list[Path]:
-    """Everything that `dvc status` looks at."""
+def _report_products(paper: str, folder: str) -> list[Path]:
+    """What is made from it; edited by hand, it is made again."""
     root = paths.root()
-    names = ("dvc.yaml", "dvc.lock", "data.dvc", "datasets.yaml")
-    found = [root / name for name in names]
+    return [*(root / folder / paper).rglob("*"), *(root / folder).glob("index.*"), root / "README.md"]
+
+
+def dvc_sources() -> str:
+    """Digest of everything that `dvc status` looks at, without dvc.lock."""
+    root = paths.root()
+    found = [root / name for name in ("dvc.yaml", "data.dvc", "datasets.yaml")]
     for paper in config.papers():
         folder = paths.pipeline(paper)
         found += [folder / "experiments.yaml", folder / "settings.py", *folder.glob("results/*/*")]
-    return found
+    return _state(found)
+
+
+def _dvc_products() -> list[Path]:
+    return [paths.root() / "dvc.lock"]
 
 
 def _state(files: Iterable[Path]) -> str:

@@ -40,3 +40,7 @@ class Settings:
             raise UserError(unknown("model", self.model, MODELS))
         if self.size < 8:
             raise UserError(f"size {self.size} is too small for two pools; use 8 or more")
+
+    def takes_precision(self) -> bool:
+        """Whether the option ``--precision`` has an effect, that is, `experiment` uses the context's."""
+        return True

@@ -61,13 +61,15 @@ def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int,
     twice and at ten times the trained angle (step: the factor); ``parameters``; for pictures, ``true``,
     ``learned`` and ``unscrambled`` (pixels moved back) with the flat index as step.
 
+    Seeds that the context's deadline leaves no time for are not among the result.
+
     Raises:
-        OutOfTime: if the context's deadline comes first.
+        OutOfTime: if the deadline comes before the first seed.
     """
-    rows = {}
+    rows: dict[int, list[Row]] = {}
     for seed in seeds:
         if context.time_is_up():
-            raise OutOfTime(f"time is up before seed {seed}")
+            break
         problem = pose(settings, seed)
         layer, losses = _train(settings, problem, seed, context)
         learned = generator(layer, settings.depth, problem.angle)
@@ -78,6 +80,8 @@ def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int,
         context.log(
             f"planted {settings.hidden}, depth {settings.depth}, seed {seed}: loss {losses[-1].value:.2e}"
         )
+    if not rows:
+        raise OutOfTime("time is up before the first seed")
     return rows
 
 

@@ -134,3 +134,7 @@ class Settings:
     def datasets(self) -> tuple[str, ...]:
         """Names of the data sets that this run reads."""
         return (self.dataset,) if self.model in NETWORKS else ()
+
+    def takes_precision(self) -> bool:
+        """Whether the option ``--precision`` has an effect: the studies compute in types of their own."""
+        return self.model in NETWORKS

@@ -30,15 +30,19 @@ def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int,
     ``input``, ``filter``, ``map`` = f(x) and ``map_of_rotated`` = T^-1 f(T x) (both summed over the group)
     with the flat pixel index as step, of `PICTURED_SEED`.
 
+    Seeds that the context's deadline leaves no time for are not among the result.
+
     Raises:
-        OutOfTime: if the context's deadline comes first.
+        OutOfTime: if the deadline comes before the first seed.
     """
     rows = {}
     for seed in seeds:
         if context.time_is_up():
-            raise OutOfTime(f"time is up before seed {seed}")
+            break
         with precision("float32", context.device):
             rows[seed] = _train(settings, seed, context)
+    if not rows:
+        raise OutOfTime("time is up before the first seed")
     return rows
 
 

@@ -88,10 +88,16 @@ def test_what_does_not_fit_is_named(toy, capsys):
         ("run", "toy/walk", "--tier", "lite", "--arm", "slwo"),
         ("run", "toy/walk", "--tier", "lite", "--seeds", "9"),
         ("run", "toy/walk", "--tier", "lite", "--seeds", "a-b"),
+        ("run", "toy/walk", "--tier", "lite", "--seeds", "", *ON_CPU),
+        ("check", "toi"),
+        ("check", "toy/wlak"),
         ("run", "toy/walk", "--tier", "lite", "--device", "tpu"),
         ("run", "toy/walk", "--tier", "lite", "--device", "cuda"),
         ("run", "toy/walk", "--tier", "lite", "--threads", "0"),
         ("run", "toy/walk", "--tier", "lite", "--replicas", "-1"),
+        ("run", "toy/walk", "--tier", "lite", "--minutes", "-5", *ON_CPU),
+        ("run", "toy/walk", "--tier", "lite", "--minutes", "nan", *ON_CPU),
+        ("run", "toy/walk", "--tier", "lite", "--precision", "bf16", *ON_CPU),
         ("batch", "toy/walk/lite/slow"),
         ("merge", "/does/not/exist"),
         ("accept", "toy/walk", "--why", ""),
@@ -104,6 +110,16 @@ def test_mistakes_end_in_one_sentence(toy, capsys, arguments):
     assert err.startswith("error: ")
     assert err.count("\n") == 1
     assert "Traceback" not in out + err
+    assert toy.trained() == []
+
+
+def test_the_program_of_another_checkout_is_refused(toy, capsys):
+    """As from a folder below a second clone, where Python imports the clone that is installed."""
+    assert call("list") == 0
+    (toy.root / "shared").mkdir()
+    (toy.root / "shared" / "paths.py").write_text("")
+    assert call("run", *ON_CPU) == 2
+    assert f"the checkout to work on is {toy.root}; run the command in" in capsys.readouterr().err
     assert toy.trained() == []
 
 
@@ -165,6 +181,18 @@ def test_check_finds_nothing_wrong(toy, capsys):
     assert check(capsys) == (0, ["checked toy: in order"])
     call("run", "--tier", "lite", *ON_CPU)
     assert check(capsys) == (0, ["checked toy: in order"])
+
+
+def test_check_of_named_targets(toy, capsys):
+    for arguments in (("toy",), ("toy/walk", "toy/race")):
+        assert check(capsys, *arguments) == (0, ["checked toy: in order"])
+    assert call("check", "walk", paper="toy") == 0
+    assert call("check", "wlak", paper="toy") == 2
+    assert "did you mean 'walk'" in capsys.readouterr().err
+    toy.declare("revision: 1", "revision: 0")
+    code, (line, _) = check(capsys, "toy")
+    assert code == 1
+    assert line.startswith("wrong: pipelines/toy/experiments.yaml: revision")
 
 
 def test_check_warns_of_missing_runs_and_earlier_code(toy, capsys):

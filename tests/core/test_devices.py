@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
 from shared import devices
 from shared.errors import UserError
+from shared.interface import OutOfTime
 
 CHOOSE = """
 import os
@@ -81,6 +83,27 @@ def test_under_slurm_the_scheduler_has_chosen(monkeypatch, tmp_path):
     assert devices.choose("auto") == "cuda:0"
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "2"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_wait_for_a_gpu_ends_at_the_deadline(monkeypatch, tmp_path):
+    monkeypatch.setenv("REPRO_GPUS", "4")
+    handle = devices.try_lock(tmp_path / "reproductions-gpu-4.lock")
+    said = []
+    with pytest.raises(OutOfTime, match=r"no GPU has become free \(of 4\)"):
+        devices.choose("auto", said.append, deadline=time.monotonic())
+    assert said == ["waiting for a free GPU (of 4)"]
+    os.close(handle)
+    assert devices.choose("auto", said.append, deadline=time.monotonic()) == "cuda:0", "no need to wait"
+
+
+def test_under_slurm_one_of_the_gpus_of_a_job(monkeypatch):
+    monkeypatch.delenv("REPRO_GPUS", raising=False)
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    assert devices.choose("cuda") == "cuda:0"
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1"
+    assert devices.choose("cuda:1") == "cuda:0"
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "1"
 
 
 def test_a_lock_is_held_until_it_is_closed(tmp_path):

@@ -100,18 +100,18 @@ class Setup:
 
     def run(self, code: int = 0, **variables: str) -> str:
         """Run the script; returns what it printed."""
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("PIP_")}
-        path = f"{self.python.parent}:/usr/bin:/bin"
-        env = {
-            **kept,
-            "PATH": path,
-            "FAKE_LOG": str(self.log),
-            "VENV": "venv",
-            "TORCH": "default",
-            **variables,
-        }
         command = ["bash", str(self.folder / "scripts" / "setup.sh")]
-        done = subprocess.run(command, env=env, capture_output=True, text=True)
+        return self._call(command, code, {"TORCH": "default", **variables})
+
+    def make(self, *arguments: str) -> str:
+        """Run make there; returns what it printed."""
+        return self._call(["make", "--no-print-directory", *arguments], 0, {})
+
+    def _call(self, command: list[str], code: int, variables: dict[str, str]) -> str:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "MAKE", "TORCH"))}
+        fixed = {"PATH": f"{self.python.parent}:/usr/bin:/bin", "FAKE_LOG": str(self.log), "VENV": "venv"}
+        env = {**kept, **fixed, **variables}
+        done = subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True)
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
 
@@ -192,9 +192,53 @@ def test_what_cannot_work_is_one_sentence(setup, variables, said):
 
 def test_another_python_does_not_silently_reuse_the_environment(setup):
     setup.run()
-    (setup.folder / "venv" / "ready").unlink()
     other = setup.python.with_name("python3.13")
     other.write_text(FAKE_PYTHON.replace("FAKE_VERSION:-3.11", "OTHER_VERSION:-3.13"))
     other.chmod(0o755)
     said = setup.run(code=1, PYTHON="python3.13")
     assert "venv has Python 3.11, not 3.13; remove it (rm -r venv)" in said
+    assert setup.run() == "", "the environment is as it was"
+    same = setup.python.with_name("python3.11")
+    same.write_text(FAKE_PYTHON)
+    same.chmod(0o755)
+    assert setup.run(PYTHON="python3.11") == ""
+
+
+def test_another_torch_takes_the_place_of_the_one_that_is_there(setup):
+    setup.run(TORCH="cpu")
+    assert not any("--force-reinstall" in line for line in setup.pip())
+    assert setup.run(TORCH="cpu") == setup.run(TORCH="") == ""
+    assert setup.pip() == [], "a choice holds until there is another"
+    setup.run(TORCH="default")
+    torch, *others = setup.pip()
+    assert "--force-reinstall" in torch
+    assert "whl/cpu" not in torch
+    assert not any("--force-reinstall" in line for line in others)
+    (setup.folder / "pyproject.toml").write_text("# changed\n")
+    setup.run(TORCH="")
+    torch, *_ = setup.pip()
+    assert "--force-reinstall" not in torch
+    assert "whl/cpu" not in torch, "still the default"
+    assert "TORCH=rocm is unknown" in setup.run(code=1, TORCH="rocm")
+
+
+def test_a_torch_that_failed_to_install_is_tried_again(setup):
+    setup.run(TORCH="cpu")
+    setup.run(code=1, TORCH="default", FAKE_CODE="1")
+    setup.pip()
+    setup.run(TORCH="default")
+    assert "--force-reinstall" in setup.pip()[0]
+
+
+def test_make_setup_always_asks_and_other_targets_only_after_a_change(setup):
+    shutil.copy(ROOT / "Makefile", setup.folder)
+    setup.make("setup", "TORCH=cpu")
+    assert len(setup.pip()) == 4
+    assert setup.make("setup") == ""
+    setup.make("setup", "TORCH=default")
+    assert "--force-reinstall" in setup.pip()[0]
+    assert "setup.sh" not in setup.make("--dry-run", "test")
+    for named in ("TORCH=default", "PYTHON=python3"):
+        assert "setup.sh" in setup.make("--dry-run", "test", named)
+    (setup.folder / "venv" / "ready").unlink()
+    assert "setup.sh" in setup.make("--dry-run", "test")

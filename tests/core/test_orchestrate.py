@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared import config, dvclock, jobs, orchestrate, runs, stamps
+from shared import cli, config, dvclock, jobs, orchestrate, runs, stamps
 from shared.errors import UserError
+from shared.report import render
 
 Plan = orchestrate.Plan
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def plan(**options: Any) -> Plan:
@@ -167,15 +171,23 @@ def test_files_of_old_jobs_are_removed(toy):
     assert not list((toy.root / ".repro/plan").glob(f"{old.name}*"))
 
 
-def test_reports_are_rendered_again_only_after_a_change(toy):
+def snakemake(toy: Any) -> Plan:
+    """What the rules of the report and of dvc.lock do, in their order; returns the plan."""
     made = plan()
-    report = toy.root / "reports/toy/report.md"
-    report.parent.mkdir(parents=True)
-    for file in (report, toy.root / stamps.SYNC_DONE):
-        file.write_text("rendered")
-    orchestrate.finish(made)
+    for part in stamps.PARTS:
+        assert cli.main(["table", "--part", part], paper="toy") == 0
+    assert cli.main(["sync"]) == 0
+    (toy.root / stamps.SYNC_DONE).touch()
+    return made
+
+
+REPORT = Path(stamps.of_report("toy", "reports")).name
+
+
+def test_reports_are_rendered_again_only_after_a_change(toy):
+    orchestrate.finish(snakemake(toy))
+    report, name = toy.root / "reports/toy/report.md", REPORT
     before = stamp_texts(toy.root)
-    name = Path(stamps.of_report("toy", "reports")).name
     demo = Path(stamps.of_report("toy", "reports/demo")).name
 
     plan()
@@ -194,6 +206,47 @@ def test_reports_are_rendered_again_only_after_a_change(toy):
     report.write_text("edited by hand")
     plan()
     assert stamp_texts(toy.root)[name] != before[name]
+
+
+@pytest.mark.parametrize("part", stamps.PARTS)
+def test_an_edit_while_a_part_is_rendered_is_rendered_the_next_time(toy, monkeypatch, part):
+    assert stamps.PARTS == render.PARTS
+    finish_rendering = render.render
+
+    def edited_meanwhile(paper: str, demo: bool, which: str | None) -> Path:
+        where = finish_rendering(paper, demo, which)
+        if which == part:
+            toy.edit("paper.csv", "0.1", "0.2")
+        return where
+
+    monkeypatch.setattr(render, "render", edited_meanwhile)
+    orchestrate.finish(snakemake(toy))
+    before = stamp_texts(toy.root)
+    plan()
+    assert stamp_texts(toy.root)[REPORT] != before[REPORT]
+    monkeypatch.setattr(render, "render", finish_rendering)
+    orchestrate.finish(snakemake(toy))
+    before = stamp_texts(toy.root)
+    plan()
+    assert stamp_texts(toy.root)[REPORT] == before[REPORT]
+
+
+def test_an_edit_while_others_are_rendered_is_rendered_the_next_time(toy):
+    orchestrate.finish(snakemake(toy))
+    made, before = plan(), stamp_texts(toy.root)
+    toy.edit("paper.csv", "0.1", "0.2")  # after the plan, which has no rule for this report
+    orchestrate.finish(made)
+    plan()
+    assert stamp_texts(toy.root)[REPORT] != before[REPORT]
+
+
+def test_an_edit_while_dvc_is_asked_is_looked_at_the_next_time(toy, monkeypatch):
+    finish_sync = orchestrate.sync
+    monkeypatch.setattr(orchestrate, "sync", lambda: (finish_sync(), toy.declare("A toy", "The toy")))
+    orchestrate.finish(snakemake(toy))
+    before = stamp_texts(toy.root)
+    plan()
+    assert stamp_texts(toy.root)["dvc.stamp"] != before["dvc.stamp"]
 
 
 def test_what_failed_to_render_is_rendered_again(toy):
@@ -226,11 +279,26 @@ def test_threads_and_gpus(toy, monkeypatch):
     monkeypatch.setenv("REPRO_GPUS", "0,1")
     made = orchestrate.plan({"tier": "lite", "runs_per_job": 1}, main=True, cores=16)
     assert {(job.threads, job.gpu) for job in made.jobs} == {(8, 1)}  # no more jobs at a time than GPUs
+    assert {job.device for job in made.jobs} == {"auto"}
     made = orchestrate.plan({"tier": "lite", "gpu": 0}, main=True, cores=2)
-    assert {job.gpu for job in made.jobs} == {0}
+    assert {(job.gpu, job.device) for job in made.jobs} == {(0, "cpu")}
     made = orchestrate.plan({"tier": "lite"}, main=True, nodes=50)
     assert {(job.threads, job.gpu) for job in made.jobs} == {(orchestrate.REMOTE_THREADS, 1)}
     assert len(made.jobs) == 2  # one for each arm
+
+
+@pytest.mark.parametrize(("gpu", "device"), [("0", "cpu"), ("auto", "auto")])
+def test_the_trainings_are_told_whether_they_have_a_gpu(toy, monkeypatch, gpu, device):
+    monkeypatch.setenv("REPRO_GPUS", "0")
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--dry-run", "--printshellcmds"]
+    command += ["--workflow-profile", "none"]  # ours is quiet
+    command += ["--snakefile", str(REPOSITORY / "Snakefile"), "--config", f"gpu={gpu}", "--", "experiments"]
+    done = subprocess.run(command, cwd=toy.root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    trainings = re.findall(r"python -m pipelines batch .*", done.stdout + done.stderr)
+    assert trainings, done.stdout + done.stderr
+    assert all(f" --device {device} --threads " in line for line in trainings)
 
 
 def test_what_a_cluster_is_asked_for(toy):
@@ -289,7 +357,7 @@ def replaced(run: config.Run, rate: float, seed: int) -> config.Run:
 
 
 @pytest.fixture
-def dvc(monkeypatch) -> list[tuple[str, ...]]:
+def dvc(toy, monkeypatch) -> list[tuple[str, ...]]:
     """DVC that calls both stages changed, and the calls it got."""
     calls: list[tuple[str, ...]] = []
 
@@ -299,6 +367,7 @@ def dvc(monkeypatch) -> list[tuple[str, ...]]:
             json.dumps({"toy@walk": [], "toy@race": [], "data.dvc": []}) if arguments[0] == "status" else ""
         )
 
+    (toy.root / ".git").mkdir()
     monkeypatch.setattr(dvclock, "_dvc", call)
     monkeypatch.setattr(dvclock, "_dvc_path", lambda: "dvc")
     return calls
@@ -325,6 +394,15 @@ def test_sync_does_without_dvc(toy, monkeypatch, capsys):
     monkeypatch.setattr(dvclock, "_dvc_path", lambda: None)
     assert orchestrate.sync() == 0
     assert "dvc is not installed" in capsys.readouterr().out
+
+
+def test_sync_does_without_git(toy, dvc, capsys):
+    (toy.root / ".git").rmdir()
+    assert orchestrate.sync() == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "this copy is no git repository, and DVC needs one; dvc.lock stays as it is"
+    ]
+    assert dvc == [], "DVC was not asked"
 
 
 def test_sync_waits_for_another_dvc_and_passes_on_other_errors(toy, monkeypatch):

@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -99,6 +100,21 @@ def test_the_commit_and_whether_it_is_dirty(toy):
     assert environment.code()["dirty"] is False
     environment.code.cache_clear()
     assert environment.code()["dirty"] is False, "new results are no change of code"
+    new = [
+        toy.folder / "notes.txt",
+        toy.folder / "results" / "lite" / "more.py",
+        toy.root / "reports" / "a.py",
+    ]
+    for file in [*new, toy.folder / "parts" / "helper.py"]:
+        environment.code.cache_clear()
+        assert environment.code()["dirty"] is False, file
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("")
+    environment.code.cache_clear()
+    assert environment.code()["dirty"] is True, "code that git does not know"
+    file.unlink()
+    environment.code.cache_clear()
+    assert environment.code()["dirty"] is False
     toy.declare("A toy", "Another toy")
     environment.code.cache_clear()
     assert environment.code()["dirty"] is True
@@ -256,14 +272,128 @@ def test_a_training_that_runs_out_of_time_keeps_its_checkpoint(toy):
     assert [file.read_text() for file in checkpoints] == ["half way"] * 3
 
 
+def late_after_the_first_seed(toy):
+    """The toy's clock runs out as soon as a seed is done, and it returns what it has."""
+    toy.edit(
+        "experiment.py",
+        "    return {seed: walk(settings, seed) for seed in seeds}",
+        "    object.__setattr__(context, 'deadline', time.monotonic())\n"
+        "    return {seed: walk(settings, seed) for seed in seeds[:1]}",
+    )
+
+
+def test_seeds_that_were_finished_when_time_was_up_are_recorded(toy):
+    late_after_the_first_seed(toy)
+    lines = []
+    outcome = execute(toy.runs(), minutes=10, replicas=3, log=lines.append)
+    assert arms_and_seeds(outcome.done) == [("fast", 0), ("slow", 0)]
+    assert arms_and_seeds(outcome.left) == [(arm, seed) for arm in ("fast", "slow") for seed in (1, 2)]
+    assert not outcome.failed
+    assert lines[1] == "toy/walk/lite/slow/0: time is up, finished are the seeds 0"
+    assert [runs.why_stale(run) for run in toy.runs()[:3]] == [[], ["missing"], ["missing"]]
+
+
+def test_seeds_that_are_missing_before_the_time_is_up_are_a_fault(toy):
+    late_after_the_first_seed(toy)
+    toy.edit("experiment.py", "time.monotonic())\n", "time.monotonic() + 600)\n")
+    outcome = execute(toy.runs()[:3], minutes=10, replicas=3)
+    assert not outcome.done
+    assert len(outcome.failed) == 3
+    assert "the experiment returned the seeds [0]" in outcome.failed[0][1]
+
+
+def test_what_is_said_when_time_is_up_is_true(toy):
+    toy.declare("fast: {rate: 2}", "fast: {rate: 2, trouble: late}")
+    lines = []
+    execute(toy.runs()[3:4], minutes=10, log=lines.append)
+    assert lines[1] == "toy/walk fast seed 0: time is up, the checkpoint is kept"
+    toy.edit(
+        "experiment.py",
+        '        context.checkpoint.write_text("half way")\n        raise Out',
+        "        raise Out",
+    )
+    execute(toy.runs()[4:5], minutes=10, log=lines.append)
+    assert lines[3] == "toy/walk fast seed 1: time is up, no seed was finished"
+
+
+def test_waiting_for_a_gpu_is_part_of_the_time(toy, monkeypatch, tmp_path):
+    monkeypatch.setattr(devices.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(devices, "_held", {})
+    monkeypatch.setenv("REPRO_GPUS", "0")
+    held = devices.try_lock(tmp_path / "reproductions-gpu-0.lock")
+    lines = []
+    outcome = execute(toy.runs(), device="auto", minutes=0, log=lines.append)
+    os.close(held)
+    assert outcome.left == toy.runs()
+    assert lines == ["waiting for a free GPU (of 0)", "time is up: no GPU has become free (of 0)"]
+
+    def choose(wish, log, deadline):
+        assert time.monotonic() >= deadline, "the clock was started before"
+        return "cpu"
+
+    monkeypatch.setattr(devices, "choose", choose)
+    assert execute(toy.runs(), minutes=0).left
+
+
 def test_precision_that_is_a_setting_cannot_be_overridden(toy):
     toy.edit("settings.py", '    trouble: str = ""', '    trouble: str = ""\n    precision: str = "bf16"')
-    outcome = execute(toy.runs()[:1], precision="float32")
-    assert "precision is a setting here (bf16)" in outcome.failed[0][1]
+    with pytest.raises(UserError, match=r"precision is a setting here \(bf16\)"):
+        execute(toy.runs()[:1], precision="float32")
     execute(toy.runs()[:1])
     assert records.stored(toy.runs()[0].id).environment["precision"] == "bf16"
     with pytest.raises(UserError, match="unknown precision"):
         execute(toy.runs(), precision="float99")
+
+
+def take_precision(toy):
+    """Let the toy's settings say that the option has an effect."""
+    method = "    def takes_precision(self) -> bool:\n        return self.rate < 1\n"
+    toy.edit("settings.py", '    trouble: str = ""\n', f'    trouble: str = ""\n\n{method}')
+
+
+def precisions_of(found):
+    return [records.stored(run.id).environment["precision"] for run in found]
+
+
+def test_precision_is_refused_where_an_experiment_does_not_take_it(toy):
+    with pytest.raises(
+        UserError, match="toy/walk: the arm slow does not look at --precision; leave the option out"
+    ):
+        execute(toy.runs(), precision="bf16")
+    take_precision(toy)
+    with pytest.raises(UserError, match="toy/walk: the arm fast does not look at --precision"):
+        execute(toy.runs(), precision="float32")
+    assert toy.trained() == [], "refused before anything is computed"
+    slow = toy.runs()[:3]
+    assert execute(slow, precision="bf16").done == slow
+    assert precisions_of(slow) == ["bf16"] * 3
+
+
+def test_tf32_is_refused_on_a_cpu(toy):
+    take_precision(toy)
+    with pytest.raises(UserError, match="precision tf32 needs a CUDA device"):
+        execute(toy.runs()[:1], precision="tf32")
+    assert toy.trained() == []
+
+
+def test_a_result_at_another_precision_is_not_valid_for_who_asks_for_one(toy):
+    take_precision(toy)
+    slow = toy.runs()[:2]
+    execute(slow, precision="bf16")
+    assert execute(slow).valid == slow
+    assert execute(slow, precision="bf16").valid == slow
+    assert execute(slow, precision="float32").done == slow
+    assert precisions_of(slow) == ["float32"] * 2
+    assert execute(slow, precision="float32").valid == slow
+
+
+def test_a_checkpoint_is_not_taken_over_at_another_precision(toy):
+    take_precision(toy)
+    toy.declare("slow: {rate: 0.25}", "slow: {rate: 0.25, trouble: late}")
+    run = toy.runs()[:1]
+    for precision in ("bf16", "float32", "float32"):
+        assert execute(run, precision=precision, minutes=10).left == run
+    assert len(list((toy.root / ".repro" / "checkpoints").iterdir())) == 2
 
 
 class TorchWithoutCuda:
@@ -285,6 +415,9 @@ def test_a_gpu_that_torch_cannot_use(toy, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", TorchWithoutCuda)
     outcome = execute(toy.runs()[:1], device="cuda")
     assert "this PyTorch cannot use the GPU" in outcome.failed[0][1]
+    take_precision(toy)
+    outcome = execute(toy.runs()[:1], device="auto", precision="tf32")
+    assert "precision tf32 needs a CUDA device" in outcome.failed[0][1]
     assert execute(toy.runs()[:1], device="auto", threads=3).done == toy.runs()[:1]
     assert records.stored(toy.runs()[0].id).environment["device"] == "cpu"
     assert TorchWithoutCuda.threads == 3

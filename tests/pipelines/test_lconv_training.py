@@ -13,10 +13,10 @@ from scipy import ndimage
 import shared.data
 from pipelines.lconv import data, experiment, models, planted, readout, rotation
 from pipelines.lconv.settings import Settings
-from shared import lie
+from shared import config, lie, precisions
 from shared.data import catalogue, prepare
 from shared.errors import UserError
-from shared.interface import Context
+from shared.interface import Context, OutOfTime
 from shared.train import accuracy, predict
 
 SMALL = Settings(
@@ -264,3 +264,21 @@ def test_pairs_are_related_as_said():
     torch.testing.assert_close(moved.truth[back][:, back], problem.rotation)
     unrelated = planted.pose(replace(settings, hidden="unrelated"), 0)
     assert torch.equal(unrelated.y.sort(0).values, problem.y.sort(0).values)
+
+
+def test_planted_returns_the_seeds_that_it_had_time_for():
+    settings = Settings(model="planted", side=5, pairs=8, steps=1)
+    context = Context(log=lambda line: object.__setattr__(context, "deadline", 0.0))  # after the first seed
+    assert list(planted.run(settings, [3, 4, 5], context)) == [3]
+    with pytest.raises(OutOfTime):
+        planted.run(settings, [4, 5], context)
+
+
+@pytest.mark.parametrize("experiment", ["theorem1", "planted", "propositions"])
+def test_the_studies_do_not_take_a_precision(experiment):
+    for run in config.load("lconv").experiment(experiment).runs("smoke"):
+        assert precisions.of(run, None) == "float32"
+        with pytest.raises(UserError, match="does not look at --precision"):
+            precisions.of(run, "bf16")
+    (network, *_) = config.load("lconv").experiment("figure4_mnist").runs("smoke")
+    assert precisions.of(network, "bf16") == "bf16"

@@ -12,7 +12,7 @@ from shared.atlas import atlas
 from shared.data import prepare
 from shared.errors import UserError
 from shared.groups import cyclic
-from shared.interface import Context
+from shared.interface import Context, OutOfTime
 from shared.train import accuracy
 
 SMALL = {
@@ -211,6 +211,14 @@ def test_the_toy_cannot_learn_at_33_pixels_and_its_logits_never_part():
 
 
 @pytest.mark.slow
+def test_the_toy_returns_the_seeds_that_it_had_time_for():
+    settings = Settings(model="toy", dataset="", size=33, steps=1)
+    context = Context(log=lambda line: object.__setattr__(context, "deadline", 0.0))  # after the first seed
+    assert list(toy.run(settings, [3, 4, 5], context)) == [3]
+    with pytest.raises(OutOfTime):
+        toy.run(settings, [4, 5], context)
+
+
 def test_the_toy_learns_at_32_pixels():
     rows = toy.run(Settings(model="toy", dataset="", size=32, lr=0.1), [0], Context(log=lambda line: None))[0]
     assert [r.value for r in rows if r.metric == "loss"][-1] < 0.01

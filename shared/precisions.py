@@ -1,0 +1,69 @@
+"""The option ``--precision``: which runs may be asked for one, and which results it makes out of date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from shared import config, validity
+from shared.errors import UserError
+from shared.interface import PRECISIONS
+
+
+def of(run: config.Run, wish: str | None) -> str:
+    """The precision to compute a run in: the wish, else the setting of that name, else float32.
+
+    Raises:
+        UserError: if the wish would go unrecorded (precision is one of the run's settings, and the wish is
+            another) or unheard (nothing in the settings says that the experiment takes the option).
+    """
+    declared = getattr(run.settings, "precision", None)
+    if wish and declared and wish != declared:
+        raise UserError(
+            f"{run.paper}/{run.experiment}: precision is a setting here ({declared}); "
+            "change it in experiments.yaml, not by option"
+        )
+    if wish and not declared and not _takes_option(run):
+        raise UserError(
+            f"{run.paper}/{run.experiment}: the arm {run.arm} does not look at --precision; "
+            "leave the option out, or name experiments that train networks"
+        )
+    return wish or declared or "float32"
+
+
+def _takes_option(run: config.Run) -> bool:
+    """What ``Settings.takes_precision()`` says; without it no: a record must not claim what nobody did."""
+    return hasattr(run.settings, "takes_precision") and bool(run.settings.takes_precision())
+
+
+def check(runs: Iterable[config.Run], wish: str | None) -> None:
+    """Refuse a wish that is unknown, or that one of the runs cannot follow, before any is computed.
+
+    Raises:
+        UserError: saying which, and what to do.
+    """
+    if wish not in (None, *PRECISIONS):
+        raise UserError(f"unknown precision {wish!r}; use one of {', '.join(PRECISIONS)}")
+    for run in runs:
+        of(run, wish)
+
+
+def check_device(wish: str | None, device: str) -> None:
+    """Refuse TF32 where there is none: it would be recorded although float32 was computed.
+
+    Raises:
+        UserError: for tf32 on a CPU.
+    """
+    if wish == "tf32" and device == "cpu":
+        raise UserError("precision tf32 needs a CUDA device; choose float32 or bf16 on a CPU")
+
+
+def is_wanted(run: config.Run, wish: str | None) -> bool:
+    """Whether a run has no valid result, or none at the precision that was asked for by name.
+
+    Precision does not enter a run's identity, so that a result at any precision is valid to whoever asks
+    for none.
+    """
+    if validity.why_stale(run):
+        return True
+    record = validity.known(run)
+    return wish is not None and (record is None or record.environment.get("precision") != wish)
