@@ -66,9 +66,12 @@ def rotmnist(results: Results) -> Figure:
         "Table 1's RotMNIST column, angle by angle",
         "Left: accuracy of networks trained on turned digits, mean and ±1 standard deviation over "
         f"{seeds(frame)}. {open_marks(alone)}Right: exact minus approximate, with the 95 % interval over "
-        "seeds. The paper prints the value at 0 degrees only, where the networks are equal; whether the "
-        "exact one is better elsewhere, as in the authors' logs, is claim S13-logs. "
-        + origin(results, "Thin dashed lines: authors' logs, 100 seeds."),
+        "seeds. The paper prints the value at 0 degrees only, where the networks are equal. "
+        + origin(
+            results,
+            "Whether the exact one is better elsewhere, as in the authors' logs, is claim S13-logs. Thin "
+            "dashed lines: authors' logs, 100 seeds.",
+        ),
         "Two line charts over the test angle. Left: the P4CNN curves lie close together, far above Z2CNN. "
         "Right: the difference between the exact and each approximate P4CNN, around zero at 0 degrees.",
         (lambda: _draw_rotmnist(results, frame, alone)) if len(frame) else None,

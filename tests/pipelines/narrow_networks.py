@@ -10,7 +10,8 @@ from pipelines.subsampling.settings import Settings
 
 def narrow(model: str, **more: object) -> Settings:
     """A network of the paper's geometry that is quick to run; narrower digit networks die."""
-    return Settings(model=model, width=4 if model.endswith("cnn") else 2, blocks=1, **more)
+    size = {"width": 4} if model.endswith("cnn") else {"width": 2, "blocks": 1}
+    return Settings(model=model, **size, **more)
 
 
 def images(settings: Settings, size: int, count: int = 2) -> Tensor:
