@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from toy_results import execute
 
-from shared import config, environment, fingerprint
+from shared import config, environment, fingerprint, runs
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -219,3 +220,11 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Toy]:
 def _forget() -> None:
     fingerprint.forget()
     environment.code.cache_clear()
+
+
+@pytest.fixture
+def recorded(toy):
+    """The toy with the lite tier of `walk` recorded and collected."""
+    execute(toy.runs())
+    assert runs.collect(toy.experiment(), "lite")
+    return toy

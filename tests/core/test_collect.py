@@ -7,26 +7,10 @@ import random
 import shutil
 
 import pytest
+from toy_results import execute, lines
 
 from shared import collected, paths, runs
 from shared.errors import UserError
-from shared.runs import Options
-
-
-def execute(wanted, **options):
-    return runs.execute(wanted, Options(device="cpu", threads=1, log=lambda line: None, **options))
-
-
-def lines(toy, name="walk", tier="lite"):
-    return collected.csv_path("toy", name, tier).read_text().splitlines()
-
-
-@pytest.fixture
-def recorded(toy):
-    """The toy with the lite tier of `walk` recorded and collected."""
-    execute(toy.runs())
-    assert runs.collect(toy.experiment(), "lite")
-    return toy
 
 
 def test_csv_has_the_declared_order(recorded):
