@@ -112,6 +112,7 @@ td > .badge { display: inline-block; margin-top: 0.2rem; }
 .small { display: block; color: var(--soft); font-size: 0.8rem; line-height: 1.45; }
 .badge { display: inline-block; border-radius: 99px; padding: 0.05rem 0.6rem; margin: 0.1rem 0.15rem 0.1rem 0;
   font-size: 0.78rem; font-weight: 600; white-space: nowrap; }
+#summary .badge { font-size: 0.74rem; padding: 0.05rem 0.45rem; }
 .badge.good { color: var(--good); background: var(--good-ground); }
 .badge.bad { color: var(--bad); background: var(--bad-ground); }
 .badge.open { color: var(--open); background: var(--open-ground); }
