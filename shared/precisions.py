@@ -63,7 +63,8 @@ def is_wanted(run: config.Run, wish: str | None) -> bool:
     Precision does not enter a run's identity, so that a result at any precision is valid to whoever asks
     for none.
     """
-    if validity.why_stale(run):
-        return True
+    stale = bool(validity.why_stale(run))
+    if stale or wish is None:
+        return stale
     record = validity.known(run)
-    return wish is not None and (record is None or record.environment.get("precision") != wish)
+    return record is None or record.environment.get("precision") != wish

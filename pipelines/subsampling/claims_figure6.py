@@ -73,11 +73,10 @@ def _flat(results: Results, std: int) -> Part:
     return one_sample(f"{std} degrees", known, sample)
 
 
-def mean_range(results: Results, experiment: str, name: str) -> float | None:
-    """Best minus worst of the angles `swept` of an arm, averaged over seeds first; None without results."""
+def mean_range(results: Results, experiment: str, name: str, angles: Sequence[float]) -> float | None:
+    """Best minus worst of these angles of an arm, averaged over seeds first; None without results."""
     curves = results.curves(experiment, name, "accuracy").dropna()
-    angles = list(swept(results, experiment, [name]))
-    return float(np.ptp(curves[angles].mean())) if len(curves) and angles else None
+    return float(np.ptp(curves[list(angles)].mean())) if len(curves) and angles else None
 
 
 def paper_range(results: Results, name: str, angles: Sequence[float]) -> float | None:

@@ -20,24 +20,14 @@ NETWORKS = {
     "resnet18": {"blocks": 2, "width": 64},
     "p4resnet18": {"blocks": 2, "width": 32},
 }
+_ONE_CYCLE = {"epochs": 200, "batch_size": 256, "lr": 0.001}
+_CIFAR = {"train_images": 50_000, "test_images": 10_000, **_ONE_CYCLE}
+_FLOWERS = {"train_on": "train_and_valid", "train_images": 2_040, "test_images": 6_149, **_ONE_CYCLE}
 #: The paper's protocol by data set (fact sheet, sections 4 and 5); ImageNet's batch is not stated.
 PROTOCOLS = {
-    "cifar10": {"train_images": 50_000, "test_images": 10_000, "epochs": 200, "batch_size": 256, "lr": 0.001},
-    "cifar100": {
-        "train_images": 50_000,
-        "test_images": 10_000,
-        "epochs": 200,
-        "batch_size": 256,
-        "lr": 0.001,
-    },
-    "flowers102": {
-        "train_on": "train_and_valid",
-        "train_images": 2_040,
-        "test_images": 6_149,
-        "epochs": 200,
-        "batch_size": 256,
-        "lr": 0.001,
-    },
+    "cifar10": _CIFAR,
+    "cifar100": _CIFAR,
+    "flowers102": _FLOWERS,
     "pcam": {"train_images": 262_144, "test_images": 32_768, "epochs": 30, "batch_size": 32},
     "imagenet": {"train_images": 1_281_167, "test_images": 50_000, "epochs": 90},
 }

@@ -53,8 +53,9 @@ def _row(results: Results, experiment: str, std: int, network: str) -> Row:
     cells = [
         accuracy_cell(results, "figure6", name, column, experiment, name, angles) for column, angles in places
     ]
-    ours = mean_range(results, experiment, name)
-    theirs = paper_range(results, name, swept(results, experiment, [name]) or ANGLES)
+    swept_angles = swept(results, experiment, [name])
+    ours = mean_range(results, experiment, name, swept_angles)
+    theirs = paper_range(results, name, swept_angles or ANGLES)
     flat = [text.fixed(ours, 2) if ours is not None else "-"]
     flat += [f"paper: {text.fixed(theirs, 2)}"] if theirs is not None else []
     return Row(name, f"{TITLES[network]}, {std} degrees, {PER[experiment]}", (*cells, "\n".join(flat)))
