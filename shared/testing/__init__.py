@@ -1,4 +1,4 @@
-"""For tests of equivariant code: an assertion, its tolerances, planted bugs, random networks.
+"""For tests of equivariant code: an assertion, its tolerances, planted bugs, random networks, a GPU.
 
     from shared.testing import assert_equivariant
     assert_equivariant(network, "p4", size=33)
@@ -15,6 +15,7 @@ from shared.errors import UserError
 from shared.testing.bugs import Planted, planted_bugs
 from shared.testing.checks import TOLERANCES, assert_equivariant, shake, tolerance_for
 from shared.testing.networks import RandomNetwork, random_network, randomize
+from shared.testing.pretended import pretended_gpu
 
 __all__ = [
     "TOLERANCES",
@@ -22,6 +23,7 @@ __all__ = [
     "RandomNetwork",
     "assert_equivariant",
     "planted_bugs",
+    "pretended_gpu",
     "random_network",
     "randomize",
     "shake",

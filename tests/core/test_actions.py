@@ -274,18 +274,15 @@ def test_misuse_is_refused(call, complaint: str) -> None:
         call()
 
 
-@pytest.mark.gpu
-def test_actions_on_the_gpu_equal_those_on_the_cpu() -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
+def test_actions_on_the_gpu_equal_those_on_the_cpu(gpu: str) -> None:
     features, volume, image = numbers(2, 3, 8, 5, 5), numbers(2, 3, 4, 4, 4), numbers(3, 9, 9)
     for g in range(8):
-        moved = actions.act_features(dihedral(4), g, features.cuda())
+        moved = actions.act_features(dihedral(4), g, features.to(gpu))
         assert torch.equal(moved.cpu(), actions.act_features(dihedral(4), g, features))
-        rotated = actions.act_image(cyclic(8), g, image.cuda())
+        rotated = actions.act_image(cyclic(8), g, image.to(gpu))
         assert torch.allclose(rotated.cpu(), actions.act_image(cyclic(8), g, image), atol=1e-5)
-        latent = actions.act_latent(regular(dihedral(4)), g, features.movedim(2, -1).cuda())
+        latent = actions.act_latent(regular(dihedral(4)), g, features.movedim(2, -1).to(gpu))
         assert torch.equal(latent.cpu(), actions.act_latent(regular(dihedral(4)), g, features.movedim(2, -1)))
     for g in range(24):
-        moved = actions.act_vectors(octahedral(), g, volume.cuda())
+        moved = actions.act_vectors(octahedral(), g, volume.to(gpu))
         assert torch.equal(moved.cpu(), actions.act_vectors(octahedral(), g, volume))

@@ -48,6 +48,18 @@ def test_prints_a_row_for_each_variant(name: str, capsys: pytest.CaptureFixture[
     assert "**tiny** sizes" in printed
 
 
+@pytest.mark.parametrize("name", runner.NAMES)
+def test_measures_on_a_gpu(
+    name: str, gpu: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(runner.devices, "choose", lambda *_: f"{gpu}:0")  # takes no lock, hides no GPU
+    runner.main((name,), [*TINY, "--device", gpu])
+    cases, _ = runner._load(name).cases(Options(f"{gpu}:0", tiny=True))
+    assert rows(capsys.readouterr().out) == [variant for case in cases for variant in case.variants]
+    step = next(iter(cases[0].variants.values()))(1.0)
+    assert timing.peak_mb(step, f"{gpu}:0", calls=1) >= 0
+
+
 def test_out_adds_to_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     only = ["--only", "batched", "--out", str(tmp_path)]
     runner.main(("rotation",), [*TINY, *only])

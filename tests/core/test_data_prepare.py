@@ -262,11 +262,10 @@ def test_resizing_to_an_oblong() -> None:
     assert prepare.resize(pictures(2), (4, 7)).shape == (2, 1, 4, 7)
 
 
-@pytest.mark.gpu
-def test_the_gpu_agrees() -> None:
+def test_the_gpu_agrees(gpu: str) -> None:
     images, angles = pictures(64, 3, 28, 28).float() / 255, prepare.random_angles(64, 0)
     angles[:4] = torch.tensor([0.0, 90, 180, 270])
-    on_gpu = images.cuda()
+    on_gpu = images.to(gpu)
     assert torch.allclose(prepare.rotate(on_gpu, angles).cpu(), prepare.rotate(images, angles), atol=1e-5)
     assert torch.equal(prepare.circle_crop(on_gpu).cpu(), prepare.circle_crop(images))
     permutation = prepare.pixel_permutation(28, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 from shared.errors import UserError
 from shared.nn import Dropout, GlobalAvgPool, GroupBatchNorm, GroupPool, LiftingConv
 from shared.train import (
+    Fit,
     FitSettings,
     TrainingDiverged,
     TrainingInterrupted,
@@ -44,7 +46,7 @@ def plain(batch: torch.Tensor) -> torch.Tensor:
     return batch.float() / 255
 
 
-def problem(seeds: list[int], count: int = 48) -> TrainingSet:
+def problem(seeds: list[int], count: int = 48, device: str = "cpu") -> TrainingSet:
     """Stripes against blobs; each seed trains on its own part."""
     g = torch.Generator().manual_seed(9)
     labels = torch.randint(0, 2, (count,), generator=g)
@@ -53,10 +55,11 @@ def problem(seeds: list[int], count: int = 48) -> TrainingSet:
     index = [torch.randperm(count, generator=torch.Generator().manual_seed(s)) for s in seeds]
 
     def noisy(batch: torch.Tensor, generators: list[torch.Generator]) -> torch.Tensor:
-        noise = [torch.randn(x.shape, generator=g) for x, g in zip(batch, generators)]
+        noise = [torch.randn(x.shape, generator=g, device=g.device) for x, g in zip(batch, generators)]
         return plain(batch) + 0.05 * torch.stack(noise)
 
-    return TrainingSet(images.byte(), labels, [i[:32] for i in index], noisy, plain, [i[32:] for i in index])
+    stored = images.byte().to(device), labels.to(device)
+    return TrainingSet(*stored, [i[:32] for i in index], noisy, plain, [i[32:] for i in index])
 
 
 SETTINGS = FitSettings(epochs=6, batch_size=10, lr=0.02, schedule="step", step_every=2)
@@ -103,30 +106,45 @@ def test_one_by_one_equals_alone_to_the_bit():
     assert both.losses[1] == fit([network(2)], problem([2]), how, [2]).losses[0]
 
 
-@pytest.mark.parametrize("replicas", ["together", "one_by_one"])
-def test_a_killed_training_ends_with_the_same_bits(tmp_path, replicas):
-    how = FitSettings(epochs=6, batch_size=10, lr=0.02, schedule="step", step_every=2, replicas=replicas)
-    seeds = [4, 5]
-    whole = [network(s) for s in seeds]
-    expected = fit(whole, problem(seeds), how, seeds)
-    broken = [network(s) for s in seeds]
-    calls = []
+def killed_and_resumed(path: Path, how: FitSettings, device: str = "cpu") -> tuple[list[Fit], list]:
+    """What two seeds give when nothing happens, and after a kill in epoch 4; and the networks of both."""
+    seeds, calls = [4, 5], []
 
     def stop(line: str) -> None:
         calls.append(line)
         if len(calls) == 4:
             raise KeyboardInterrupt
 
-    path = tmp_path / "state.pt"
+    whole, broken, again = ([network(s) for s in seeds] for _ in range(3))
+    data, options = problem(seeds, device=device), {"device": device, "checkpoint": path}
+    expected = fit(whole, data, how, seeds, device=device)
     with pytest.raises(KeyboardInterrupt):
-        fit(broken, problem(seeds), how, seeds, log=stop, checkpoint=path)
-    again = [network(s) for s in seeds]
+        fit(broken, data, how, seeds, log=stop, **options)
     lines: list[str] = []
-    result = fit(again, problem(seeds), how, seeds, log=lines.append, checkpoint=path)
+    result = fit(again, data, how, seeds, log=lines.append, **options)
     assert "resumed after epoch 3" in lines[0]
-    assert result.losses == expected.losses
-    for a, b in zip(whole, again):
+    return [expected, result], [whole, again]
+
+
+@pytest.mark.parametrize("replicas", ["together", "one_by_one"])
+def test_a_killed_training_ends_with_the_same_bits(tmp_path, replicas):
+    how = FitSettings(epochs=6, batch_size=10, lr=0.02, schedule="step", step_every=2, replicas=replicas)
+    fits, models = killed_and_resumed(tmp_path / "state.pt", how)
+    assert fits[0].losses == fits[1].losses
+    for a, b in zip(*models):
         assert all(torch.equal(x, y) for x, y in zip(weights(a), weights(b)))
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop"])
+def test_a_training_killed_on_a_gpu_goes_on(tmp_path, gpu, optimizer):
+    """Its state, numbers to draw and best weights come back to the device that each belongs on."""
+    how = FitSettings(epochs=6, batch_size=10, lr=0.02, optimizer=optimizer, selection="best")
+    fits, models = killed_and_resumed(tmp_path / "state.pt", how, gpu)
+    assert fits[0].losses == [pytest.approx(losses, rel=1e-3) for losses in fits[1].losses]
+    assert fits[0].validations == fits[1].validations
+    for a, b in zip(*models):
+        for x, y in zip(weights(a), weights(b)):
+            torch.testing.assert_close(x.cpu(), y.cpu(), rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("replicas", ["together", "one_by_one"])
@@ -242,16 +260,15 @@ def test_wrong_settings_are_explained(wrong, message):
         FitSettings(epochs=1, **wrong)
 
 
-@pytest.mark.gpu
-def test_cuda_agrees_with_the_cpu():
+def test_cuda_agrees_with_the_cpu(gpu):
     how = FitSettings(epochs=2, batch_size=10)
-    cpu_model, gpu_model = network(1), network(1)
-    cpu_model[3] = gpu_model[3] = nn.Identity()
-    data = problem([1])
-    data.transform = lambda batch, _: plain(batch)
-    on_cpu = fit([cpu_model], data, how, [1])
-    data.images, data.labels = data.images.cuda(), data.labels.cuda()
-    on_gpu = fit([gpu_model], data, how, [1], device="cuda")
+    fits = []
+    for device in ("cpu", gpu):
+        model, data = network(1), problem([1], device=device)
+        model[3] = nn.Identity()
+        data.transform = lambda batch, _: plain(batch)
+        fits.append(fit([model], data, how, [1], device=device))
+    on_cpu, on_gpu = fits
     assert on_gpu.losses[0] == pytest.approx(on_cpu.losses[0], rel=1e-3)
 
 

@@ -8,7 +8,13 @@ from shared.runs import Options
 
 def execute(wanted, **options):
     """Run on a CPU, quietly."""
-    return runs.execute(wanted, Options(device="cpu", threads=1, log=lambda line: None, **options))
+    quiet = {"device": "cpu", "threads": 1, "log": lambda line: None}
+    return runs.execute(wanted, Options(**{**quiet, **options}))
+
+
+def arms_and_seeds(found):
+    """Which runs they are, in order."""
+    return sorted((run.arm, run.seed) for run in found)
 
 
 def lines(toy, name="walk", tier="lite"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 
 from pipelines._template import data, experiment, models
 from pipelines._template.settings import Settings
-from shared import checks, cli, config, runs
+from shared import checks, cli, config, devices, records, runs
 from shared.errors import UserError
 from shared.interface import Context
 
@@ -90,6 +91,23 @@ def test_a_copy_is_a_paper(copy, capsys):
     (problem,) = checks.check("mine")
     assert "dvc.yaml has no stage mine" in problem.text
     assert config.module("mine", "experiment").__file__ == str(copy / "pipelines" / "mine" / "experiment.py")
+
+
+def test_a_copy_trains_on_a_gpu(copy, gpu, monkeypatch, tmp_path):
+    monkeypatch.setenv("REPRO_GPUS", "0")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setattr(devices.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    held: dict[str, int] = {}
+    monkeypatch.setattr(devices, "_held", held)
+    assert cli.main(["run", "--tier", "smoke", "--precision", "bf16"], paper="mine") == 0
+    os.close(held["0"])
+    facts = [
+        records.stored(run.id).environment for run in config.load("mine").experiment("table1").runs("smoke")
+    ]
+    assert {fact["device"] for fact in facts} == {"cuda"}
+    assert {fact["precision"] for fact in facts} == {"bf16"}
+    assert all(fact["device_name"] and fact["device_peak_mb"] >= 0 for fact in facts)
 
 
 def test_a_copy_renders_its_report(copy):

@@ -1,0 +1,176 @@
+"""``check``: every kind of damage is found, and nothing else is."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from shared import cli, collected
+
+ON_CPU = ("--device", "cpu", "--threads", "1")
+
+
+def call(*arguments, paper=None):
+    return cli.main(arguments, paper=paper)
+
+
+def csv(tier="lite", name="walk"):
+    return collected.csv_path("toy", name, tier)
+
+
+def check(capsys, *arguments):
+    capsys.readouterr()
+    code = call("check", *arguments)
+    return code, capsys.readouterr().out.splitlines()
+
+
+def test_check_finds_nothing_wrong(toy, capsys):
+    assert check(capsys) == (0, ["checked toy: in order"])
+    call("run", "--tier", "lite", *ON_CPU)
+    assert check(capsys) == (0, ["checked toy: in order"])
+
+
+def test_check_of_named_targets(toy, capsys):
+    for arguments in (("toy",), ("toy/walk", "toy/race")):
+        assert check(capsys, *arguments) == (0, ["checked toy: in order"])
+    assert call("check", "walk", paper="toy") == 0
+    assert call("check", "wlak", paper="toy") == 2
+    assert "did you mean 'walk'" in capsys.readouterr().err
+    toy.declare("revision: 1", "revision: 0")
+    code, (line, _) = check(capsys, "toy")
+    assert code == 1
+    assert line.startswith("wrong: pipelines/toy/experiments.yaml: revision")
+
+
+def test_check_warns_of_missing_runs_and_earlier_code(toy, capsys):
+    call("run", "toy/walk", "--tier", "lite", "--arm", "fast", *ON_CPU)
+    toy.edit("experiment.py", "7.5", "8.5")
+    code, lines = check(capsys)
+    assert code == 0
+    assert [line.partition(":")[0] for line in lines] == ["warning", "warning", "checked toy"]
+    assert "3 of 6 runs are not recorded" in lines[0]
+    assert "3 runs are from earlier code" in lines[1]
+    assert check(capsys, "--strict-code")[0] == 1
+
+
+def damage_settings(toy):
+    toy.declare("fast: {rate: 2}", "fast: {rate: 3}")
+    return "fast with seed 0 is stale (settings.rate: 2.0 -> 3.0)"
+
+
+def damage_value(toy):
+    text = csv().read_text()
+    csv().write_text(text.replace(",angle,7.5,1.0", ",angle,7.5,2.0", 1))
+    return "were edited"
+
+
+def damage_seed(toy):
+    toy.declare("seeds: 0-2}", "seeds: [0, 1]}")
+    return "slow with seed 2 is left over"
+
+
+def damage_duplicate(toy):
+    lines = csv().read_text().splitlines(keepends=True)
+    csv().write_text("".join([*lines, lines[1]]))
+    return "has two values for one metric and step"
+
+
+def damage_sidecar(toy):
+    file = collected.env_path("toy", "walk", "lite")
+    facts = json.loads(file.read_text())
+    del facts[toy.runs()[0].id]
+    file.write_text(json.dumps(facts))
+    return "has no environment in the sidecar"
+
+
+def damage_shared_run(toy):
+    run = toy.runs("lite", "race")[0]
+    lines = csv(name="race").read_text().splitlines()
+    lines[1] = ",".join([*lines[1].split(",")[:-1], "9.0"])
+    csv(name="race").write_text("\n".join(lines) + "\n")
+    return f"run {run.id} differs between walk (lite) and race (lite)"
+
+
+def damage_name(toy):
+    csv().rename(csv(name="wlak"))
+    return "belongs to no declared experiment"
+
+
+def damage_arms(toy):
+    toy.declare("fast: {rate: 2}", "fast: {rate: 0.25}")
+    return "the arms slow and fast have the same settings"
+
+
+def damage_yaml(toy):
+    toy.declare("steps: 3}\n      arms:\n", "stepz: 3}\n      arms:\n")
+    return "unknown setting 'stepz'"
+
+
+def damage_paper_csv(toy):
+    toy.edit("paper.csv", "0.1", "a lot")
+    return "paper.csv, line 2"
+
+
+def damage_source(toy):
+    toy.edit("paper.csv", "Table 1,", ",")
+    return "read_from"
+
+
+def damage_deviations(toy):
+    (toy.folder / "deviations.csv").unlink()
+    return "deviations.csv does not exist"
+
+
+def damage_deviation(toy):
+    toy.edit("deviations.csv", "none,\n", "none,table1 tabel*\n")
+    return "names the table 'tabel*', but tables.py makes only"
+
+
+def damage_produces(toy):
+    toy.declare("[table1]", "[table1, figure9]")
+    return "produces 'figure9'"
+
+
+def damage_stage(toy):
+    (toy.root / "dvc.yaml").write_text("stages: {}\n")
+    return "dvc.yaml has no stage toy"
+
+
+def damage_stage_entry(toy):
+    file = toy.root / "dvc.yaml"
+    file.write_text(file.read_text().replace("walk: lite", "walk: demo"))
+    return "recorded.toy should name a tier of walk: lite"
+
+
+def test_check_does_not_ask_for_a_stage_before_there_are_results(toy, capsys):
+    file = toy.root / "dvc.yaml"
+    file.write_text(file.read_text().replace("race: lite", "").replace(", }", "}"))
+    assert "race" not in file.read_text().partition("recorded")[2].partition("stages")[0]
+    assert check(capsys) == (0, ["checked toy: in order"])
+    call("run", "toy/race", "--tier", "lite", *ON_CPU)
+    code, lines = check(capsys)
+    assert code == 1
+    assert "wrong: dvc.yaml: recorded.toy should name a tier of race: lite" in lines
+
+
+@pytest.mark.parametrize("damage", [value for name, value in globals().items() if name.startswith("damage_")])
+def test_check_finds(toy, capsys, damage):
+    call("run", "--tier", "lite", *ON_CPU)
+    sentence = damage(toy)
+    code, lines = check(capsys)
+    assert code == 1
+    assert any(line.startswith("wrong: ") and sentence in line for line in lines), lines
+    assert lines[-1].startswith("checked toy: ")
+
+
+def test_accept(toy, capsys):
+    call("run", "--tier", "lite", *ON_CPU)
+    toy.edit("experiment.py", "7.5", "8.5")
+    capsys.readouterr()
+    assert call("accept", "--why", "only the angle") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "toy/walk (lite): 6 runs accepted",
+        "toy/race (lite): 3 runs accepted",
+    ]
+    assert check(capsys, "--strict-code")[0] == 0

@@ -1,0 +1,82 @@
+"""Failures of some seeds, of all, and of everything for one reason: what is kept, tried again and said."""
+
+from __future__ import annotations
+
+import pytest
+from toy_results import arms_and_seeds, execute
+
+from shared import records, runs
+
+
+@pytest.mark.parametrize("kind", ["nan", "diverged"])
+def test_one_bad_seed_fails_alone(toy, kind):
+    toy.declare("fast: {rate: 2}", f"fast: {{rate: 2, trouble: {kind}}}")
+    outcome = execute(toy.runs(), replicas=3)
+    assert arms_and_seeds(run for run, _ in outcome.failed) == [("fast", 1)]
+    assert len(outcome.done) == 5
+    assert runs.why_stale(outcome.failed[0][0]) == ["missing"]
+    assert "\n" not in outcome.failed[0][1]
+
+
+def test_a_failure_leaves_the_earlier_record(toy):
+    execute(toy.runs())
+    run = toy.runs()[1]
+    before = records.stored_path(run.id).read_bytes()
+    toy.edit(
+        "experiment.py", "def trouble(kind, seeds, context):", "def trouble(kind, seeds, context):\n    1 / 0"
+    )
+    outcome = execute([run], refresh=True)
+    sentence = outcome.failed[0][1]
+    assert "ZeroDivisionError: division by zero" in sentence
+    assert "nothing was recorded" in sentence
+    assert records.stored_path(run.id).read_bytes() == before
+    log = toy.root / sentence.partition("traceback in ")[2].partition(")")[0]
+    assert "1 / 0" in log.read_text()
+
+
+def test_out_of_memory_halves_the_batch(toy):
+    toy.declare("fast: {rate: 2}", "fast: {rate: 2, trouble: memory}")
+    outcome = execute(toy.runs(), replicas=3)
+    assert len(outcome.done) == 6
+    assert {records.stored(r.id).environment["replicas"] for r in toy.runs() if r.arm == "fast"} == {1}
+
+
+def test_a_crash_of_one_seed_does_not_take_the_others(toy):
+    toy.declare("fast: {rate: 2}", "fast: {rate: 2, trouble: crash}")
+    outcome = execute(toy.runs(), replicas=3)
+    assert arms_and_seeds(run for run, _ in outcome.failed) == [("fast", 1)]
+    assert len(outcome.done) == 5
+
+
+def test_a_mistake_of_the_user_fails_the_batch_at_once(toy):
+    toy.declare("fast: {rate: 2}", "fast: {rate: 2, trouble: data}")
+    outcome = execute(toy.runs(), replicas=3)
+    assert arms_and_seeds(run for run, _ in outcome.failed) == [("fast", s) for s in (0, 1, 2)]
+    assert "the data set is not there" in outcome.failed[0][1]
+    assert len(outcome.done) == 3
+
+
+def test_a_reason_that_many_runs_fail_for_is_told_once(toy):
+    toy.declare("slow: {rate: 0.25}", "slow: {rate: 0.25, trouble: data}")
+    toy.declare("fast: {rate: 2}", "fast: {rate: 2, trouble: data}")
+    lines = []
+    outcome = execute(toy.runs(), replicas=1, log=lines.append)
+    assert len(outcome.failed) == 6
+    (sentence,) = {sentence for _, sentence in outcome.failed}
+    assert sentence.endswith("seed 0: the data set is not there")
+    assert lines.count(sentence) == sum("the data set is not there" in line for line in lines) == 1
+    assert sum(line.endswith(": failed for the same reason") for line in lines) == 5
+
+
+def test_reasons_that_differ_by_run_are_told_for_each(toy):
+    toy.declare("slow: {rate: 0.25}", "slow: {rate: 0.25, trouble: diverged}")
+    toy.declare("fast: {rate: 2}", "fast: {rate: 2, trouble: diverged}")
+    outcome = execute(toy.runs(), replicas=1)
+    told = [sentence.split(":")[0] for _, sentence in outcome.failed]
+    assert sorted(told) == ["toy/walk fast seed 1", "toy/walk slow seed 1"]
+
+
+def test_debug_lets_errors_through(toy):
+    toy.declare("fast: {rate: 2}", "fast: {rate: 2, trouble: crash}")
+    with pytest.raises(ZeroDivisionError):
+        execute(toy.runs(), replicas=3, debug=True)

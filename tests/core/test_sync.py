@@ -1,0 +1,83 @@
+"""``sync``: dvc.lock follows the results that are valid."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from toy_plans import train
+
+from shared import dvclock, orchestrate, runs
+from shared.errors import UserError
+
+
+@pytest.fixture
+def dvc(toy, monkeypatch) -> list[tuple[str, ...]]:
+    """DVC that calls both stages changed, and the calls it got."""
+    calls: list[tuple[str, ...]] = []
+
+    def call(*arguments: str) -> str:
+        calls.append(arguments)
+        return (
+            json.dumps({"toy@walk": [], "toy@race": [], "data.dvc": []}) if arguments[0] == "status" else ""
+        )
+
+    (toy.root / ".git").mkdir()
+    monkeypatch.setattr(dvclock, "_dvc", call)
+    monkeypatch.setattr(dvclock, "_dvc_path", lambda: "dvc")
+    return calls
+
+
+def test_sync_commits_only_what_is_valid(toy, dvc, capsys):
+    train("lite")
+    toy.declare("fast: {rate: 2}", "fast: {rate: 4}")
+    assert orchestrate.sync() == 0
+    assert dvc[1:] == [("commit", "--quiet", "--force", "toy@race")]
+    assert (
+        "toy@walk has runs without a valid result: python -m pipelines.toy run walk"
+        in capsys.readouterr().out
+    )
+
+
+def test_sync_commits_nothing_that_was_not_collected(toy, dvc):
+    runs.execute(toy.runs("lite"), runs.Options(log=lambda line: None))
+    orchestrate.sync()
+    assert len(dvc) == 1
+
+
+def test_sync_does_without_dvc(toy, monkeypatch, capsys):
+    monkeypatch.setattr(dvclock, "_dvc_path", lambda: None)
+    assert orchestrate.sync() == 0
+    assert "dvc is not installed" in capsys.readouterr().out
+
+
+def test_sync_does_without_git(toy, dvc, capsys):
+    (toy.root / ".git").rmdir()
+    assert orchestrate.sync() == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "this copy is no git repository, and DVC needs one; dvc.lock stays as it is"
+    ]
+    assert dvc == [], "DVC was not asked"
+
+
+def test_sync_waits_for_another_dvc_and_passes_on_other_errors(toy, monkeypatch):
+    script = toy.root / "dvc"
+    script.write_text(
+        "#!/bin/sh\n"
+        'echo x >> "$0.calls"\n'
+        'if [ "$(wc -l < "$0.calls")" -lt 3 ]; then echo "data is busy" >&2; exit 1; fi\n'
+        'case "$2" in status) echo "{}";; *) echo "no such stage" >&2; exit 1;; esac\n'
+    )
+    script.chmod(0o755)
+    monkeypatch.setattr(dvclock, "_dvc_path", lambda: str(script))
+    monkeypatch.setattr(dvclock, "WAIT_SECONDS", 0.0)
+    assert dvclock._dvc("status", "--json") == "{}\n"
+    with pytest.raises(UserError, match="`dvc commit x` failed: no such stage"):
+        dvclock._dvc("commit", "x")
+
+
+def test_recorded_needs_a_readable_dvc_yaml(toy):
+    assert dvclock.recorded() == {"toy": {"walk": "lite", "race": "lite"}}
+    (toy.root / "dvc.yaml").write_text("vars: []\n")
+    with pytest.raises(UserError, match="restore it from git"):
+        dvclock.recorded()
