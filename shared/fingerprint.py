@@ -81,13 +81,14 @@ def modules(paper: str) -> dict[str, str]:
 class _Module:
     """One source file: what it imports, defines and uses."""
 
-    def __init__(self, name: str, file: Path | None, source: str) -> None:
+    def __init__(self, name: str, file: Path | None, source: bytes) -> None:
         self.name = name
         self.is_package = file is None or file.name == "__init__.py"
         try:
             tree = ast.parse(source)
-        except SyntaxError as error:
-            raise UserError(f"{name} has a syntax error in line {error.lineno}: {error.msg}") from None
+        except (SyntaxError, ValueError) as error:  # the latter for null bytes
+            line = f" in line {error.lineno}" if getattr(error, "lineno", None) else ""
+            raise UserError(f"{name} has a syntax error{line}: {getattr(error, 'msg', error)}") from None
         _strip(tree)
         self.bindings: dict[str, set[Binding]] = {}
         self.stars: set[str] = set()
@@ -142,8 +143,8 @@ class _Closure:
         if file is None:
             raise KeyError(name)
         if file.is_dir():
-            return _load(name, None, "")
-        return _load(name, file, file.read_text())
+            return _load(name, None, b"")
+        return _load(name, file, file.read_bytes())
 
     def uses(self, module: _Module) -> set[str]:
         """The modules with code of their own that a module's imports lead to."""
@@ -180,7 +181,7 @@ class _Closure:
 
 
 @functools.cache
-def _load(name: str, file: Path | None, source: str) -> _Module:
+def _load(name: str, file: Path | None, source: bytes) -> _Module:
     return _Module(name, file, source)
 
 

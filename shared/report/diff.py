@@ -8,6 +8,7 @@ weights, so pairs remove what seeds share.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -108,16 +109,29 @@ class Revision:
 
     def environments(self, paper: str, experiment: str, tier: str) -> Mapping[str, Mapping[str, Any]]:
         """Environment and inputs by run; empty if there were none."""
-        return dict(json.loads(self._show(collected.env_path(paper, experiment, tier)) or "{}"))
+        file = collected.env_path(paper, experiment, tier)
+        with self._readable(file):
+            return {run: dict(entry) for run, entry in json.loads(self._show(file) or "{}").items()}
 
     def read(self, paper: str, experiment: str, tier: str) -> pd.DataFrame:
         """The rows, in the form of `runs.read`."""
-        lines = list(csv.reader(io.StringIO(self._show(collected.csv_path(paper, experiment, tier)))))
-        if lines and tuple(lines[0]) != collected.HEADER:
-            lines = []  # another layout: nothing to compare with
-        frame = pd.DataFrame(lines[1:], columns=list(collected.HEADER))
-        frame["step"] = pd.to_numeric(frame["step"], errors="coerce").astype(float)
-        return frame.astype({"seed": "int64", "value": "float64"})
+        file = collected.csv_path(paper, experiment, tier)
+        with self._readable(file):
+            lines = list(csv.reader(io.StringIO(self._show(file))))
+            if lines and tuple(lines[0]) != collected.HEADER:
+                lines = []  # another layout: nothing to compare with
+            frame = pd.DataFrame(lines[1:], columns=list(collected.HEADER))
+            frame["step"] = pd.to_numeric(frame["step"], errors="coerce").astype(float)
+            return frame.astype({"seed": "int64", "value": "float64"})
+
+    @contextlib.contextmanager
+    def _readable(self, file: Path) -> Iterator[None]:
+        try:
+            yield
+        except (ValueError, TypeError, AttributeError, csv.Error):
+            raise UserError(
+                f"{paths.shown(file)} was damaged at {self.commit[:8]}; compare with another revision"
+            ) from None
 
 
 def _cells(found: Report) -> Iterator[tuple[tuple[str, str, str], Cell]]:

@@ -50,6 +50,7 @@ _LOSSES = (F.cross_entropy, F.nll_loss, F.mse_loss, F.l1_loss, torch.softmax, F.
 
 _RealGenerator = torch.Generator
 _real_load = torch.load
+_real_engine = torch.autograd._engine_run_backward
 
 
 class _GpuTensor(Tensor):
@@ -194,6 +195,11 @@ def _load(file: Any, map_location: Any = None, **how: Any) -> Any:
     return tree_map(lambda x: x.to(map_location) if isinstance(x, Tensor) else x, loaded)
 
 
+def _engine(*args: Any, **how: Any) -> Any:
+    with _Calls():  # for gradients written in Python; a mode is off while it calls what it was called for
+        return _real_engine(*args, **how)
+
+
 #: What is asked of `torch.cuda`. Memory is not metered, and nothing has to be waited for.
 _CUDA: dict[str, Callable[..., Any]] = {
     "is_available": lambda: True,
@@ -220,6 +226,7 @@ def pretended_gpu() -> Iterator[None]:
             stack.enter_context(mock.patch.object(torch.cuda, name, answer))
         stack.enter_context(mock.patch.object(torch, "Generator", _Generator))
         stack.enter_context(mock.patch.object(torch, "load", _load))
+        stack.enter_context(mock.patch.object(torch.autograd, "_engine_run_backward", _engine))
         stack.enter_context(_Kernels())
         stack.enter_context(_Calls())
         yield

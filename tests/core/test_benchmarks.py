@@ -48,7 +48,12 @@ def test_prints_a_row_for_each_variant(name: str, capsys: pytest.CaptureFixture[
     assert "**tiny** sizes" in printed
 
 
-@pytest.mark.parametrize("name", runner.NAMES)
+SLOW_ON_A_PRETENDED_GPU = ("seeds", "resnet")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW_ON_A_PRETENDED_GPU)) for n in runner.NAMES]
+)
 def test_measures_on_a_gpu(
     name: str, gpu: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

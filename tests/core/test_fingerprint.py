@@ -176,6 +176,13 @@ def test_a_syntax_error_is_named(tree):
         tree.fingerprint()
 
 
+@pytest.mark.parametrize("content", [b"late = '\xe9'", b"late = 1\0"])
+def test_bytes_that_are_no_source_are_named(tree, content):
+    (tree.root / "shared/late.py").write_bytes(content)
+    with pytest.raises(fingerprint.UserError, match=r"shared\.late has a syntax error"):
+        tree.fingerprint()
+
+
 SAMPLE = '''
 """Doc."""
 from typing import Generic, TypeVar

@@ -122,6 +122,29 @@ def test_autocast_makes_products_bf16_and_losses_float32():
         assert torch.matmul(images, images).dtype == torch.float32
 
 
+class Doubled(torch.autograd.Function):
+    """Its gradient is made on the device that is asked for by name."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        return 2 * x
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:
+        return grad + torch.ones(grad.shape, device=grad.device)
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_gradients_in_python(by_hand):
+    with pretended_gpu():
+        x = torch.zeros(3, device="cuda", requires_grad=True)
+        out = Doubled.apply(x)
+        how = {"gradient": torch.ones(3, device="cuda")} if by_hand else {}
+        (out if by_hand else out.sum()).backward(**how)
+        assert x.grad.is_cuda
+        assert x.grad.tolist() == [2.0] * 3
+
+
 def test_checkpoints_come_back_to_either_device(tmp_path):
     path = tmp_path / "state.pt"
     with pretended_gpu():

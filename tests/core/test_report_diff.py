@@ -93,6 +93,29 @@ def test_branches_tags_and_ancestors_are_revisions(checkout):
     assert diff.resolve("v1") == diff.resolve("HEAD~1") == commit
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("table1.env.json", b"{"),
+        ("table1.env.json", b"[1]"),
+        ("table1.csv", b"\xff\xfe"),
+        ("table1.csv", b"run,experiment,arm,seed,metric,step,value\na,b,c,d,e,f,g\n"),
+        ("table1.csv", b"run,experiment,arm,seed,metric,step,value\na,b\n"),
+    ],
+)
+def test_a_revision_with_damaged_results_is_named(checkout, name, content):
+    mini_paper.record()
+    file = checkout / "pipelines/mini/results/paper" / name
+    whole = file.read_bytes()
+    file.write_bytes(content)
+    commit = mini_paper.commit(checkout)
+    file.write_bytes(whole)
+    then = diff.Revision(commit)
+    read = then.environments if name.endswith("json") else then.read
+    with pytest.raises(UserError, match=f"results/paper/{name} was damaged at {commit[:8]}"):
+        read("mini", "table1", "paper")
+
+
 @pytest.mark.parametrize("revision", ["nowhere", "--help", ""])
 def test_unknown_revisions_are_user_errors(checkout, revision):
     mini_paper.commit(checkout)

@@ -13,8 +13,8 @@ from shared.interface import Context
 
 ROOT = Path(__file__).resolve().parents[2]
 PAPERS = sorted(file.parent.name for file in (ROOT / "pipelines").glob("*/experiments.yaml"))
-#: Proofs by many small operations, at each of which the pretended GPU looks.
-LONG = ("lconv/propositions",)
+#: Proofs by many small operations, at each of which the pretended GPU looks; p4m networks, layers as of p4.
+LONG = ("lconv/propositions", "subsampling/mirrors")
 #: Counts parameters and asks the atlas; it makes no difference to it where a training would run.
 WITHOUT_DEVICE = ("subsampling/networks",)
 #: Networks with layers of this project, which have to mind autocast themselves.
