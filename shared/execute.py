@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from shared import batches, config, devices, environment, failures, fingerprint, precisions, records
@@ -95,7 +93,7 @@ class _Session:
         self.deadline = None if options.minutes is None else time.monotonic() + 60 * options.minutes
         self.device = devices.choose(options.device, options.log, self.deadline)
         precisions.check_device(options.precision, self.device)
-        self.threads = options.threads or _default_threads()
+        self.threads = options.threads or environment.default_threads()
         self.seconds: dict[str, float] = {}  # measured in this session, per run, by settings
         environment.code()  # remember the commit of the code that is being loaded
         self.before: dict[str, object] = {}  # what the store held for the runs to be computed again
@@ -188,7 +186,7 @@ class _Session:
         facts: dict[str, Any] = meter.read()
         finished = batches.finished(batch, results, context)
         facts |= environment.describe(self.device) | {
-            "finished": _now(),
+            "finished": environment.now(),
             "fingerprint": code,
             "notes": data_notes(first),
             "precision": precision,
@@ -236,15 +234,6 @@ def data_notes(run: config.Run) -> list[str]:
     from shared import data
 
     return [note for name in run.data for note in data.notes(name)]
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _default_threads() -> int:
-    wish = os.environ.get("OMP_NUM_THREADS", "")
-    return int(wish) if wish.isdecimal() and int(wish) else environment.processors()
 
 
 def _throughput(rows: Iterable[records.Row]) -> dict[str, float]:
