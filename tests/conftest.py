@@ -10,10 +10,14 @@ import pytest
 @pytest.fixture(params=["pretended", pytest.param("real", marks=pytest.mark.gpu)])
 def gpu(request: pytest.FixtureRequest) -> Iterator[str]:
     """Name of a device to send tensors to; with `shared.testing.pretended_gpu` no CUDA is needed."""
+    import torch  # not above: tests of the command line do without
+
+    from shared.testing import pretended_gpu
+
     if request.param == "real":
+        if not torch.cuda.is_available():
+            pytest.skip("no CUDA device")
         yield "cuda"
         return
-    from shared.testing import pretended_gpu  # tests of the command line do without torch
-
     with pretended_gpu():
         yield "cuda"

@@ -58,9 +58,12 @@ def test_measures_on_a_gpu(
     name: str, gpu: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(runner.devices, "choose", lambda *_: f"{gpu}:0")  # takes no lock, hides no GPU
-    runner.main((name,), [*TINY, "--device", gpu])
     cases, _ = runner._load(name).cases(Options(f"{gpu}:0", tiny=True))
-    assert rows(capsys.readouterr().out) == [variant for case in cases for variant in case.variants]
+    # escnn and e2cnn keep tensors that they once made, which a pretended GPU does not survive
+    only = steps.OURS if steps.OURS in str(cases[0].variants) else ""
+    runner.main((name,), [*TINY, "--device", gpu, "--only", only])
+    wanted = [variant for case in cases for variant in case.variants if only in variant]
+    assert rows(capsys.readouterr().out) == wanted != []
     step = next(iter(cases[0].variants.values()))(1.0)
     assert timing.peak_mb(step, f"{gpu}:0", calls=1) >= 0
 
