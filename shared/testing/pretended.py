@@ -19,7 +19,7 @@ from typing import Any
 from unittest import mock
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -72,6 +72,11 @@ class _GpuTensor(Tensor):
 
     def __reduce_ex__(self, protocol: Any) -> Any:  # for torch.save
         return self.held.__reduce_ex__(protocol)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:  # torch's own would copy a storage
+        copied = self.detach().clone().requires_grad_(self.requires_grad)
+        copied = nn.Parameter(copied, self.requires_grad) if isinstance(self, nn.Parameter) else copied
+        return memo.setdefault(id(self), copied)
 
     def __repr__(self, **how: Any) -> str:
         return f"{self.held!r} on a pretended GPU"

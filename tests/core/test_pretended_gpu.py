@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -120,6 +122,18 @@ def test_autocast_makes_products_bf16_and_losses_float32():
         loss.backward()
         assert model[0].weight.grad.dtype == torch.float32
         assert torch.matmul(images, images).dtype == torch.float32
+
+
+def test_networks_and_parts_of_tensors_can_be_copied():
+    with pretended_gpu():
+        model = network().cuda()
+        model.register_buffer("part", torch.arange(6.0, device="cuda")[4:])
+        copied = copy.deepcopy(model)
+        copied[0].weight.data.zero_()
+        assert model[0].weight.abs().sum().item() > 0
+        assert copied.part.tolist() == [4.0, 5.0]
+        assert len(list(copied.parameters())) == len(list(model.parameters()))
+        assert copied[0].weight.requires_grad
 
 
 class Doubled(torch.autograd.Function):
