@@ -48,7 +48,6 @@ _PRODUCTS = (
 )
 _LOSSES = (F.cross_entropy, F.nll_loss, F.mse_loss, F.l1_loss, torch.softmax, F.softmax, F.log_softmax)
 
-_RealGenerator = torch.Generator
 _real_load = torch.load
 _real_engine = torch.autograd._engine_run_backward
 
@@ -86,7 +85,7 @@ class _GpuTensor(Tensor):
     is_cpu = is_meta = property(lambda self: False)
 
 
-class _Generator(_RealGenerator):
+class _Generator(torch.Generator):
     """Draws the CPU's numbers on either device; its state is a tensor on the CPU, as on CUDA."""
 
     def __new__(cls, device: torch.device | str = "cpu") -> _Generator:

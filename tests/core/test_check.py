@@ -5,18 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from toy_results import ON_CPU, call, csv
 
-from shared import cli, collected
-
-ON_CPU = ("--device", "cpu", "--threads", "1")
-
-
-def call(*arguments, paper=None):
-    return cli.main(arguments, paper=paper)
-
-
-def csv(tier="lite", name="walk"):
-    return collected.csv_path("toy", name, tier)
+from shared import collected
 
 
 def check(capsys, *arguments):

@@ -9,18 +9,9 @@ import sys
 from subprocess import PIPE
 
 import pytest
+from toy_results import ON_CPU, call, csv
 
 from shared import cli, collected, listing, runs
-
-ON_CPU = ("--device", "cpu", "--threads", "1")
-
-
-def call(*arguments, paper=None):
-    return cli.main(arguments, paper=paper)
-
-
-def csv(tier="lite", name="walk"):
-    return collected.csv_path("toy", name, tier)
 
 
 def test_run_computes_and_collects(toy, capsys):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from toy_results import execute
+
 from shared import config, orchestrate, runs
 
 Plan = orchestrate.Plan
@@ -22,7 +24,7 @@ def train(tier: str) -> None:
     """Train and collect everything of a tier."""
     for experiment in config.load("toy").experiments.values():
         if tier in experiment.tiers:
-            assert not runs.execute(experiment.runs(tier), runs.Options(log=lambda line: None)).failed
+            assert not execute(experiment.runs(tier)).failed
             runs.collect(experiment, tier)
 
 

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from shared import collected, runs
+from shared import cli, collected, runs
 from shared.runs import Options
+
+ON_CPU = ("--device", "cpu", "--threads", "1")
+
+
+def call(*arguments, paper=None):
+    """What the command line returns."""
+    return cli.main(arguments, paper=paper)
 
 
 def execute(wanted, **options):
@@ -17,6 +24,11 @@ def arms_and_seeds(found):
     return sorted((run.arm, run.seed) for run in found)
 
 
+def csv(tier="lite", name="walk"):
+    """A collected CSV."""
+    return collected.csv_path("toy", name, tier)
+
+
 def lines(toy, name="walk", tier="lite"):
     """Lines of a collected CSV."""
-    return collected.csv_path("toy", name, tier).read_text().splitlines()
+    return csv(tier, name).read_text().splitlines()

@@ -6,10 +6,10 @@ import csv
 import functools
 import re
 import shlex
-from pathlib import Path
 
 import pandas as pd
 import pytest
+from all_papers import PAPERS, ROOT
 
 from shared import checks, cli, config, fingerprint, paths, records
 from shared.data import catalogue
@@ -17,8 +17,8 @@ from shared.interface import Context
 from shared.report import published, render
 from shared.report.contents import Report
 
-ROOT = Path(__file__).resolve().parents[2]
-PAPERS = sorted(file.parent.name for file in (ROOT / "pipelines").glob("*/experiments.yaml"))
+pytestmark = pytest.mark.usefixtures("here")
+
 EXPERIMENTS = [(paper, name) for paper in PAPERS for name in config.load(paper).experiments]
 FILES = (
     *("__init__.py", "__main__.py", "README.md", "experiments.yaml", "paper.csv", "deviations.csv"),
@@ -27,12 +27,6 @@ FILES = (
 
 papers = pytest.mark.parametrize("paper", PAPERS)
 experiments = pytest.mark.parametrize(("paper", "name"), EXPERIMENTS)
-
-
-@pytest.fixture(autouse=True)
-def here(monkeypatch):
-    """Work on this checkout."""
-    monkeypatch.setenv("REPRO_ROOT", str(ROOT))
 
 
 def smoke(paper, name):

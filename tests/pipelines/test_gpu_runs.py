@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from pathlib import Path
 
 import pytest
+from all_papers import PAPERS
 
 from shared import config, records
 from shared.interface import Context
 
-ROOT = Path(__file__).resolve().parents[2]
-PAPERS = sorted(file.parent.name for file in (ROOT / "pipelines").glob("*/experiments.yaml"))
+pytestmark = pytest.mark.usefixtures("here")
+
 #: Proofs by many small operations, at each of which the pretended GPU looks; p4m networks, layers as of p4.
 LONG = ("lconv/propositions", "subsampling/mirrors")
 #: Counts parameters and asks the atlas; it makes no difference to it where a training would run.
@@ -31,6 +31,9 @@ def kinds() -> list[config.Run]:
                 words = tuple(item for item in settings.items() if isinstance(item[1], str | bool))
                 found.setdefault((paper, words or name), run)
     return list(found.values())
+
+
+KINDS = kinds()
 
 
 def in_bf16(run: config.Run) -> config.Run | None:
@@ -54,12 +57,6 @@ def cases(runs: list[config.Run], quick: tuple[str, ...] = ()) -> list:
     return made
 
 
-@pytest.fixture(autouse=True)
-def here(monkeypatch):
-    """Work on this checkout."""
-    monkeypatch.setenv("REPRO_ROOT", str(ROOT))
-
-
 def losses(run: config.Run, device: str, precision: str) -> list[float]:
     """Losses of two seeds, after a look at all rows; a GPU trains the two at once."""
     context = Context(device, precision=precision, log=lambda line: None)
@@ -69,13 +66,13 @@ def losses(run: config.Run, device: str, precision: str) -> list[float]:
     return [row.value for row in rows if "loss" in row.metric]
 
 
-@pytest.mark.parametrize("run", cases(kinds()))
+@pytest.mark.parametrize("run", cases(KINDS))
 def test_a_gpu_gives_the_losses_of_the_cpu(run, gpu):
     found = losses(run, gpu, "float32")
     assert found == pytest.approx(losses(run, "cpu", "float32"), rel=2e-3)
 
 
-@pytest.mark.parametrize("run", cases([run for run in map(in_bf16, kinds()) if run], OURS))
+@pytest.mark.parametrize("run", cases([run for run in map(in_bf16, KINDS) if run], OURS))
 def test_bf16_on_a_gpu(run, gpu):
     found = losses(run, gpu, "bf16")
     assert all(map(math.isfinite, found))
