@@ -62,8 +62,23 @@ def is_worth_collecting(experiment: config.Experiment, tier: str) -> bool:
     So if results of it are collected already, or if all its runs are known: a few arms that happen to be
     there would only look like an experiment that somebody began.
     """
-    begun = collected.csv_path(experiment.paper, experiment.name, tier).exists()
+    paper, name = experiment.paper, experiment.name
+    begun = collected.csv_path(paper, name, tier).exists() or collected.env_path(paper, name, tier).exists()
     return begun or all(validity.known(run) is not None for run in experiment.runs(tier))
+
+
+def unasked(paper: config.Paper, tier: str) -> set[str]:
+    """Names of the experiments to collect at a tier when none is named.
+
+    Those worth collecting, then those with the most results until each result that is known has a place.
+    """
+    able = {name: each.runs(tier) for name, each in paper.experiments.items() if tier in each.tiers}
+    there = {name: {run.id for run in runs if validity.known(run)} for name, runs in able.items()}
+    chosen = {name for name in able if is_worth_collecting(paper.experiments[name], tier)}
+    for name in sorted(able, key=lambda name: -len(there[name])):
+        if there[name] - {run for other in chosen for run in there[other]}:
+            chosen.add(name)
+    return chosen
 
 
 def is_collected(

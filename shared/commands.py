@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import sys
 from collections.abc import Iterable
@@ -118,10 +119,13 @@ def _report(runs: list[config.Run], outcome: Outcome) -> int:
 
 
 def do_collect(args: argparse.Namespace) -> int:
-    """Write the CSV files of experiments from the store."""
+    """Write the CSV files of experiments from the store: those named, or those that somebody began."""
+    begun = functools.cache(lambda paper, tier: collect.unasked(config.load(paper), tier))
     for experiment in _experiments(args):
+        named = (experiment.name if args.paper else f"{experiment.paper}/{experiment.name}") in args.targets
         for tier in (tier for tier in experiment.tiers if args.tier in (None, tier)):
-            if collect.collect(experiment, tier):
+            wanted = named or experiment.name in begun(experiment.paper, tier)
+            if wanted and collect.collect(experiment, tier):
                 file = collected.csv_path(experiment.paper, experiment.name, tier)
                 print(f"{'wrote' if file.exists() else 'removed'} {paths.shown(file)}")
     return 0

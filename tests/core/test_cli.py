@@ -139,6 +139,27 @@ def test_collect(toy, capsys):
     ]
 
 
+def test_collecting_everything_begins_no_experiment_for_a_shared_run(toy, capsys):
+    one_seed = [run.spec for run in toy.runs() if run.seed == 0]
+    call("batch", *one_seed, "--no-collect", *ON_CPU)
+    capsys.readouterr()
+    assert call("collect", "toy") == 0
+    assert capsys.readouterr().out == "wrote pipelines/toy/results/lite/walk.csv\n", "1 of 3 runs of race"
+    assert call("collect", "toy/race") == 0
+    assert call("collect", "walk", "race", paper="toy") == 0
+    assert capsys.readouterr().out == "wrote pipelines/toy/results/lite/race.csv\n"
+
+
+def test_collecting_everything_takes_back_lost_tables(toy):
+    """Whichever of the two files is lost, for an experiment that is not complete, too."""
+    call("run", "toy/race", "--tier", "lite", "--seeds", "0", *ON_CPU)
+    for lost in (csv(name="race"), collected.env_path("toy", "race", "lite")):
+        text = lost.read_text()
+        lost.unlink()
+        assert call("collect") == 0
+        assert lost.read_text() == text
+
+
 def test_list(toy, capsys):
     call("run", "toy/walk", "--tier", "lite", "--arm", "fast", *ON_CPU)
     capsys.readouterr()
