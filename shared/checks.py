@@ -153,8 +153,8 @@ def _tier(experiment: config.Experiment, tier: str) -> Iterator[Problem]:
     yield from (Problem(f"{where}: {text}") for text in here.problems)
     if not here.rows and not here.environments:
         return
-    damaged = list(_sidecar(here, where))
-    yield from damaged
+    yield from (Problem(sentence) for sentence in here.damage.values())
+    yield from _entries(here, where)
     names = {(run.arm, run.seed) for run in declared}
     for arm, seed in here.runs:
         if (arm, seed) not in names:
@@ -171,7 +171,7 @@ def _tier(experiment: config.Experiment, tier: str) -> Iterator[Problem]:
     try:
         current = collect.is_collected(experiment, tier)
     except UserError:
-        if not damaged:
+        if not here.damage:
             raise
         return  # told above; collecting would refuse, so it is no advice
     if not current:
@@ -180,20 +180,19 @@ def _tier(experiment: config.Experiment, tier: str) -> Iterator[Problem]:
         )
 
 
-def _sidecar(here: collected.Collected, where: str) -> Iterator[Problem]:
-    for run, rows in here.rows.items():
-        facts = here.environments.get(run)
-        if facts is None:
-            yield Problem(f"{where}: run {run} has no environment in the sidecar; restore it from git")
-        elif config.identity(facts.get("inputs", {})) != run:
+def _entries(here: collected.Collected, where: str) -> Iterator[Problem]:
+    """Whether the sidecar's entry of each run that is not damaged says what the run is."""
+    for run, facts in here.environments.items():
+        if run in here.damage:
+            continue
+        if config.identity(facts.get("inputs", {})) != run:
             yield Problem(
                 f"{where}: the inputs of run {run} do not give its name; restore the sidecar from git"
             )
-        elif facts.get("rows") != records.rows_digest(rows):
-            yield Problem(f"{where}: the rows of run {run} were edited; restore the CSV from git")
-    for run in here.environments:
-        if run not in here.rows:
-            yield Problem(f"{where}: run {run} is in the sidecar only; restore both files from git")
+        elif "rows" not in facts:
+            yield Problem(
+                f"{where}: the sidecar has no digest of the rows of run {run}; restore the sidecar from git"
+            )
 
 
 def earlier_code(paper: config.Paper) -> list[str]:

@@ -53,7 +53,7 @@ def damage_settings(toy):
 def damage_value(toy):
     text = csv().read_text()
     csv().write_text(text.replace(",angle,7.5,1.0", ",angle,7.5,2.0", 1))
-    return "were edited"
+    return "do not match its sidecar walk.env.json; restore both files from git"
 
 
 def damage_seed(toy):
@@ -70,9 +70,19 @@ def damage_duplicate(toy):
 def damage_sidecar(toy):
     file = collected.env_path("toy", "walk", "lite")
     facts = json.loads(file.read_text())
-    del facts[toy.runs()[0].id]
+    run = toy.runs()[0].id
+    del facts[run]
     file.write_text(json.dumps(facts))
-    return "has no environment in the sidecar"
+    return f"walk.csv holds run {run}, but walk.env.json does not"
+
+
+def damage_digest(toy):
+    file = collected.env_path("toy", "walk", "lite")
+    facts = json.loads(file.read_text())
+    run = toy.runs()[0].id
+    del facts[run]["rows"]
+    file.write_text(json.dumps(facts))
+    return f"no digest of the rows of run {run}"
 
 
 def damage_shared_run(toy):

@@ -62,7 +62,9 @@ def test_an_edit_is_not_blessed(recorded, capsys):
     assert contents(recorded) == before
     code, out, _ = call(capsys, "check")
     assert code == 1
-    assert [line for line in out if "were edited; restore the CSV from git" in line]
+    assert [
+        line for line in out if "do not match its sidecar walk.env.json; restore both files from git" in line
+    ]
     assert not [line for line in out if "collect` writes it" in line], "it would refuse"
     assert len(out) == len(set(out))
 
@@ -79,7 +81,7 @@ def test_a_lost_csv_is_found(recorded, capsys):
     csv().unlink()
     code, out, _ = call(capsys, "check")
     assert code == 1
-    assert sum("is in the sidecar only; restore both files from git" in line for line in out) == 6
+    assert sum("do not match its sidecar walk.env.json; restore both files" in line for line in out) == 6
 
 
 def test_a_lost_sidecar_takes_nothing_along(recorded, capsys):
