@@ -1,193 +1,21 @@
-"""A small checkout with one made-up paper, for tests of configuration, records and command line. No torch."""
+"""Small checkouts with one made-up paper, for tests of configuration, records, command line and reports."""
 
 from __future__ import annotations
 
-import os
+import contextlib
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import data_server
+import mini_paper
 import pytest
+from toy_checkout import Toy
 from toy_results import execute
 
-from shared import config, environment, fingerprint, runs
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-
-EXPERIMENTS = """\
-x-toy: &base {rate: 0.5}
-toy:
-  title: A toy
-  revision: 1
-  experiments:
-    walk:
-      title: Random walks
-      produces: [table1]
-      settings: {<<: *base, steps: 3}
-      arms:
-        slow: {rate: 0.25}
-        fast: {rate: 2}
-      tiers:
-        smoke: {seeds: [0], steps: 2}
-        demo: {seeds: [0, 1], steps: 2, arms: {fast: {rate: 3.0}}}
-        lite: {seeds: 0-2}
-    race:
-      title: The slow walk again
-      settings: {<<: *base, steps: 3}
-      arms: {turtle: {rate: 0.25}}
-      tiers:
-        lite: {seeds: [0, 1, 2]}
-      cost: {lite: {minutes: 2, memory_mb: 100}}
-"""
-
-SETTINGS = """\
-from __future__ import annotations
-from dataclasses import dataclass
-
-@dataclass(frozen=True)
-class Settings:
-    rate: float = 1.0
-    steps: int = 3
-    trouble: str = ""
-"""
-
-EXPERIMENT = '''\
-"""Walks at random; with trouble where the settings ask for it."""
-from __future__ import annotations
-import os, random, signal, time
-from pathlib import Path
-from shared.errors import UserError
-from shared.interface import OutOfTime, Row
-
-class Diverged(UserError):
-    seeds = [1]
-
-def run(settings, seeds, context):
-    for seed in seeds:
-        with open(os.environ["TOY_LOG"], "a") as log:
-            log.write(f"{settings.rate} {seed}\\n")
-    trouble(settings.trouble, seeds, context)
-    return {seed: walk(settings, seed) for seed in seeds}
-
-def walk(settings, seed):
-    draw = random.Random(seed).gauss
-    rows = [Row("position", step, draw(0, settings.rate)) for step in range(settings.steps)]
-    final = float("nan") if settings.trouble == "nan" and seed == 1 else rows[-1].value
-    return [*rows, Row("final", "", final), Row("angle", 7.5, 1), Row("seconds", "", time.perf_counter())]
-
-def trouble(kind, seeds, context):
-    if kind == "diverged" and 1 in seeds:
-        raise Diverged("the loss of seed 1 is not finite")
-    if kind == "memory" and len(seeds) > 1:
-        raise RuntimeError("CUDA out of memory. Tried to allocate 20 GiB")
-    if kind == "crash" and 1 in seeds:
-        raise ZeroDivisionError("division by zero")
-    if kind == "data":
-        raise UserError("the data set is not there")
-    if kind == "late":
-        context.checkpoint.write_text("half way")
-        raise OutOfTime("time is up")
-    if kind in ("SIGKILL", "SIGTERM", "SIGINT") and 1 in seeds:
-        if not context.checkpoint.exists():
-            context.checkpoint.write_text("half way")
-            os.kill(os.getpid(), getattr(signal, kind))
-            raise AssertionError("still alive")
-        context.log(f"resumed from {context.checkpoint.read_text()}")
-'''
-
-TABLES = """\
-from __future__ import annotations
-from shared.report.results import Results
-from shared.report.tables import Column, Row, Table, measured
-
-def tables(results: Results) -> list[Table]:
-    cells = [(arm, measured(results.sample("walk", arm, "final"))) for arm in ("slow", "fast")]
-    rows = tuple(Row(arm, arm, (cell,)) for arm, cell in cells)
-    return [Table("table1", "Table 1", (Column("arm", "Arm"), Column("final", "Final")), rows)]
-"""
-
-PAPER_CSV = """\
-claim,table,row,column,metric,unit,direction,value,spread,spread_kind,n,read_from,note
-walks end somewhere,table1,slow,final,final,,,0.1,,,,Table 1,
-"""
-
-DEVIATIONS = "what,paper,ours,why,expected_effect,tables\nlegs,two,none,a toy has none,none,\n"
-
-DVC = """\
-vars:
-  - recorded:
-      toy: {walk: lite, race: lite}
-stages:
-  toy:
-    foreach: ${recorded.toy}
-    do: {cmd: "python -m pipelines.toy run ${key} --tier ${item}"}
-"""
-
-
-class Toy:
-    """The checkout of one test, and what tests do with it."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.folder = root / "pipelines" / "toy"
-        self.log = root / "trained.log"
-
-    def write(self) -> None:
-        """All files of the checkout."""
-        files = {
-            "datasets.yaml": "{}\n",
-            "dvc.yaml": DVC,
-            "pipelines/__init__.py": "",
-            "pipelines/__main__.py": (REPOSITORY / "pipelines" / "__main__.py").read_text(),
-            "pipelines/toy/__init__.py": "",
-            "pipelines/toy/experiments.yaml": EXPERIMENTS,
-            "pipelines/toy/settings.py": SETTINGS,
-            "pipelines/toy/experiment.py": EXPERIMENT,
-            "pipelines/toy/tables.py": TABLES,
-            "pipelines/toy/paper.csv": PAPER_CSV,
-            "pipelines/toy/deviations.csv": DEVIATIONS,
-        }
-        for name, text in files.items():
-            (self.root / name).parent.mkdir(parents=True, exist_ok=True)
-            (self.root / name).write_text(text)
-
-    def experiment(self, name: str = "walk") -> config.Experiment:
-        """One of the experiments as declared now."""
-        return config.load("toy").experiment(name)
-
-    def runs(self, tier: str = "lite", name: str = "walk") -> list[config.Run]:
-        """All runs of a tier."""
-        return self.experiment(name).runs(tier)
-
-    def declare(self, old: str, new: str) -> None:
-        """Change experiments.yaml."""
-        self.edit("experiments.yaml", old, new)
-
-    def edit(self, file: str, old: str, new: str) -> None:
-        """Replace text in a file of the paper, and look at the code anew."""
-        path = self.folder / file
-        assert old in path.read_text()
-        path.write_text(path.read_text().replace(old, new))
-        for name in [name for name in sys.modules if name.startswith("pipelines")]:
-            del sys.modules[name]
-        fingerprint.forget()
-
-    def trained(self) -> list[str]:
-        """One line per seed that was trained: rate and seed."""
-        return self.log.read_text().splitlines() if self.log.exists() else []
-
-    def command(self, *arguments: str, check: bool = False) -> subprocess.CompletedProcess[str]:
-        """``python -m pipelines ...`` in a process of its own."""
-        return subprocess.run(
-            [sys.executable, "-m", "pipelines", *arguments],
-            cwd=self.root,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-            capture_output=True,
-            text=True,
-            check=check,
-        )
+from shared import environment, fingerprint, runs
+from shared.data.obtain import MIRROR_VARIABLE
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -197,24 +25,38 @@ def interrupts() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@contextlib.contextmanager
+def _pipelines_of(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Another checkout: `shared.paths.root` is it, and ``pipelines`` is imported from there."""
+    monkeypatch.setenv("REPRO_ROOT", str(root))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    before = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "pipelines"}
+    for name in before:
+        del sys.modules[name]
+    _forget()
+    yield
+    for name in [name for name in sys.modules if name.split(".")[0] == "pipelines"]:
+        del sys.modules[name]
+    sys.modules.update(before)
+    _forget()
+
+
 @pytest.fixture
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Toy]:
     """A fresh checkout that `shared.paths.root` points to."""
     made = Toy(tmp_path / "checkout")
     made.write()
-    monkeypatch.setenv("REPRO_ROOT", str(made.root))
     monkeypatch.setenv("TOY_LOG", str(made.log))
     monkeypatch.setenv("REPRO_GPUS", "")
-    before = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "pipelines"}
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    for name in before:
-        del sys.modules[name]
-    _forget()
-    yield made
-    for name in [name for name in sys.modules if name.split(".")[0] == "pipelines"]:
-        del sys.modules[name]
-    sys.modules.update(before)
-    _forget()
+    with _pipelines_of(made.root, monkeypatch):
+        yield made
+
+
+@pytest.fixture
+def mini(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The checkout of `mini_paper`."""
+    with _pipelines_of(tmp_path, monkeypatch):
+        yield mini_paper.write(tmp_path)
 
 
 def _forget() -> None:
@@ -228,3 +70,18 @@ def recorded(toy):
     execute(toy.runs())
     assert runs.collect(toy.experiment(), "lite")
     return toy
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout with the data set ``tiny``, whose publisher cannot be reached."""
+    folder = data_server.checkout(tmp_path / "checkout", data_server.catalogue([data_server.NOWHERE]))
+    monkeypatch.setenv("REPRO_ROOT", str(folder))
+    monkeypatch.delenv(MIRROR_VARIABLE, raising=False)
+    return folder
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    """A mirror folder with ``tiny``."""
+    return data_server.mirror(tmp_path / "mirror")

@@ -17,6 +17,8 @@ import yaml
 from shared.data import readers
 from shared.data.digest import folder_md5
 
+NOWHERE = "http://127.0.0.1:9/x"  # the discard port: nobody listens
+
 
 @dataclass
 class Page:

@@ -11,28 +11,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from data_server import Page, arrays, catalogue, checkout, facts, files, leftovers, mirror, serve
+from data_server import NOWHERE, Page, arrays, catalogue, checkout, facts, files, leftovers, serve
 
 import shared.data
-from shared.data import dvc, obtain
+from shared.data import obtain
 from shared.errors import UserError
-
-NOWHERE = "http://127.0.0.1:9/x"  # the discard port: nobody listens
-
-
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkout with the set ``tiny``, whose publisher cannot be reached."""
-    folder = checkout(tmp_path / "checkout", catalogue([NOWHERE]))
-    monkeypatch.setenv("REPRO_ROOT", str(folder))
-    monkeypatch.delenv(obtain.MIRROR_VARIABLE, raising=False)
-    return folder
-
-
-@pytest.fixture
-def shelf(tmp_path: Path) -> Path:
-    """A mirror folder."""
-    return mirror(tmp_path / "mirror")
 
 
 def pages(prefix: str, **changed: Page) -> dict[str, Page]:
@@ -253,66 +236,6 @@ def test_a_generator_that_makes_something_else_is_refused(root: Path) -> None:
     with pytest.raises(UserError, match=r"generator 'digits': train-i has the wrong checksum"):
         shared.data.get("tiny")
     assert leftovers(root) == []
-
-
-class FakeDvc:
-    """Stands in for ``dvc pull``: runs ``action`` and ends with ``status``."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, root: Path, action: object, status: int = 0) -> None:
-        self.commands: list[list[str]] = []
-
-        def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
-            self.commands.append(command[-2:])
-            if callable(action):
-                action()
-            said = "Collecting\nERROR: no such bucket\nhint"
-            return subprocess.CompletedProcess(command, status, "", said)
-
-        monkeypatch.setattr(dvc.subprocess, "run", run)
-        monkeypatch.setattr(dvc.importlib.util, "find_spec", lambda _: object())
-        (root / ".dvc").mkdir()
-        (root / ".dvc" / "config").write_text(
-            "[core]\n    remote = lab\n['remote \"lab\"']\n    url = /lab\n"
-        )
-        (root / "data.dvc").write_text("outs:\n- path: data/tiny\n  md5: x.dir\n")
-
-
-def test_dvc_is_asked_first_where_it_keeps_the_set(
-    root: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def pull() -> None:
-        (root / "data" / "tiny").mkdir(parents=True)
-        for name, content in files().items():
-            (root / "data" / "tiny" / name).write_bytes(content)
-
-    fake = FakeDvc(monkeypatch, root, pull)
-    assert shared.data.get("tiny") == root / "data" / "tiny"
-    shared.data.get("tiny")
-    assert fake.commands == [["pull", "data/tiny"]]
-
-
-def test_dvc_may_fail(
-    root: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    fake = FakeDvc(monkeypatch, root, None, status=1)
-    shared.data.get("tiny", mirror=shelf)
-    assert len(fake.commands) == 1
-    assert "dvc pull data/tiny: ERROR: no such bucket" in caplog.text
-
-
-@pytest.mark.parametrize("missing", ["config", "data.dvc", "cached"])
-def test_dvc_is_not_asked_where_it_cannot_help(
-    root: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch, missing: str
-) -> None:
-    fake = FakeDvc(monkeypatch, root, None)
-    if missing == "config":
-        (root / ".dvc" / "config").write_text("[core]\n    analytics = false\n")
-    elif missing == "data.dvc":
-        (root / "data.dvc").unlink()
-    else:
-        (root / "data.dvc").write_text("outs:\n- path: data/tiny\n  cache: false\n")
-    shared.data.get("tiny", mirror=shelf)
-    assert fake.commands == []
 
 
 def test_a_killed_fetch_leaves_no_set_and_the_next_one_succeeds(

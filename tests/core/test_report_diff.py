@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import mini_paper
 import pytest
 
 from shared.errors import UserError
 from shared.report import diff
-
-
-@pytest.fixture
-def checkout(tmp_path, monkeypatch):
-    monkeypatch.setenv("REPRO_ROOT", str(tmp_path))
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    saved = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "pipelines"}
-    yield mini_paper.write(tmp_path)
-    for name in [name for name in sys.modules if name.partition(".")[0] == "pipelines"]:
-        del sys.modules[name]
-    sys.modules.update(saved)
 
 
 def lines(revision):
@@ -30,16 +17,16 @@ def lines(revision):
     return {row[1]: row for row in rows[2:]}
 
 
-def test_nothing_changed(checkout, capsys):
+def test_nothing_changed(mini, capsys):
     mini_paper.record()
-    commit = mini_paper.commit(checkout)
+    commit = mini_paper.commit(mini)
     assert diff.main("HEAD") == 0
     assert capsys.readouterr().out == f"No table cell changed since HEAD ({commit[:8]}).\n"
 
 
-def test_a_change_is_compared_over_common_seeds(checkout):
+def test_a_change_is_compared_over_common_seeds(mini):
     mini_paper.record()
-    mini_paper.commit(checkout)
+    mini_paper.commit(mini)
     mini_paper.record(shift=0.5)
     found = lines("HEAD")
     assert set(found) == {"table1/plain/error", "claims/C1/ours"}
@@ -51,9 +38,9 @@ def test_a_change_is_compared_over_common_seeds(checkout):
     assert verdict == "reproduced → **differs**"
 
 
-def test_more_seeds_and_another_tier_are_changes(checkout):
+def test_more_seeds_and_another_tier_are_changes(mini):
     mini_paper.record("lite")
-    mini_paper.commit(checkout)
+    mini_paper.commit(mini)
     mini_paper.record("paper")
     found = lines("HEAD")["table1/plain/error"]
     assert found[2].endswith("(n = 4, lite)")
@@ -63,33 +50,33 @@ def test_more_seeds_and_another_tier_are_changes(checkout):
     assert found[7] == "reproduced (lite) → **reproduced**"
 
 
-def test_first_results_and_results_that_went(checkout):
-    empty = mini_paper.commit(checkout)
+def test_first_results_and_results_that_went(mini):
+    empty = mini_paper.commit(mini)
     mini_paper.record()
     new = lines(empty)["table1/plain/error"]
     assert new[2] == "not run"
     assert new[4:7] == ["-", "-", "-"]
-    full = mini_paper.commit(checkout)
-    for file in (checkout / "pipelines/mini/results/paper").iterdir():
+    full = mini_paper.commit(mini)
+    for file in (mini / "pipelines/mini/results/paper").iterdir():
         file.unlink()
     assert lines(full)["table1/plain/error"][3] == "not run"
     assert lines(full)["table1/plain/error"][7] == "reproduced → **not run**"
 
 
-def test_rows_that_no_table_shows_are_named_by_file(checkout):
+def test_rows_that_no_table_shows_are_named_by_file(mini):
     mini_paper.record()
-    mini_paper.commit(checkout)
-    file = checkout / "pipelines/mini/results/paper/table1.csv"
+    mini_paper.commit(mini)
+    file = mini / "pipelines/mini/results/paper/table1.csv"
     file.write_text(file.read_text().replace(",loss,3,0.5\n", ",loss,3,0.75\n"))
     assert "No table cell changed" in diff.report("HEAD")
     assert "pipelines/mini/results/paper/table1.csv" in diff.report("HEAD")
 
 
-def test_branches_tags_and_ancestors_are_revisions(checkout):
+def test_branches_tags_and_ancestors_are_revisions(mini):
     mini_paper.record()
-    commit = mini_paper.commit(checkout)
-    mini_paper.git(checkout, "tag", "v1")
-    mini_paper.commit(checkout, "another")
+    commit = mini_paper.commit(mini)
+    mini_paper.git(mini, "tag", "v1")
+    mini_paper.commit(mini, "another")
     assert diff.resolve("v1") == diff.resolve("HEAD~1") == commit
 
 
@@ -103,12 +90,12 @@ def test_branches_tags_and_ancestors_are_revisions(checkout):
         ("table1.csv", b"run,experiment,arm,seed,metric,step,value\na,b\n"),
     ],
 )
-def test_a_revision_with_damaged_results_is_named(checkout, name, content):
+def test_a_revision_with_damaged_results_is_named(mini, name, content):
     mini_paper.record()
-    file = checkout / "pipelines/mini/results/paper" / name
+    file = mini / "pipelines/mini/results/paper" / name
     whole = file.read_bytes()
     file.write_bytes(content)
-    commit = mini_paper.commit(checkout)
+    commit = mini_paper.commit(mini)
     file.write_bytes(whole)
     then = diff.Revision(commit)
     read = then.environments if name.endswith("json") else then.read
@@ -117,13 +104,13 @@ def test_a_revision_with_damaged_results_is_named(checkout, name, content):
 
 
 @pytest.mark.parametrize("revision", ["nowhere", "--help", ""])
-def test_unknown_revisions_are_user_errors(checkout, revision):
-    mini_paper.commit(checkout)
+def test_unknown_revisions_are_user_errors(mini, revision):
+    mini_paper.commit(mini)
     with pytest.raises(UserError, match="git knows no revision"):
         diff.report(revision)
 
 
-def test_a_folder_without_git_is_a_user_error(checkout, monkeypatch):
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(checkout.parent))
+def test_a_folder_without_git_is_a_user_error(mini, monkeypatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(mini.parent))
     with pytest.raises(UserError, match="git knows no revision"):
         diff.report("HEAD")

@@ -10,27 +10,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import mini_paper
-import numpy as np
 import pytest
 
-from shared import paths
-from shared.errors import UserError
 from shared.report import contents, page, render
 from shared.report.contents import Report
-from shared.report.results import Results
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
-
-
-@pytest.fixture
-def checkout(tmp_path, monkeypatch):
-    monkeypatch.setenv("REPRO_ROOT", str(tmp_path))
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    saved = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "pipelines"}
-    yield mini_paper.write(tmp_path)
-    for name in [name for name in sys.modules if name.partition(".")[0] == "pipelines"]:
-        del sys.modules[name]
-    sys.modules.update(saved)
 
 
 class Checker(HTMLParser):
@@ -69,7 +54,7 @@ def written(demo=False):
     return page.write(demo)
 
 
-def test_the_page_is_well_formed_and_self_contained(checkout):
+def test_the_page_is_well_formed_and_self_contained(mini):
     mini_paper.record()
     file = written()
     found = Checker(file.read_text(encoding="utf-8"))
@@ -84,7 +69,7 @@ def test_the_page_is_well_formed_and_self_contained(checkout):
     assert "default-src 'none'" in file.read_text()
 
 
-def test_the_page_shows_values_verdicts_and_provenance(checkout):
+def test_the_page_shows_values_verdicts_and_provenance(mini):
     mini_paper.record()
     shown = written().read_text(encoding="utf-8")
     for expected in (
@@ -105,20 +90,20 @@ def test_the_page_shows_values_verdicts_and_provenance(checkout):
     assert "no verdict" not in shown
 
 
-def test_everything_is_not_run_at_first(checkout):
+def test_everything_is_not_run_at_first(mini):
     shown = written().read_text(encoding="utf-8")
     assert "not run" in shown
     assert "python -m pipelines.mini run table1 --tier lite" in shown
     assert "badge good" not in shown[shown.index("<main") :]
-    assert not list((checkout / "reports").rglob("*.svg"))
+    assert not list((mini / "reports").rglob("*.svg"))
 
 
-def test_demo_has_its_own_place_a_warning_and_no_verdicts(checkout):
+def test_demo_has_its_own_place_a_warning_and_no_verdicts(mini):
     mini_paper.record()
     mini_paper.record("demo")
-    readme = (checkout / "README.md").read_text()
+    readme = (mini / "README.md").read_text()
     file = written(demo=True)
-    assert file == checkout / "reports/demo/index.html"
+    assert file == mini / "reports/demo/index.html"
     shown = file.read_text(encoding="utf-8")
     assert "not comparable with the paper" in shown[: shown.index("<nav")]
     assert "n = 2, demo" in shown
@@ -127,17 +112,17 @@ def test_demo_has_its_own_place_a_warning_and_no_verdicts(checkout):
     assert "✓" not in shown[shown.index("<main") :]
     for markdown in ("index.md", "mini/report.md", "mini/table1.md"):
         assert "not comparable with the paper" in (file.parent / markdown).read_text()
-    assert (checkout / "README.md").read_text() == readme
-    assert not (checkout / "reports/index.html").exists()
+    assert (mini / "README.md").read_text() == readme
+    assert not (mini / "reports/index.html").exists()
 
 
-def test_the_same_results_give_the_same_bytes(checkout):
+def test_the_same_results_give_the_same_bytes(mini):
     mini_paper.record()
     written()
-    first = mini_paper.tree(checkout / "reports")
+    first = mini_paper.tree(mini / "reports")
     assert {"index.html", "index.md", "mini/report.md", "mini/table1.svg", "mini/table1.png"} <= set(first)
     written()
-    assert mini_paper.tree(checkout / "reports") == first
+    assert mini_paper.tree(mini / "reports") == first
     code = (
         "import sys; from shared.report import claims, diff, page, render; render.render_all(); page.write();"
         "print([name for name in ('torch', 'scipy.stats', 'sklearn', 'seaborn') if name in sys.modules])"
@@ -147,16 +132,16 @@ def test_the_same_results_give_the_same_bytes(checkout):
     done = subprocess.run(
         [sys.executable, "-c", code],
         check=True,
-        cwd=checkout,
+        cwd=mini,
         env={**os.environ, **extra},
         capture_output=True,
         text=True,
     )
     assert done.stdout.strip() == "[]", "reports are made without torch"
-    assert mini_paper.tree(checkout / "reports") == first
+    assert mini_paper.tree(mini / "reports") == first
 
 
-def test_generated_files_that_are_no_longer_made_disappear(checkout):
+def test_generated_files_that_are_no_longer_made_disappear(mini):
     mini_paper.record()
     folder = render.render("mini")
     (folder / "old_table.md").write_text("stale")
@@ -167,7 +152,7 @@ def test_generated_files_that_are_no_longer_made_disappear(checkout):
     assert before - set(mini_paper.tree(folder)) == {"old_table.md", "old_figure.svg"}
 
 
-def test_deviations_stand_under_the_tables_that_they_concern(checkout):
+def test_deviations_stand_under_the_tables_that_they_concern(mini):
     folder = render.render("mini")
     for name in ("table1.md", "claims.md", "report.md"):
         words = (folder / name).read_text()
@@ -179,10 +164,10 @@ def test_deviations_stand_under_the_tables_that_they_concern(checkout):
 # -- README ------------------------------------------------------------------------------------------------
 
 
-def test_readme_gets_the_verdict_table_between_its_markers(checkout):
+def test_readme_gets_the_verdict_table_between_its_markers(mini):
     mini_paper.record()
     written()
-    readme = (checkout / "README.md").read_text()
+    readme = (mini / "README.md").read_text()
     assert readme.startswith("# Title\n\n<!-- verdicts -->\n| Paper |")
     assert readme.endswith("<!-- /verdicts -->\n\nThe end.\n")
     assert "\nold\n" not in readme
@@ -191,95 +176,13 @@ def test_readme_gets_the_verdict_table_between_its_markers(checkout):
 
 
 @pytest.mark.parametrize("content", ["# No markers\n", "only <!-- verdicts --> here\n"])
-def test_readme_without_both_markers_is_left_alone(checkout, content):
-    (checkout / "README.md").write_text(content)
+def test_readme_without_both_markers_is_left_alone(mini, content):
+    (mini / "README.md").write_text(content)
     assert page.update_readme() is False
-    assert (checkout / "README.md").read_text() == content
+    assert (mini / "README.md").read_text() == content
 
 
-# -- which results are shown -------------------------------------------------------------------------------
-
-
-def keep_only(tier, wanted):
-    """Take the other rows out of a tier's collected results."""
-    file = paths.results("mini", tier) / "table1.csv"
-    head, *lines = file.read_text().splitlines()
-    kept = [line for line in lines if wanted(line.split(",")[2], int(line.split(",")[3]))]
-    file.write_text("\n".join([head, *kept]) + "\n")
-
-
-def test_arms_are_shown_at_one_tier_the_highest_with_seeds_enough(checkout):
-    mini_paper.record("lite")
-    assert Results("mini").sample("table1", "plain", "error").tier == "lite"
-    mini_paper.record("paper", seeds=2)
-    assert Results("mini").sample("table1", "plain", "error").tier == "lite", "two seeds do not replace four"
-    mini_paper.record("paper", seeds=3)
-    found = Results("mini").sample("table1", "plain", "error")
-    assert (found.tier, found.n) == ("paper", 3)
-    keep_only("paper", lambda arm, seed: arm == "plain")
-    shown = {arm: Results("mini").sample("table1", arm, "error") for arm in ("plain", "turned")}
-    assert {arm: (s.tier, s.n) for arm, s in shown.items()} == {"plain": ("lite", 4), "turned": ("lite", 4)}
-
-
-def test_arms_without_a_common_tier_are_shown_at_their_own(checkout):
-    mini_paper.record("lite")
-    mini_paper.record("paper")
-    keep_only("paper", lambda arm, seed: arm == "plain")
-    keep_only("lite", lambda arm, seed: arm == "turned")
-    assert Results("mini").sample("table1", "plain", "error").tier == "paper"
-    assert Results("mini").sample("table1", "turned", "error").tier == "lite"
-    keep_only("lite", lambda arm, seed: seed < 2)
-    found = Results("mini").sample("table1", "turned", "error")
-    assert (found.tier, found.n) == ("lite", 2), "too few are better than none"
-    assert Results("mini").sample("table1", "plain", "error").tier == "paper", "and decide nothing for others"
-
-
-def test_lite_verdicts_say_so(checkout):
-    mini_paper.record("lite")
-    _, table = Report("mini").tables
-    cells = {row.key: cell for row, _, cell in table.cells()}
-    assert cells["plain"].verdict.text == "reproduced (lite)"
-
-
-def test_results_of_other_settings_are_not_shown(checkout):
-    mini_paper.record()
-    file = checkout / "pipelines/mini/experiments.yaml"
-    file.write_text(file.read_text().replace("plain: {}", "plain: {epochs: 4}"))
-    assert Results("mini").sample("table1", "plain", "error").n == 0
-    assert Results("mini").sample("table1", "turned", "error").n == 5
-
-
-def test_samples_need_all_their_steps(checkout):
-    mini_paper.record()
-    results = Results("mini")
-    assert results.sample("table1", "plain", "loss", [0, 1]).numbers[0] == pytest.approx(1.5)
-    assert results.sample("table1", "plain", "loss", [0, 99]).n == 0
-    assert results.sample("table1", "plain", "no such metric").n == 0
-    assert results.last("table1", "plain", "loss").numbers[0] == pytest.approx(0.5)
-    assert results.settings("table1", "turned") == [False, True]
-    assert results.settings("table1", "turned", "turned") == [True]
-
-
-def test_pictures_are_square_arrays_of_the_first_seed(checkout):
-    mini_paper.record()
-    results = Results("mini")
-    found = results.picture("table1", "plain", "loss")  # four values
-    assert found == pytest.approx(np.array([[2.0, 1.0], [2 / 3, 0.5]]))
-    assert results.picture("table1", "plain", "no such metric") is None
-    file = checkout / "pipelines/mini/results/paper/table1.csv"
-    lines = [line for line in file.read_text().splitlines() if ",plain,0,loss,3," not in line]
-    file.write_text("\n".join(lines) + "\n")
-    assert Results("mini").picture("table1", "plain", "loss") is None, "a pixel is missing"
-
-
-def test_mistakes_are_user_errors(checkout):
-    with pytest.raises(UserError, match="unknown experiment 'tabel1'; did you mean 'table1'"):
-        Results("mini").frame("tabel1")
-    with pytest.raises(UserError, match="unknown paper"):
-        render.render("maxi")
-
-
-def test_repeated_numbers_count_once_and_claims_of_ours_do_not(checkout):
+def test_repeated_numbers_count_once_and_claims_of_ours_do_not(mini):
     mini_paper.record()
     report = Report("mini")
     claims, table = report.tables[0], next(table for table in report.tables if not table.claims)
@@ -299,7 +202,7 @@ def _own(cell):
     return replace(cell, verdict=replace(cell.verdict, ours=True))
 
 
-def test_counts_and_headline(checkout):
+def test_counts_and_headline(mini):
     mini_paper.record()
     report = Report("mini")
     cells, claims = report.counts()

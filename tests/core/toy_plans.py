@@ -1,4 +1,4 @@
-"""Plans for the toy checkout of `conftest`, and what stands in for their jobs (no test file itself)."""
+"""Plans for the toy checkout, and what stands in for their jobs (no test file itself)."""
 
 from __future__ import annotations
 

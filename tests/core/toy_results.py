@@ -1,4 +1,4 @@
-"""Running the toy checkout of `conftest` and reading what it collected (no test file itself)."""
+"""Running the toy checkout and reading what it collected (no test file itself)."""
 
 from __future__ import annotations
 
