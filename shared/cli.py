@@ -61,6 +61,12 @@ def main(argv: Sequence[str] | None = None, paper: str | None = None) -> int:
             raise
         print(f"error: {_failed_access(error)}", file=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if arguments.debug or package in ("", "shared", "pipelines"):  # ours: a mistake in the code
+            raise
+        print(f"error: {_missing(package)}", file=sys.stderr)
+        return 2
 
 
 def _failed_access(error: OSError) -> str:
@@ -69,6 +75,15 @@ def _failed_access(error: OSError) -> str:
     said = " ".join((error.strerror or str(error) or type(error).__name__).split())
     return (
         f"{said}{place}; see to permissions and space there (--debug shows the traceback), then do it again"
+    )
+
+
+def _missing(package: str) -> str:
+    """What to do where a library is not installed."""
+    python = shown(Path(sys.executable))
+    return (
+        f"{python} has no package {package!r}; activate the environment (`. .venv/bin/activate`), which "
+        "`make setup` builds, then do it again"
     )
 
 

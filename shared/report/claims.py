@@ -92,5 +92,5 @@ def _test(verdict: Verdict) -> str:
     known = [verdict.method] if verdict.method else []
     known += [f"n = {verdict.n}"] if verdict.n else []
     known += [text.p_value(verdict.p)] if verdict.p is not None else []
-    known += [f"d = {text.fixed(verdict.effect, 1)}"] if verdict.effect is not None else []
+    known += [text.effect_size(verdict.effect)] if verdict.effect is not None else []
     return ", ".join(known) or "-"

@@ -56,6 +56,13 @@ def p_value(p: float) -> str:
     return f"p = {p:.3f}"
 
 
+def effect_size(d: float) -> str:
+    """``d = 2.1``; beyond 1000 only that, since seeds that differ by rounding alone give any number there."""
+    if abs(d) > 1000:
+        return "d > 1000" if d > 0 else "d < -1000"
+    return f"d = {fixed(d, 1)}"
+
+
 def interval(low: float, high: float, decimals: int) -> str:
     """``[-0.12, 0.34]``."""
     return f"[{fixed(low, decimals)}, {fixed(high, decimals)}]"

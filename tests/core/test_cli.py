@@ -118,6 +118,17 @@ def test_debug_shows_the_traceback(toy):
         call("run", "toi", "--debug")
 
 
+def test_a_missing_library_is_named(toy):
+    """As when the environment was not activated; a missing module of ours is a mistake to be seen."""
+    library = toy.root / "pandas.py"
+    library.write_text("raise ModuleNotFoundError('none', name='pandas.core')")
+    done = toy.command("check")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "has no package 'pandas'; activate the environment (`. .venv/bin/activate`)" in done.stderr
+    library.write_text("raise ModuleNotFoundError('none', name='shared.core')")
+    assert "Traceback" in toy.command("check").stderr
+
+
 def test_batch_computes_the_named_runs(toy):
     specs = [run.spec for run in toy.runs()[:2]]
     assert call("batch", *specs, "--no-collect", *ON_CPU) == 0

@@ -110,6 +110,8 @@ def test_other_forms_of_numbers():
     assert text.signed(-0.001, 2) == "0.00"
     assert text.plus_minus(97.651, math.nan, 2) == "97.65"
     assert [text.p_value(p) for p in (0.0312, 0.00031, 1e-14)] == ["p = 0.031", "p = 3e-4", "p < 1e-12"]
+    sizes = [text.effect_size(d) for d in (-0.0, -2.13, 999.94, 7.8e9, -math.inf)]
+    assert sizes == ["d = 0.0", "d = -2.1", "d = 999.9", "d > 1000", "d < -1000"]
     assert text.thousands(25570.0) == "25,570"
     assert text.spans([3, 0, 1, 2, 7]) == "0-3, 7"
     assert text.join(["a", "b", "c"]) == "a, b and c"
