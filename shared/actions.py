@@ -56,7 +56,8 @@ def act_image(group: Group, g: int, x: Tensor) -> Tensor:
         ``x`` is ``(..., H, W)``, and so is the result (``(..., W, H)`` after an odd number of quarter turns).
 
     Raises:
-        ValueError: if the group does not act on the plane, or integers would have to be interpolated.
+        ValueError: if the group does not act on the plane, has no such element, or integers would have to be
+            interpolated.
     """
     exact = quarter_turns(group, g)
     if exact is None:
@@ -124,7 +125,7 @@ def act_features(group: Group, g: int, x: Tensor) -> Tensor:
         ``x`` is ``(B, C, |G|, H, W)``, and so is the result.
 
     Raises:
-        ValueError: if axis 2 does not have one entry for each group element.
+        ValueError: if axis 2 does not have one entry for each group element; and as `act_image`.
     """
     if x.ndim != 5 or x.shape[2] != group.order:
         raise ValueError(
@@ -142,7 +143,7 @@ def act_volume(group: Group, g: int, x: Tensor) -> Tensor:
         ``x`` is ``(..., D, H, W)``; axes of unequal length change places as the rotation moves them.
 
     Raises:
-        ValueError: if the group acts neither on space nor on the plane.
+        ValueError: if the group acts neither on space nor on the plane; and as `act_image`.
     """
     if (group.family or ("",))[0] != "octahedral":
         return act_image(group, g, x)
@@ -163,7 +164,8 @@ def act_field(rep: Representation, g: int, x: Tensor) -> Tensor:
         octahedral group ``(..., d, D, H, W)``.
 
     Raises:
-        ValueError: if the group acts neither on the plane nor on space, or ``d`` is not the representation's.
+        ValueError: if ``d`` is not the representation's, or integers do not hold what becomes of them; and as
+            `act_volume`.
     """
     spatial = 3 if (rep.group.family or ("",))[0] == "octahedral" else 2
     return act_volume(rep.group, g, _mix(rep, g, x, x.ndim - spatial - 1))
@@ -194,7 +196,8 @@ def act_latent(rep: Representation, g: int | Tensor, x: Tensor) -> Tensor:
         the result has the shape of ``x``.
 
     Raises:
-        ValueError: if the last axis does not have the size of the representation.
+        ValueError: if the last axis does not have the size of the representation, there are not as many
+            elements as samples, there is no such element, or integers do not hold what becomes of them.
     """
     if not isinstance(g, Tensor) or g.ndim == 0:
         return _mix(rep, int(g), x, x.ndim - 1)
@@ -215,13 +218,20 @@ def _mix(rep: Representation, g: int, x: Tensor, axis: int) -> Tensor:
             f"{rep} does not fit axis {axis} of shape {tuple(x.shape)}; it needs size {rep.size}."
         )
     matrix = rep.matrices[g]
+    real = x.is_floating_point() or x.is_complex()
     magnitude = np.abs(matrix)
     if ((magnitude == 0) | (magnitude == 1)).all() and (magnitude.sum(axis=1) == 1).all():
         out = x.index_select(axis, torch.tensor(magnitude.argmax(axis=1), device=x.device))
         signs = matrix.sum(axis=1)
         if (signs > 0).all():
             return out
+        if not real and not x.dtype.is_signed:
+            raise ValueError(
+                f"{rep} changes signs, which {x.dtype} does not have; convert to floating point."
+            )
         return out * torch.tensor(signs, device=x.device).to(x.dtype).reshape(-1, *[1] * (x.ndim - axis - 1))
+    if not real:
+        raise ValueError(f"{rep} mixes entries, which {x.dtype} would round; convert to floating point.")
     dense = torch.tensor(matrix, device=x.device, dtype=x.dtype)
     return torch.tensordot(dense, x, dims=([1], [axis])).movedim(0, axis)
 

@@ -51,7 +51,12 @@ def structure_constants(generators: Tensor, moments: Tensor | None = None) -> tu
 
     Shape:
         generators (n, d, d), moments (d, d), c (n, n, n)
+
+    Raises:
+        ValueError: on other shapes, or moments that are none.
     """
+    if generators.dim() != 3:
+        raise ValueError(f"generators must have the shape (n, d, d), not {tuple(generators.shape)}")
     weight = root(moments, square_size(generators))
     basis = generators.double()
     n = len(basis)
@@ -78,6 +83,9 @@ def killing_form(generators: Tensor, moments: Tensor | None = None) -> Tensor:
 
     Shape:
         (n, d, d) -> (n, n)
+
+    Raises:
+        ValueError: as `structure_constants`.
     """
     constants, _ = structure_constants(generators, moments)
     return torch.einsum("ikl,jlk->ij", constants, constants)

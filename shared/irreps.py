@@ -23,6 +23,9 @@ def irreps(group: Group) -> tuple[Representation, ...]:
 
     Closed forms are used for cyclic, dihedral and octahedral groups and their direct products. For any other
     group the regular representation, which contains every irrep, is split numerically.
+
+    Raises:
+        ArithmeticError: see `split`.
     """
     family, arguments = group.family or ("", ())
     if family == "cyclic":
@@ -126,6 +129,9 @@ def split(rep: Representation) -> list[Representation]:
 
     The average of ``rho(g) X rho(g)^T`` over the group commutes with ``rho``. For a random symmetric ``X``,
     each of its eigenspaces is invariant and, with probability one, irreducible. The generator is seeded.
+
+    Raises:
+        ArithmeticError: if 20 draws do not split it, for want of precision.
     """
     rho = rep.change_basis(orthonormal_basis(rep)).matrices
     for seed in range(20):
@@ -162,7 +168,11 @@ class Decomposition:
 
 
 def decompose(rep: Representation) -> Decomposition:
-    """Find a basis in which ``rep`` is a direct sum of the group's irreps; orthogonal if ``rep`` is."""
+    """Find a basis in which ``rep`` is a direct sum of the group's irreps; orthogonal if ``rep`` is.
+
+    Raises:
+        ArithmeticError: see `split`.
+    """
     orthonormal = orthonormal_basis(rep)
     rho = rep.change_basis(orthonormal).matrices
     parts = irreps(rep.group)

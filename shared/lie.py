@@ -64,10 +64,10 @@ Border = Literal["zero", "circular", "flat"]
 
 
 def kernel(z: Tensor, period: int) -> Tensor:
-    """Evaluate the band-limited interpolation kernel of a period (Shannon and Whittaker), ``Q(0) = 1``.
+    """Evaluate the band-limited interpolation kernel of a period (Shannon and Whittaker).
 
     ``Q(z) = (1 / N) sum_p cos(2 pi p z / N)`` over ``|p| < N / 2``; at even N the Nyquist mode is left out,
-    as in the paper's one-dimensional example.
+    as in the paper's one-dimensional example. So ``Q(0)`` is 1 at odd N, and ``1 - 1 / N`` at even N.
     """
     p = _modes(period)
     return torch.cos(2 * math.pi * p * z[..., None].double() / period).sum(-1) / period
@@ -109,7 +109,9 @@ def derivative(size: int, *, interpolation: Interpolation = "shannon", period: i
     z = torch.arange(size)[:, None] - torch.arange(size)
     if interpolation == "shannon":
         return kernel_slope(z, period * size)
-    wrapped = (z + size // 2) % size - size // 2 if period == 1 and size > 2 else z
+    if period == 1 and size == 2:
+        return torch.zeros(2, 2, dtype=torch.float64)  # both neighbors are the same pixel
+    wrapped = (z + size // 2) % size - size // 2 if period == 1 else z
     return 0.5 * ((wrapped == -1).double() - (wrapped == 1).double())
 
 
@@ -171,6 +173,9 @@ def so(n: int) -> Tensor:
 
     Shape:
         (n (n - 1) / 2, n, n)
+
+    Raises:
+        ValueError: if n is below 2.
     """
     if n < 2:
         raise ValueError(f"so(n) needs n of at least 2, not {n}")
@@ -246,6 +251,9 @@ def exponential(generators: Tensor, t: float = 1.0) -> Tensor:
 
     Shape:
         (..., d, d)
+
+    Raises:
+        ValueError: if they are not square.
     """
     square_size(generators)
     return torch.linalg.matrix_exp(t * generators.double())
@@ -263,9 +271,11 @@ def act(generator_: Tensor, images: Tensor, t: float = 1.0) -> Tensor:
         generator_ (d, d), images (..., side, side) with side^2 = d, and so is the result
 
     Raises:
-        ValueError: if the images are not square, or not of d pixels.
+        ValueError: if the images are not square, or not of d pixels, or there are several generators.
     """
     d = square_size(generator_)
+    if generator_.dim() != 2:
+        raise ValueError(f"images move along one generator (d, d), not along {tuple(generator_.shape)}")
     if images.dim() < 2 or images.shape[-1] != images.shape[-2]:
         raise ValueError(f"images must be square, not {tuple(images.shape)}")
     if images.shape[-1] ** 2 != d:

@@ -64,10 +64,10 @@ def checked_rows(rows: Iterable[Any], where: str) -> tuple[Row, ...]:
         UserError: if there is none, a name is malformed, a value is not finite, or a step comes twice.
     """
     made: list[Row] = []
-    for metric, step, value in rows:
+    for row in rows:
+        metric, step, number, place = _read(row, where)
         if not isinstance(metric, str) or not _METRIC.fullmatch(metric):
             raise UserError(f"{where}: {metric!r} is not a name for a metric; use letters, digits, _ . -")
-        number, place = float(value), step if isinstance(step, str) else _number(step)
         if not math.isfinite(number) or (isinstance(place, float) and not math.isfinite(place)):
             raise UserError(f"{where}: {metric} at step {step} is {number}; nothing was recorded")
         if isinstance(place, str) and place:
@@ -80,8 +80,19 @@ def checked_rows(rows: Iterable[Any], where: str) -> tuple[Row, ...]:
     return tuple(made)
 
 
+def _read(row: Any, where: str) -> tuple[Any, Any, float, int | float | str]:
+    """Metric and step as they are, then value and step as plain Python has them."""
+    try:
+        metric, step, value = row
+        return metric, step, float(value), step if isinstance(step, str) else _number(step)
+    except (TypeError, ValueError):
+        raise UserError(
+            f"{where}: {row!r} is no row of metric, step and value; nothing was recorded"
+        ) from None
+
+
 def _number(step: Any) -> int | float:
-    return int(step) if int(step) == step else float(step)
+    return int(step) if math.isfinite(step) and int(step) == step else float(step)
 
 
 def stored_path(run_id: str) -> Path:

@@ -83,7 +83,11 @@ class Representation:
         return direct_sum([self, other])
 
     def tensor(self, other: Representation) -> Representation:
-        """Build the tensor product, of size ``d d'`` with the first index slowest (``numpy.kron``)."""
+        """Build the tensor product, of size ``d d'`` with the first index slowest (``numpy.kron``).
+
+        Raises:
+            ValueError: if the other one is of another group.
+        """
         _same_group([self, other])
         product = np.einsum("gij,gkl->gikjl", self.matrices, other.matrices)
         size = self.size * other.size

@@ -181,6 +181,9 @@ def compare(first: Mapping[int, float], second: Mapping[int, float]) -> Differen
 
     A seed fixes the split of the data as well as the network, so two arms with the same seed are not
     independent.
+
+    Raises:
+        ValueError: if a sample has fewer than two values, or one that is not finite.
     """
     if set(first) == set(second):
         return paired(first, second)

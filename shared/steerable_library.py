@@ -27,7 +27,11 @@ INSTALL = {
 
 @cache
 def load(backend: str) -> SimpleNamespace:
-    """Import a library, or say how to install it."""
+    """Import a library, or say how to install it.
+
+    Raises:
+        UserError: if it is not known, not installed, or does not work with this numpy.
+    """
     if backend not in INSTALL:
         raise UserError(unknown("backend", backend, INSTALL))
     if int(np.__version__.split(".")[0]) >= 2:  # lie_learn is built for numpy 1; e2cnn fails from 2.3 on
@@ -76,6 +80,7 @@ def plane(backend: str, group: Group) -> Any:
 
 
 def field_type(backend: str, group: Group, channels: int, regular: bool) -> Any:
+    """The library's type of ``channels`` regular fields of a group, or trivial ones."""
     space = plane(backend, group)
     field = space.regular_repr if regular else space.trivial_repr
     return load(backend).nn.FieldType(space, channels * [field])
@@ -101,6 +106,7 @@ def group_representations(backend: str, group: Group) -> Reference:
 
     Raises:
         ValueError: if the library does not have the group.
+        UserError: if the library cannot be loaded.
     """
     library = load(backend).group
     if backend == "e2cnn":

@@ -110,8 +110,10 @@ def action(
         image (side, side), result (n, len(times), side, side), float64
 
     Raises:
-        ValueError: if the image is not square or does not fit.
+        ValueError: if the image is not square or does not fit, or there are no times.
     """
+    if not len(times):
+        raise ValueError("give one time or more")
     parts = _read(generators)
     d = parts[0].shape[1]
     if image.dim() != 2 or image.shape[0] != image.shape[1] or image.numel() != d:
@@ -199,9 +201,12 @@ def control(
 
     Returns:
         Numbers with a leading axis of ``draws``.
+
+    Raises:
+        ValueError: if there are no draws or generators; and as `similarity`.
     """
-    if draws < 1:
-        raise ValueError(f"draws must be at least 1, not {draws}")
+    if draws < 1 or count < 1:
+        raise ValueError(f"draws and count must be at least 1, not {draws} and {count}")
     prepared, found = _Known(known, moments, modulo_identity), []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -126,6 +126,9 @@ def closure(generators: Generators, moments: Tensor | None = None) -> float:
     Args:
         generators: see `shared.symmetries`.
         moments: ``E[x x^T]`` of data, the inner product of `shared.symmetries`.
+
+    Raises:
+        ValueError: if the moments do not fit the generators.
     """
     parts = tuple(t.detach().double() for t in tensors(generators))
     if len(parts[0]) < 2:
@@ -160,7 +163,11 @@ def off_diagonal(generators: Generators) -> float:
 
 
 def closure_penalty(generators: Generators, moments: Tensor | None = None) -> Tensor:
-    """Mean over pairs of the squared share of ``[L_i, L_j]`` that leaves the span; 0 to 1, scalar."""
+    """Mean over pairs of the squared share of ``[L_i, L_j]`` that leaves the span; 0 to 1, scalar.
+
+    Raises:
+        ValueError: if the moments do not fit the generators.
+    """
     return _closure_penalty(_products(generators, moments))
 
 

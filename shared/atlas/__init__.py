@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral
 
 from torch import nn
 
@@ -61,10 +62,10 @@ def read(network: Network, group: Group | None = None) -> Graph:
 
 
 def _size(size: int | Size) -> Size:
-    both = (size, size) if isinstance(size, int) else tuple(size)
-    if len(both) != 2 or any(not isinstance(n, int) or n < 1 for n in both):
+    both = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
+    if len(both) != 2 or any(isinstance(n, bool) or not isinstance(n, Integral) or n < 1 for n in both):
         raise UserError(f"size must be pixels or (height, width), not {size!r}")
-    return both
+    return int(both[0]), int(both[1])
 
 
 def atlas(

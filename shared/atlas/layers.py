@@ -6,6 +6,7 @@ Axis 0 is the height, axis 1 the width. Sizes are in pixels.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from numbers import Integral
 
 from shared.atlas.activations import CURVES
 from shared.errors import UserError, unknown
@@ -36,10 +37,10 @@ KINDS = (
 
 
 def _pair(value: Pair, what: str, least: int) -> tuple[int, int]:
-    both = (value, value) if isinstance(value, int) else tuple(value)
-    if len(both) != 2 or any(not isinstance(v, int) or v < least for v in both):
+    both = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(both) != 2 or any(isinstance(v, bool) or not isinstance(v, Integral) or v < least for v in both):
         raise UserError(f"{what} must be one or two whole numbers of at least {least}, not {value!r}")
-    return both
+    return int(both[0]), int(both[1])
 
 
 def _sides(padding: Pair | Sides) -> Sides:
@@ -80,6 +81,7 @@ class Layer:
         divisor: fixed divisor of an average pool.
         align_corners: of a resize.
         orientations: number of orientations that a resize is told to make.
+        every_axis: whether a resize is given one number, which torch takes for the orientations, too.
         curve: name of an activation (`shared.atlas.activations.CURVES`), such as "relu".
         fit: of a resize or an adaptive pool: make the size at which a layer of this kernel, stride, padding
             and dilation leaves no remainder, as `shared.nn.FitStride` does.
@@ -104,6 +106,7 @@ class Layer:
     divisor: int | None = None
     align_corners: bool = False
     orientations: int | None = None
+    every_axis: bool = False
     curve: str = "relu"
     fit: bool = False
 

@@ -135,16 +135,18 @@ def _adaptive(kind: str) -> Describe:
 
 def resize(name: str, size: object, scale: object, mode: str, align_corners: bool | None) -> Layer:
     """Describe `torch.nn.functional.interpolate`; the axis of orientations must stay."""
-    full = None if size is None else tuple(size) if isinstance(size, tuple | list) else (size, size)
+    every = not isinstance(scale if size is None else size, tuple | list | None)
+    full = None if size is None else (size, size) if every else tuple(size)
     factors = None
     if scale is not None:
-        scale = (scale, scale) if isinstance(scale, int | float) else tuple(scale)
+        scale = (scale, scale) if every else tuple(scale)
         factors = tuple(map(float, two(scale, name, len(scale) == 3)))
     return Layer(
         name,
         "resize",
         output=None if full is None else full[-2:],
         orientations=full[0] if full is not None and len(full) == 3 else None,
+        every_axis=every,
         scale=factors,
         mode=mode,
         align_corners=bool(align_corners),

@@ -15,6 +15,7 @@ from shared.atlas.modules import describe
 from shared.atlas.values import BY_HAND, Builder, Ref
 from shared.errors import UserError
 from shared.groups import Group
+from shared.modes import kept_modes
 
 _FEATURES = (ours.GroupConv, ours.GroupBatchNorm)
 
@@ -125,10 +126,10 @@ def trace(module: nn.Module, group: Group | None = None) -> Graph:
         UserError: if the forward cannot be traced, or holds something that the atlas does not know.
     """
     root = _Root(module)
-    training = {m: m.training for m in module.modules()}
     try:
-        module.eval()
-        graph = _Tracer().trace(root)
+        with kept_modes(module):
+            module.eval()
+            graph = _Tracer().trace(root)
     except UserError:
         raise
     except Exception as error:
@@ -136,9 +137,6 @@ def trace(module: nn.Module, group: Group | None = None) -> Graph:
         raise UserError(
             f"the forward of {type(module).__name__} cannot be traced ({reason}); {BY_HAND}"
         ) from error
-    finally:
-        for m, mode in training.items():
-            m.train(mode)  # parents come first, so every module ends in its own mode
     group = group or _first_group(graph, root)
     builder = Builder()
     result = _Interpreter(root, builder, {}, group).run(graph)

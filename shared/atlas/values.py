@@ -62,6 +62,11 @@ class Constant:
         return any(size > 1 and axis in ("group", "height", "width") for size, axis in aligned)
 
 
+def _kept(layer: Layer, group: Group) -> tuple[float, ...]:
+    """The numbers that leave the orientations as they are in a resize by one size, or by one factor."""
+    return (1.0,) if layer.output is None else (group.order,)
+
+
 @dataclass
 class Builder:
     """Collects layers and follows what kind of map each makes."""
@@ -105,6 +110,10 @@ class Builder:
             )
         if layer.orientations not in (None, x.group.order if x.oriented else None):
             raise UserError(f"layer {name!r} resizes the orientations; give it their number on that axis")
+        if layer.every_axis and x.oriented and (layer.output or layer.scale)[0] not in _kept(layer, x.group):
+            raise UserError(
+                f"layer {name!r} resizes the orientations, too; give a size or factor for each of three axes"
+            )
         if layer.kind == "linear" and (x.spatial or x.oriented):
             raise UserError(
                 f"layer {name!r} is dense but does not get a plain vector; pool or flatten before it"

@@ -74,8 +74,8 @@ def unpack(packed: Path, members: Mapping[str, int], target: Path, bounded: Coll
         bounded: members that may also be smaller.
 
     Raises:
-        UserError: if a member is missing, there twice, a link, outside its folder, or of another size, or if
-            the archive is damaged.
+        UserError: if a member is missing, a link, outside its folder, or of another size, if it is there
+            twice in a zip archive (of a tar the first one counts), or if the archive is damaged.
     """
 
     def copy(source: IO[bytes], name: str) -> None:

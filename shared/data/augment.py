@@ -56,7 +56,12 @@ def standardize(images: Tensor, standard: Standard) -> Tensor:
 
     Shape:
         (..., 3, h, w), floats (float32 for uint8)
+
+    Raises:
+        ValueError: if there are not three colors.
     """
+    if images.dim() < 3 or images.shape[-3] != 3:
+        raise ValueError(f"images must have the shape (..., 3, h, w), not {tuple(images.shape)}")
     kind = working_type(images)
     mean, std = (
         torch.tensor(values, dtype=kind, device=images.device)[:, None, None]

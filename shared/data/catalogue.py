@@ -26,7 +26,7 @@ _MD5 = re.compile(r"[0-9a-f]{32}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 #: Formats that there are readers for -> files that a split takes; None for any number.
 FORMATS = {
-    **{"idx": 2, "cifar10": None, "cifar100": None, "npz": None},
+    **{"idx": 2, "cifar10": None, "cifar100": None},
     **{"hdf5": 2, "flowers": 3, "imagenet": 2},
 }
 #: Preparation steps that a derived set may be made of -> settings that each takes.

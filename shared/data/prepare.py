@@ -80,10 +80,9 @@ def rotate(
         images and result (n, c, h, w); degrees (n,) or scalar
 
     Raises:
-        ValueError: if the shapes do not fit or an angle is not finite.
+        ValueError: if the shapes do not fit, an angle is not finite, or images are other integers than uint8.
     """
-    if images.dim() != 4:
-        raise ValueError(f"images must have the shape (n, c, h, w), not {tuple(images.shape)}")
+    _check(images)
     angles = torch.as_tensor(degrees, dtype=torch.float64, device="cpu").reshape(-1)
     if angles.numel() not in (1, len(images)):
         raise ValueError(f"{angles.numel()} angles for {len(images)} images; give one, or one per image")
@@ -168,8 +167,14 @@ def resize(images: torch.Tensor, size: int | tuple[int, int], *, chunk: int = CH
 
     Shape:
         (n, c, h, w) -> (n, c, size, size)
+
+    Raises:
+        ValueError: on another shape or type of the images, or a size below 1.
     """
+    _check(images)
     sides = (size, size) if isinstance(size, int) else tuple(size)
+    if len(sides) != 2 or min(sides) < 1:
+        raise ValueError(f"size must be one or two numbers of at least 1, not {size!r}")
     if tuple(images.shape[-2:]) == sides:
         return images.clone()
     result = images.new_empty((*images.shape[:2], *sides))
@@ -178,6 +183,13 @@ def resize(images: torch.Tensor, size: int | tuple[int, int], *, chunk: int = CH
         part = F.interpolate(part, sides, mode="bilinear", align_corners=False, antialias=False)
         result[start : start + chunk] = part.round_() if images.dtype == torch.uint8 else part
     return result
+
+
+def _check(images: torch.Tensor) -> None:
+    if images.dim() != 4:
+        raise ValueError(f"images must have the shape (n, c, h, w), not {tuple(images.shape)}")
+    if not images.is_floating_point() and images.dtype != torch.uint8:
+        raise ValueError(f"images must be uint8 or floating point, not {images.dtype}: values lie between")
 
 
 def working_type(images: torch.Tensor) -> torch.dtype:

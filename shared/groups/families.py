@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from functools import cache
+from numbers import Integral
 
 import numpy as np
 
@@ -16,13 +17,17 @@ def _power_name(symbol: str, exponent: int) -> str:
 
 
 def _at_least_one(n: int, what: str) -> None:
-    if int(n) != n or n < 1:
+    if isinstance(n, bool) or not isinstance(n, Integral) or n < 1:
         raise ValueError(f"a {what} group needs a whole number n >= 1, not {n!r}.")
 
 
 @cache
 def cyclic(n: int) -> Group:
-    """Build the rotations by multiples of ``360 / n`` degrees; element ``r`` turns ``r`` steps."""
+    """Build the rotations by multiples of ``360 / n`` degrees; element ``r`` turns ``r`` steps.
+
+    Raises:
+        ValueError: if ``n`` is not a whole number of at least 1.
+    """
     _at_least_one(n, "cyclic")
     r = np.arange(n)
     presentation = Presentation(("r",), ((1,) * n,)) if n > 1 else Presentation((), ())
@@ -36,6 +41,9 @@ def dihedral(n: int) -> Group:
 
     Element ``m * n + r`` is ``rotation^r mirror^m``: first mirror left-right, then turn ``r`` steps
     counter-clockwise. The mirror inverts rotations, ``mirror rotation = rotation^-1 mirror``.
+
+    Raises:
+        ValueError: if ``n`` is not a whole number of at least 1.
     """
     _at_least_one(n, "dihedral")
     index = np.arange(2 * n)

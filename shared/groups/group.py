@@ -13,8 +13,8 @@ from shared.presentations import Presentation, Word
 class Group:
     """A finite group given by its multiplication table.
 
-    Two groups are equal when their names and tables are; groups made by the constructors of `families` are
-    made once and stay the same object through ``pickle`` and ``copy``.
+    Two groups are equal when their names and tables are; groups made by the constructors of `families` (other
+    than `from_presentation`) are made once and stay the same object through ``pickle`` and ``copy``.
 
     Args:
         name: short name, such as ``C4``.

@@ -19,6 +19,7 @@ from shared.errors import UserError, unknown
 from shared.groups import Group
 from shared.measure.actions import ACTIONS, Action, act_orientations, act_trivial, find_action
 from shared.measure.errors import ElementErrors, Errors, Sums, compare
+from shared.modes import kept_modes
 
 __all__ = [
     "ACTIONS", "Action", "ElementErrors", "Errors", "act_orientations", "act_trivial", "compare",
@@ -34,13 +35,8 @@ def _evaluating(module: Any, dtype: torch.dtype | None) -> Iterator[Any]:
         return
     if dtype is not None:
         module = copy.deepcopy(module).to(dtype)
-    modes = {m: m.training for m in module.modules()}
-    module.eval()
-    try:
-        yield module
-    finally:
-        for m, mode in modes.items():
-            m.train(mode)  # parents come first, so every module ends in its own mode
+    with kept_modes(module):
+        yield module.eval()
 
 
 def _chosen(group: Group, elements: Iterable[int] | None) -> list[int]:
@@ -60,7 +56,7 @@ def equivariance_error(
     dtype: torch.dtype | None = None,
     elements: Iterable[int] | None = None,
 ) -> Errors:
-    """Measure ``f(g x) - g f(x)`` in eval mode and without gradients.
+    """Measure ``f(g x) - g f(x)`` in eval mode and without gradients; the input is not changed.
 
     Args:
         module: a module or function; afterwards it is in the mode in which it was.
@@ -72,12 +68,15 @@ def equivariance_error(
         elements: which elements; all but the identity if left out.
 
     Raises:
-        UserError: if an action cannot be told, or an element does not exist.
+        UserError: if there is no input, the output is not one tensor, an action cannot be told, or an element
+            does not exist.
     """
-    x = x if dtype is None else x.to(dtype)
+    x = _input(x, dtype)
     act = find_action(act_in, x, group, "in")
     with _evaluating(module, dtype) as f, torch.no_grad():
-        y = f(x)
+        y = f(x.clone())
+        if not isinstance(y, Tensor) or not y.numel():
+            raise UserError("the module must return one tensor, with numbers in it, to be measured")
         act_y = find_action(act_out, y, group, "out")
         return Errors(
             {
@@ -87,8 +86,18 @@ def equivariance_error(
         )
 
 
+def _input(x: Tensor, dtype: torch.dtype | None) -> Tensor:
+    if not x.numel():
+        raise UserError(
+            f"an input of shape {tuple(x.shape)} holds nothing to measure with; give some samples"
+        )
+    return x if dtype is None else x.to(dtype)
+
+
 def _apply(f: Callable[[Tensor], Any], x: Tensor, moved: Tensor) -> Any:
     """Run the module on the moved input, which for a rectangle has another shape than ``x``."""
+    if moved.untyped_storage().data_ptr() == x.untyped_storage().data_ptr():
+        moved = moved.clone()  # the first layer may work in place
     if moved.shape == x.shape:
         return f(moved)
     try:
@@ -137,9 +146,10 @@ def errors_by_stage(
         for each stage its errors, in the order given. A stage that runs several times counts with its last.
 
     Raises:
-        UserError: if a stage does not exist, does not run, or returns no tensor.
+        UserError: if a stage does not exist, does not run, or returns no tensor; if there is no input, or the
+            module cannot read a turned one.
     """
-    x = x if dtype is None else x.to(dtype)
+    x = _input(x, dtype)
     names = [name for name, _ in module.named_children()] if stages is None else list(stages)
     known = dict(module.named_modules())
     for name in names:
@@ -149,10 +159,10 @@ def errors_by_stage(
     sums = {name: {group.element_names[g]: Sums() for g in chosen} for name in names}
     with _evaluating(module, dtype) as net, torch.no_grad():
         for batch in x.split(batch_size or max(1, len(x))):
-            before = _outputs(net, batch, names)
+            before = _outputs(net, batch.clone(), names)
             act_y = {name: find_action(None, before[name], group, "out") for name in names}
             for g in chosen:
-                moved = _outputs(net, act(group, g, batch), names)
+                moved = _apply(lambda turned: _outputs(net, turned, names), batch, act(group, g, batch))
                 for name in names:
                     of_element = sums[name][group.element_names[g]]
                     of_element.add(moved[name], act_y[name](group, g, before[name]))
@@ -160,11 +170,14 @@ def errors_by_stage(
 
 
 def _outputs(module: nn.Module, x: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
-    """Outputs of the named submodules for one input."""
+    """Outputs of the named submodules for one input, before a next layer changes them in place."""
     seen: dict[str, Any] = {}
 
     def keep(name: str) -> Callable[..., None]:
-        return lambda _module, _inputs, output: seen.__setitem__(name, output)
+        def store(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            seen[name] = output.clone() if isinstance(output, Tensor) else output
+
+        return store
 
     hooks = [module.get_submodule(name).register_forward_hook(keep(name)) for name in names]
     try:

@@ -147,7 +147,7 @@ class Sums:
             self.fits = False
             return
         place = after.device if after.device.type == "cuda" else torch.device("cpu")
-        after, before = (t.detach().to(place, torch.float64).flatten(1) for t in (after, before))
+        after, before = (t.detach().to(place, torch.float64).reshape(len(t), -1) for t in (after, before))
         difference = after - before
         self.samples, self.size = self.samples + len(difference), max(1, difference.shape[1])
         squares = difference.square().sum(1)

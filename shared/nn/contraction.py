@@ -20,6 +20,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from shared.errors import unknown
 from shared.nn.contraction_steps import MixLast, MixOnRank
 
 #: Images in a batch over which the cost of building a dense generator from its factors is spread.
@@ -77,8 +78,14 @@ def contract(
     Shape:
         h (batch, d, in), U (n, d, k), V (n, k, d), L (n, d, d), weight (n or n + 1, in, out), bias (out,);
         result (batch, d, out)
+
+    Raises:
+        ValueError: on another order.
     """
-    if order == "plain":
+    known = DENSE_ORDERS if len(generators) == 1 else LOW_RANK_ORDERS
+    if order not in (*known, "plain"):
+        raise ValueError(unknown("order of contraction", order, ("plain", *known)))
+    if order == "plain" or not len(h):
         return plain(h, generators, weight, bias, relu)
     device = h.device.type
     if torch.is_autocast_enabled(device):

@@ -26,7 +26,7 @@ def _chunks(batch: int, image: Tensor) -> list[slice]:
     """
     if image.device.type != "cpu":
         return [slice(0, batch)]
-    most = max(1, CHUNK_BYTES * torch.get_num_threads() // (image.numel() * image.element_size()))
+    most = max(1, CHUNK_BYTES * torch.get_num_threads() // max(1, image.numel() * image.element_size()))
     pieces = max(1, -(-batch // most))
     bounds = [batch * i // pieces for i in range(pieces + 1)]
     return [slice(a, b) for a, b in pairwise(bounds)]

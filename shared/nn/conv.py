@@ -7,6 +7,7 @@ activations, one `conv2d` per forward (Cohen and Welling 2016, equations 10 and 
 from __future__ import annotations
 
 import math
+from numbers import Integral
 
 import torch
 import torch.nn.functional as F
@@ -26,10 +27,10 @@ def pair(value: Pair, name: str, least: int) -> tuple[int, int]:
     Raises:
         ValueError: if it is not one or two integers of at least ``least``.
     """
-    both = (value, value) if isinstance(value, int) else tuple(value)
-    if len(both) != 2 or any(isinstance(v, bool) or not isinstance(v, int) or v < least for v in both):
+    both = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(both) != 2 or any(isinstance(v, bool) or not isinstance(v, Integral) or v < least for v in both):
         raise ValueError(f"{name} must be one or two integers of at least {least}, not {value!r}")
-    return both
+    return int(both[0]), int(both[1])
 
 
 class _RegularConv(nn.Module):
@@ -80,7 +81,7 @@ class _RegularConv(nn.Module):
         raise NotImplementedError
 
     def reset_parameters(self) -> None:
-        """Uniform in +-1/sqrt(in_channels k^2); the orientations of the input are not in the fan-in.
+        """Uniform in +-1/sqrt(in_channels / groups k^2); the orientations of the input are not in the fan-in.
 
         This is the initialization of the released p4 networks (subsampling paper, authors' code).
         """

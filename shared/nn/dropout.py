@@ -25,7 +25,7 @@ class Dropout(nn.Module):
         in and out (batch, channels, ...)
 
     Raises:
-        ValueError: if p is not in [0, 1).
+        ValueError: if p is not in [0, 1), or the generators do not divide the channels of an input.
     """
 
     def __init__(self, p: float = 0.5) -> None:

@@ -127,7 +127,7 @@ class LConv(nn.Module):
         known = DENSE_ORDERS if self.rank is None else LOW_RANK_ORDERS
         if order not in (*known, "plain"):
             raise ValueError(unknown("order of contraction", order, ("auto", "plain", *known)))
-        return order
+        return order if self.count else "plain"
 
     @torch.no_grad()
     def reset_parameters(self) -> None:

@@ -17,10 +17,15 @@ class ReplicaLinear(nn.Module):
     Shape:
         in  (batch, replicas * in_features)
         out (batch, replicas * out_features)
+
+    Raises:
+        ValueError: if there are no layers, or they differ in shape or in having a bias.
     """
 
     def __init__(self, layers: Sequence[nn.Linear]) -> None:
         super().__init__()
+        if len({(layer.weight.shape, layer.bias is None) for layer in layers}) != 1:
+            raise ValueError(f"replicas need one or more layers, all of one shape, not {list(layers)}")
         self.in_features, self.out_features = layers[0].in_features, layers[0].out_features
         self.weight = nn.Parameter(torch.stack([layer.weight.detach() for layer in layers]))
         self.bias = None
@@ -28,6 +33,9 @@ class ReplicaLinear(nn.Module):
             self.bias = nn.Parameter(torch.stack([layer.bias.detach() for layer in layers]))
 
     def forward(self, x: Tensor) -> Tensor:
+        width = self.weight.shape[0] * self.in_features
+        if x.ndim != 2 or x.shape[1] != width:
+            raise ValueError(f"ReplicaLinear expects (batch, {width}), not {tuple(x.shape)}")
         blocks = x.unflatten(1, (self.weight.shape[0], self.in_features)).transpose(0, 1)
         y = blocks @ self.weight.transpose(1, 2)
         if self.bias is not None:

@@ -61,6 +61,9 @@ class SpatialMaxPool(_SpatialPool):
     Shape:
         in  (batch, channels, |G|, height, width) or (batch, channels, height, width)
         out the same with height', width'
+
+    Raises:
+        ValueError: on sizes below their least, padding of more than half a window, another shape of input.
     """
 
     def _pool(self, x: Tensor) -> Tensor:
@@ -70,7 +73,7 @@ class SpatialMaxPool(_SpatialPool):
 class SpatialAvgPool(_SpatialPool):
     """Mean over windows of pixels, orientation by orientation; padding counts as zeros.
 
-    Exactness and shape as in `SpatialMaxPool`.
+    Exactness, shape and errors as in `SpatialMaxPool`.
     """
 
     def _pool(self, x: Tensor) -> Tensor:

@@ -175,7 +175,8 @@ def rules() -> tuple[str, ...]:
         f"A cell needs {verdicts.MIN_RUNS} seeds or more, else it says *too few runs*.",
         "A cell *differs* if the 95 % interval of (our mean - the paper's value) leaves out 0. The interval "
         "joins our standard error over seeds with the paper's (Welch), allows for the rounding of the "
-        "printed number, and treats a number printed without spread as one run that scatters like ours.",
+        "printed number, and treats a number printed without spread as the mean of its n runs (one, if n is "
+        "not stated) that scatter like ours.",
         f"Otherwise it is *reproduced*, unless half of the interval is longer than {verdicts.WIDEST:g} of "
         "the paper's standard deviations: then our runs could not have disagreed, and the cell says *too few "
         "runs*. (More seeds narrow the interval, and so do more test images where a shorter protocol "

@@ -73,7 +73,7 @@ def assert_equivariant(
     """Assert ``f(g x) = g f(x)`` up to rounding for every element of a group; the module is not changed.
 
     Args:
-        module: what to test; a module is copied, put in eval mode and converted to ``dtype``.
+        module: what to test; a module is copied to the CPU, put in eval mode and converted to ``dtype``.
         group: a group, or "p4" or "p4m".
         size: pixels of random inputs, one number or (height, width); exactness depends on it.
         in_channels: of random inputs; read from the first layer that says so if left out.
@@ -91,28 +91,30 @@ def assert_equivariant(
 
     Raises:
         AssertionError: with the errors by element, and the layer that breaks it if the size atlas knows.
-        UserError: if neither size nor x is given, or the output does not depend on the input.
+        UserError: if neither size nor x is given, trials is below 1, or the output does not depend on the
+            input.
     """
     __tracebackhide__ = True
     group = _group(group)
     generator = torch.Generator().manual_seed(seed)
     limit = tolerance_for(module, dtype) if tolerance is None else tolerance
-    worst, alive = Errors(), False
+    if trials < 1:
+        raise UserError(f"trials must be 1 or more, not {trials}")
+    found, alive = [], False
     for _ in range(trials):
         tested = _prepare(module, dtype, generator if shaken else None)
-        inputs = (x if x is not None else _random_input(module, group, size, in_channels, generator)).to(
-            dtype
-        )
+        inputs = x if x is not None else _random_input(module, group, size, in_channels, generator)
+        inputs = inputs.to("cpu", dtype) if isinstance(module, nn.Module) else inputs.to(dtype)
         errors = equivariance_error(tested, inputs, group, act_in, act_out)
         if not errors.relative_max <= limit:  # also catches NaN
             raise AssertionError(_failure(module, group, inputs, errors, limit))
-        worst = max(worst, errors, key=lambda e: e.relative_max)
+        found.append(errors)
         alive = alive or _depends_on_input(tested, inputs)
     if not alive:
         raise UserError(
             "the output does not depend on the input, so nothing was tested; give another input or seed"
         )
-    return worst
+    return max(found, key=lambda e: e.relative_max)
 
 
 def _group(group: Group | str) -> Group:

@@ -57,7 +57,12 @@ def fit(
     Raises:
         TrainingDiverged: if a loss is not finite; the models are then worthless.
         TrainingInterrupted: if the deadline came first.
+        UserError: if precision and device do not go together, the layers cannot be stacked, or the checkpoint
+            is damaged or of other seeds.
+        ValueError: if there is not one seed, list of training images and list of validation images for each
+            model, or nothing to select the best epoch by.
     """
+    _check(models, data, settings, seeds, observe_every)
     if not _together(models, data, settings, device):
         options = {"device": device, "log": log, "deadline": deadline}
         options |= {"observe": observe, "observe_every": observe_every}
@@ -85,6 +90,24 @@ def fit(
         if settings.selection == "best" and best is not None:
             model.load_state_dict(best[1])
     return session.fit
+
+
+def _check(
+    models: Sequence[nn.Module],
+    data: TrainingSet,
+    settings: FitSettings,
+    seeds: Sequence[int],
+    observe_every: int,
+) -> None:
+    lists = [len(seeds), len(data.train), *([len(data.validation)] if data.validation is not None else [])]
+    if not models or any(count != len(models) for count in lists):
+        raise ValueError(
+            f"{len(models)} models need as many seeds and lists of images, one at least, not {lists}"
+        )
+    if settings.selection == "best" and data.validation is None:
+        raise ValueError("selection 'best' needs validation images; give some, or select the last epoch")
+    if observe_every < 1:
+        raise ValueError(f"observe_every must be 1 or more, not {observe_every}")
 
 
 def _together(models: Sequence[nn.Module], data: TrainingSet, settings: FitSettings, device: str) -> bool:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import torch
 
-from shared.errors import UserError
+from shared.errors import UserError, unknown
+from shared.interface import PRECISIONS
 
 
 @contextlib.contextmanager
@@ -26,8 +27,10 @@ def precision(name: str, device: torch.device | str) -> Iterator[None]:
     """Compute in "float32" (TF32 off), "tf32" or "bf16" (autocast) inside the block.
 
     Raises:
-        UserError: for tf32 without a CUDA device, or bf16 on a CUDA device that lacks it.
+        UserError: for another name, tf32 without a CUDA device, or bf16 on a CUDA device that lacks it.
     """
+    if name not in PRECISIONS:
+        raise UserError(unknown("precision", name, PRECISIONS))
     device = torch.device(device)
     cuda = device.type == "cuda"
     if name == "tf32" and not cuda:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from shared.modes import kept_modes
 from shared.train.precision import precision
 
 
@@ -22,7 +23,7 @@ def predict(
     """Outputs of ``model`` in eval mode and float32, whatever it was trained in.
 
     Args:
-        model: the network; its training mode is put back.
+        model: the network; its parts keep their modes.
         images: (count, channels, height, width), any dtype, on the model's device.
         transform: from a batch of images to the network's input.
         batch_size: images at once.
@@ -31,15 +32,13 @@ def predict(
     Shape:
         out (count, outputs)
     """
-    was_training = model.training
-    model.eval()
     order = torch.channels_last if channels_last else torch.contiguous_format
     outputs = []
-    with precision("float32", images.device):
+    with kept_modes(model), precision("float32", images.device):
+        model.eval()
         for batch in images.split(batch_size):
             x = transform(batch) if transform is not None else batch
             outputs.append(model(x.contiguous(memory_format=order)))
-    model.train(was_training)
     return torch.cat(outputs)
 
 

@@ -55,6 +55,9 @@ class FitSettings:
         replicas: train the seeds "together" (one grouped network), "one_by_one", or "auto": together on
             CUDA and wherever the network is small.
         validate_every: epochs between validations; 0 for never.
+
+    Raises:
+        UserError: for choices that are not known or do not go together, and numbers that are not positive.
     """
 
     epochs: int
@@ -88,6 +91,8 @@ class FitSettings:
                 raise UserError(unknown(key, getattr(self, key), known))
         if self.epochs < 1 or self.batch_size < 1 or self.step_every < 1 or self.lr <= 0:
             raise UserError("epochs, batch_size, step_every and lr must be positive; correct them")
+        if self.cycle_momentum and self.optimizer == "rmsprop":
+            raise UserError("rmsprop has no momentum to cycle; set cycle_momentum to false")
         if self.selection == "best" and not self.validate_every:
             raise UserError("selection: best needs validations; set validate_every to 1 or more")
 

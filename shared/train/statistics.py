@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from shared.modes import kept_modes
 from shared.nn import GroupBatchNorm
 from shared.train.precision import precision
 
@@ -40,15 +41,14 @@ def estimate_statistics(
     """
     if not len(images):
         raise ValueError("batch norm's statistics need at least one image")
-    training = {module: module.training for module in model.modules()}
-    norms = [module for module in training if _keeps_statistics(module)]
+    norms = [module for module in model.modules() if _keeps_statistics(module)]
     momenta = [norm.momentum for norm in norms]
     order = torch.channels_last if channels_last else torch.contiguous_format
-    model.eval()
-    for norm in norms:
-        norm.train()
     try:
-        with precision("float32", images.device):
+        with kept_modes(model), precision("float32", images.device):
+            model.eval()
+            for norm in norms:
+                norm.train()
             for number, batch in enumerate(images.split(batch_size), 1):
                 for norm in norms:
                     norm.momentum = 1 / number  # the mean of all batches so far
@@ -57,8 +57,6 @@ def estimate_statistics(
     finally:
         for norm, momentum in zip(norms, momenta):
             norm.momentum = momentum
-        for module, was in training.items():
-            module.training = was
 
 
 def _keeps_statistics(module: nn.Module) -> bool:

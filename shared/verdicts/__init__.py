@@ -39,7 +39,8 @@ paired by seed where both arms ran the same seeds, else Welch:
 * `same` (within a stated margin): ``reproduced`` if the two one-sided tests at 5 % (the 90 % interval within
   the margin) both pass; else ``differs`` if the 95 % interval leaves out 0; else ``too few runs``;
 * `within` (a bound on every single run): ``reproduced`` if each run keeps it, else ``differs``;
-* `every` joins the parts of one claim: it differs if a part differs and is reproduced only if all parts are.
+* `every` joins the parts of one claim: it is not run if a part is not; else it differs if a part differs, and
+  is reproduced only if all parts are.
   The largest p-value of the parts is a valid one for the whole (intersection-union test).
 
 False-positive rates of these rules are checked by simulation in ``tests/core/test_verdicts.py``.

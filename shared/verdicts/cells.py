@@ -38,8 +38,12 @@ def cell(
         tier: tier of our runs.
 
     Raises:
-        ValueError: if ``spread_kind`` is unknown or a value of ours is not finite.
+        ValueError: if ``spread_kind`` is unknown, or one of enough values of ours is not finite.
     """
+    if spread_kind not in SPREAD_KINDS:
+        raise ValueError(
+            f"unknown spread kind {spread_kind!r}; use one of {', '.join(filter(None, SPREAD_KINDS))}"
+        )
     early = unjudged(len(ours), tier)
     if early:
         return early
@@ -71,8 +75,6 @@ def exactly(ours: Sequence[float], value: float, *, tier: str = "paper") -> Verd
 
 def _deviation(spread: float | None, n: int | None, kind: str) -> float | None:
     """The paper's standard deviation between runs, None if it cannot be known."""
-    if kind not in SPREAD_KINDS:
-        raise ValueError(f"unknown spread kind {kind!r}; use one of {', '.join(filter(None, SPREAD_KINDS))}")
     if spread is None or kind == "":
         return None
     if kind == "std":

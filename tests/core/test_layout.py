@@ -19,10 +19,11 @@ ALGEBRA = {"brackets", "lie", "groups", "irreps", "presentations", "representati
 ALLOWED = {
     **{name: {*ALGEBRA, "errors"} for name in ALGEBRA},
     "nn": {*ALGEBRA, "nn", "errors"},
-    "measure": {*ALGEBRA, "nn", "measure", "errors"},
-    "atlas": {*ALGEBRA, "nn", "measure", "atlas", "errors"},
+    "measure": {*ALGEBRA, "nn", "measure", "modes", "errors"},
+    "atlas": {*ALGEBRA, "nn", "measure", "modes", "atlas", "errors"},
     "testing": {*ALGEBRA, "nn", "measure", "atlas", "testing", "errors"},
     "interface": set(),
+    "modes": set(),
     "errors": set(),
     "paths": {"errors"},
     "files": {"errors"},

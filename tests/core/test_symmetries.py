@@ -230,7 +230,7 @@ def test_nothing_to_penalize():
         (lambda: symmetries.similarity(lie.so(3), torch.eye(3)[None]), "multiple of the identity"),
         (lambda: symmetries.similarity(lie.so(3), lie.so(3), moments=torch.eye(4)), "moments must have"),
         (lambda: symmetries.control(lie.so(3), 2, 5), "rank must be from 1 to 3"),
-        (lambda: symmetries.control(lie.so(3), 2, 1, draws=0), "draws must be at least 1"),
+        (lambda: symmetries.control(lie.so(3), 2, 1, draws=0), "draws and count must be at least 1"),
         (lambda: symmetries.regularizer(lie.so(3), closure=-1), "must not be negative"),
         (lambda: symmetries.closure(lie.so(3), torch.eye(4)), "do not fit 3 pixels"),
     ],
