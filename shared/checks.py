@@ -10,10 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
-from shared import collect, collected, config, dvclock, paths, records, validity
-from shared.errors import UserError, unknown
+from shared import collect, collected, config, dvcstage, fingerprint, paths, records, validity
+from shared.errors import UserError
 from shared.report import published
 from shared.report.contents import Report
 
@@ -37,7 +35,7 @@ def check(paper: str, strict_code: bool = False) -> list[Problem]:
         declared = config.load(paper)
     except UserError as error:
         return [Problem(str(error))]
-    parts = (_hand_written(paper), _names(declared), _stage(declared), _leftovers(declared))
+    parts = (_hand_written(paper), _names(declared), _code(declared), _stage(declared), _leftovers(declared))
     found = [problem for part in parts for problem in part]
     for experiment in declared.experiments.values():
         for tier in experiment.tiers:
@@ -65,7 +63,8 @@ def _names(paper: config.Paper) -> Iterator[Problem]:
     try:
         report = Report(paper.name)
         tables = [table.name for table in report.tables]
-        known = {*tables, *(figure.name for figure in report.figures)}
+        figures = {figure.name for figure in report.figures}
+        known = {*tables, *figures}
     except UserError as error:
         yield Problem(str(error))
         return
@@ -75,6 +74,21 @@ def _names(paper: config.Paper) -> Iterator[Problem]:
                 text = f"produces {name!r}, but tables.py and figures.py make only {', '.join(sorted(known))}"
                 yield Problem(f"{paper.name}/{experiment.name} {text}")
     yield from _concerned(report, tables)
+    yield from _unused(report, figures)
+
+
+def _unused(report: Report, figures: set[str]) -> Iterator[Problem]:
+    """Numbers of the paper that stand nowhere would vanish from the report without notice."""
+    try:
+        places = published.paper_values(report.paper)
+    except UserError:
+        return  # `_hand_written` says it
+    for place in places:
+        if place not in report.results.asked and place[0] not in figures:
+            yield Problem(
+                f"pipelines/{report.paper}/paper.csv: no table shows the number for {'/'.join(place)}; "
+                "give its row to `results.cell` or `results.published` in tables.py, or correct its place"
+            )
 
 
 def _concerned(report: Report, tables: list[str]) -> Iterator[Problem]:
@@ -92,44 +106,24 @@ def _concerned(report: Report, tables: list[str]) -> Iterator[Problem]:
 
 
 def _stage(paper: config.Paper) -> Iterator[Problem]:
-    """Whether dvc.yaml has this paper's stage, with every experiment whose results are complete.
+    if not paper.name.startswith("_"):
+        yield from map(Problem, dvcstage.problems(paper))
 
-    An experiment without results should not be there yet: DVC calls a missing output a change.
-    """
-    if paper.name.startswith("_"):
-        return
+
+def _code(paper: config.Paper) -> Iterator[Problem]:
+    """Whether the modules that the experiment uses can be read."""
     try:
-        content = yaml.safe_load((paths.root() / "dvc.yaml").read_text())
-        content["stages"][paper.name]["foreach"]
-        groups = [group["recorded"] for group in content["vars"] if isinstance(group, dict)]
-        recorded = {name: tiers for group in groups for name, tiers in group.items()}[paper.name]
-    except (OSError, yaml.YAMLError, KeyError, TypeError):
-        yield Problem(f"dvc.yaml has no stage {paper.name} over recorded.{paper.name}; copy another paper's")
-        return
-    for name, experiment in paper.experiments.items():
-        able = [tier for tier in experiment.tiers if tier in paths.COMMITTED_TIERS]
-        if recorded.get(name) in able:
-            continue
-        there = [tier for tier in able if _complete(paper, name, tier)]
-        if there or name in recorded:
-            yield Problem(
-                f"dvc.yaml: recorded.{paper.name} should name a tier of {name}: {' or '.join(there or able)}"
-            )
-    for name in recorded:
-        if name not in paper.experiments:
-            yield Problem(
-                f"dvc.yaml: recorded.{paper.name}: {unknown('experiment', name, paper.experiments)}"
-            )
-
-
-def _complete(paper: config.Paper, experiment: str, tier: str) -> bool:
-    try:
-        return dvclock.is_settled(paper.name, experiment, tier)
-    except UserError:  # what cannot be resolved is told elsewhere
-        return False
+        fingerprint.fingerprint(paper.name)
+    except UserError as error:
+        yield Problem(str(error))
 
 
 def _leftovers(paper: config.Paper) -> Iterator[Problem]:
+    folder = paths.pipeline(paper.name) / "results"
+    for file in sorted(folder.glob("*")):
+        if file.name not in paths.COMMITTED_TIERS:
+            shown = file.relative_to(paths.root())
+            yield Problem(f"{shown} is none of {', '.join(paths.COMMITTED_TIERS)}; delete or move it")
     for tier in paths.COMMITTED_TIERS:
         for file in sorted(paths.results(paper.name, tier).glob("*")):
             name = file.name.removesuffix(".csv").removesuffix(".env.json")
@@ -148,12 +142,15 @@ def _tier(experiment: config.Experiment, tier: str) -> Iterator[Problem]:
     first: dict[str, config.Run] = {}
     for run in declared:
         if first.setdefault(run.id, run) is not run:
-            yield Problem(f"{where}: the arms {first[run.id].arm} and {run.arm} have the same settings")
+            yield Problem(
+                f"{where}: the arms {first[run.id].arm} and {run.arm} have the same settings; drop one"
+            )
     here = collected.of(experiment.paper, experiment.name, tier)
     yield from (Problem(f"{where}: {text}") for text in here.problems)
     if not here.rows and not here.environments:
         return
-    yield from (Problem(sentence) for sentence in here.damage.values())
+    if here.damage:
+        yield Problem(_damage(experiment, tier, here))
     yield from _entries(here, where)
     names = {(run.arm, run.seed) for run in declared}
     for arm, seed in here.runs:
@@ -162,22 +159,35 @@ def _tier(experiment: config.Experiment, tier: str) -> Iterator[Problem]:
                 f"{where}: {arm} with seed {seed} is left over; `python -m pipelines collect` drops it"
             )
     missing = [run for run in declared if (run.arm, run.seed) not in here.runs]
-    if missing:
+    if missing and here.rows:
         yield Problem(f"{where}: {len(missing)} of {len(declared)} runs are not recorded", warning=True)
     for run in declared:
         if here.runs.get((run.arm, run.seed), run.id) != run.id:
             why = "; ".join(validity.why_stale(run)) or "a newer result is not collected"
             yield Problem(f"{where}: {run.arm} with seed {run.seed} is stale ({why})")
-    try:
-        current = collect.is_collected(experiment, tier)
-    except UserError:
-        if not here.damage:
-            raise
-        return  # told above; collecting would refuse, so it is no advice
-    if not current:
+    if not here.damage and not collect.is_collected(experiment, tier):
         yield Problem(
             f"{where}: the CSV is not up to date; `python -m pipelines collect` writes it", warning=True
         )
+
+
+def _damage(experiment: config.Experiment, tier: str, here: collected.Collected) -> str:
+    """What has happened to the two files of an experiment, and the remedy that works."""
+    paper, name = experiment.paper, experiment.name
+    file, sidecar = collected.csv_path(paper, name, tier), collected.env_path(paper, name, tier)
+    for lost, left in ((file, sidecar), (sidecar, file)):
+        if not lost.exists():
+            said = f"{paths.shown(lost)} is lost ({left.name} is there)"
+            break
+    else:
+        count = len(here.damage)
+        runs = f"the rows of {count} runs" if count > 1 else f"the rows of run {next(iter(here.damage))}"
+        said = f"{runs} in {paths.shown(file)} do not match its sidecar {sidecar.name}"
+    try:
+        collect.compose(experiment, tier)
+    except UserError:
+        return f"{said}; restore both files from git"
+    return f"{said}; `python -m pipelines collect` writes both files anew from the store"
 
 
 def _entries(here: collected.Collected, where: str) -> Iterator[Problem]:

@@ -43,6 +43,8 @@ def do_run(args: argparse.Namespace) -> int:
             continue  # "everything" means what has this tier
         seeds = None if args.seeds is None else declarations.seeds(args.seeds, "--seeds")
         runs += experiment.runs(args.tier, args.arms, seeds)
+    if not runs:
+        raise UserError(f"no experiment has the tier {args.tier!r}; `list` shows which there are")
     return _compute(runs, args, args.minutes)
 
 
@@ -106,16 +108,21 @@ def _collect(runs: Iterable[config.Run], outcome: Outcome) -> None:
 
 
 def _report(runs: list[config.Run], outcome: Outcome) -> int:
-    parts = [f"{len(outcome.done)} trained", f"{len(outcome.valid)} valid already"]
-    parts += [f"{len(outcome.failed)} failed"] if outcome.failed else []
-    parts += [f"{len(outcome.left)} left"] if outcome.left else []
-    print(f"{len({run.id for run in runs})} runs: {', '.join(parts)}")
+    parts = [f"{_number(outcome.done)} trained", f"{_number(outcome.valid)} valid already"]
+    parts += [f"{_number(run for run, _ in outcome.failed)} failed"] if outcome.failed else []
+    parts += [f"{_number(outcome.left)} left"] if outcome.left else []
+    print(f"{_number(runs)} runs: {', '.join(parts)}")
     for sentence in dict.fromkeys(sentence for _, sentence in outcome.failed):
         print(f"error: {sentence}", file=sys.stderr)
     if outcome.left:
         left = ", ".join(f"{run.experiment}/{run.arm}/{run.seed}" for run in outcome.left)
         print(f"left for another time: {left}")
     return 1 if outcome.failed else 0
+
+
+def _number(runs: Iterable[config.Run]) -> int:
+    """How many there are; two arms with equal settings are one."""
+    return len({run.id for run in runs})
 
 
 def do_collect(args: argparse.Namespace) -> int:
@@ -165,11 +172,15 @@ def do_check(args: argparse.Namespace) -> int:
 def do_accept(args: argparse.Namespace) -> int:
     """Stamp collected results with the present code's fingerprint."""
     tiers = (args.tier,) if args.tier else paths.COMMITTED_TIERS
+    total = 0
     for experiment in _experiments(args):
         for tier in (tier for tier in tiers if tier in experiment.tiers):
             count = exchange.accept(experiment, tier, args.why)
+            total += count
             if count:
                 print(f"{experiment.paper}/{experiment.name} ({tier}): {count} runs accepted")
+    if not total:
+        print("there are no results of earlier code")
     return 0
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from shared import declarations, paths
 from shared.errors import UserError, unknown
-from shared.loading import module
+from shared.loading import attribute, blamed
 from shared.settings import resolve
 
 
@@ -107,8 +107,9 @@ class Experiment:
             raise UserError(f"{self.paper}/{self.name}: {unknown('arm', arm, self.arms)}")
         layers = (self.settings, self.arm_settings[arm], chosen.overrides, chosen.arms.get(arm, {}))
         merged = {key: value for layer in layers for key, value in layer.items()}
-        cls = module(self.paper, "settings").Settings
-        return resolve(cls, merged, where=f"{self.paper}/{self.name}, arm {arm}, tier {tier}")
+        cls = attribute(self.paper, "settings", "Settings")
+        with blamed(self.paper):
+            return resolve(cls, merged, where=f"{self.paper}/{self.name}, arm {arm}, tier {tier}")
 
     def runs(
         self, tier: str, arms: Iterable[str] | None = None, seeds: Iterable[int] | None = None
@@ -127,7 +128,10 @@ class Experiment:
         made = []
         for arm in chosen_arms:
             settings = self.settings_of(arm, tier)
-            data = {name: checksum(name) for name in datasets(settings)}
+            try:
+                data = {name: checksum(name) for name in datasets(settings)}
+            except UserError as error:
+                raise UserError(f"{self.paper}/{self.name}, arm {arm}, tier {tier}: {error}") from None
             made += [
                 Run(self.paper, self.name, arm, tier, s, settings, self.revision, data) for s in chosen_seeds
             ]

@@ -6,9 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import yaml
-
-from shared import paths
+from shared import paths, strict_yaml
 from shared.errors import UserError, unknown
 
 PAPER_KEYS = ("title", "revision", "experiments")
@@ -16,22 +14,6 @@ EXPERIMENT_KEYS = ("title", "produces", "settings", "arms", "tiers", "cost")
 TIER_KEYS = ("seeds", "arms", "replicas")  # every other key of a tier overrides a setting
 COST_KEYS = ("minutes", "memory_mb")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
-
-
-class _Strict(yaml.SafeLoader):
-    """Safe YAML in which a key given twice is an error instead of a silent overwrite."""
-
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"the key {key.value!r} is given twice", key.start_mark
-                    )
-                seen.add(key.value)
-        return node
 
 
 def text_of(paper: str) -> str:
@@ -55,13 +37,8 @@ def parse(paper: str, text: str) -> dict[str, Any]:
     Raises:
         UserError: if the text is not YAML, or has a key or value that makes no sense.
     """
-    try:
-        content = yaml.load(text, Loader=_Strict)
-    except yaml.YAMLError as error:
-        message = " ".join(str(error).split())
-        raise UserError(f"pipelines/{paper}/experiments.yaml is not valid YAML: {message}") from None
     where = f"pipelines/{paper}/experiments.yaml"
-    content = _mapping(content, where)
+    content = _mapping(strict_yaml.load(text, where), where)
     own = [key for key in content if not str(key).startswith((".", "x-"))]
     if own != [paper]:
         raise UserError(f"{where} should have the one top key {paper!r} (and anchors under x-...), not {own}")
@@ -76,14 +53,16 @@ def parse(paper: str, text: str) -> dict[str, Any]:
 
 
 def seeds(value: Any, where: str) -> tuple[int, ...]:
-    """Seeds from a list of whole numbers, one number, or text such as ``0-4,7``.
+    """Seeds from a list of whole numbers, or text such as ``0-4,7``.
 
     Raises:
         UserError: if it is none of these, empty, or names a seed twice.
     """
+    numbers = value
     if isinstance(value, str):
-        value = [n for part in value.split(",") for n in _span(part.strip(), where)]
-    numbers = [value] if type(value) is int else value
+        numbers = [n for part in value.split(",") for n in _span(part.strip(), where)]
+    if type(value) is int:
+        raise UserError(f"{where}: seeds: {value} may mean two things; write [{value}] for one, 0-9 for ten")
     good = isinstance(numbers, (list, tuple)) and all(type(n) is int and n >= 0 for n in numbers)
     if not good or not numbers or len(set(numbers)) != len(numbers):
         raise UserError(
@@ -102,8 +81,8 @@ def _span(part: str, where: str) -> Iterable[int]:
 
 def _check_experiment(experiment: Any, where: str) -> None:
     _known(_mapping(experiment, where), EXPERIMENT_KEYS, where)
-    _required(experiment, ("title", "arms", "tiers"), where)
-    _mapping(experiment.get("settings") or {}, f"{where}: settings")
+    _required(experiment, ("title", "settings", "arms", "tiers"), where)  # DVC looks at the settings, too
+    _mapping(experiment["settings"] or {}, f"{where}: settings")
     produces = experiment.get("produces") or []
     if not isinstance(produces, list) or not all(isinstance(p, str) for p in produces):
         raise UserError(

@@ -14,9 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from shared import config, paths, runs
+from shared import config, paths, runs, strict_yaml
 from shared.errors import UserError
 
 #: How often and how long to wait when another DVC process holds its lock or one of the files.
@@ -30,12 +28,12 @@ def recorded() -> dict[str, dict[str, str]]:
         UserError: if dvc.yaml is missing or has no such variable.
     """
     try:
-        content = yaml.safe_load((paths.root() / "dvc.yaml").read_text())
+        content = strict_yaml.load((paths.root() / "dvc.yaml").read_text(), "dvc.yaml")
         (found,) = (
             entry["recorded"] for entry in content["vars"] if isinstance(entry, dict) and "recorded" in entry
         )
         return {str(paper): {str(k): str(v) for k, v in tiers.items()} for paper, tiers in found.items()}
-    except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"dvc.yaml has no readable variable 'recorded' ({error}); restore it from git"
         ) from None
@@ -64,7 +62,7 @@ def sync() -> int:
     }
     valid = {stage for stage in changed & set(stages) if is_settled(*stages[stage])}
     if valid:
-        _dvc("commit", "--quiet", "--force", *sorted(valid))
+        _dvc("commit", "--force", *sorted(valid))  # not --quiet, which would hide why it failed
         print(f"dvc.lock: wrote {', '.join(sorted(valid))}")
     behind = sorted(changed & set(stages) - valid)
     for stage in behind:
@@ -106,4 +104,6 @@ def _dvc(*arguments: str) -> str:
         if not busy or attempt == TRIES - 1:
             break
         time.sleep(WAIT_SECONDS)
-    raise UserError(f"`dvc {' '.join(arguments)}` failed: {' '.join(done.stderr.split())[-300:]}")
+    raise UserError(
+        f"`dvc {' '.join(arguments)}` failed: {' '.join((done.stderr or done.stdout).split())[-300:]}"
+    )

@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from shared import collected, config, environment, fingerprint, paths, records, validity
 from shared.collect import collect, is_worth_collecting, verify
 from shared.errors import UserError
-from shared.files import lock, read_json, write_json
+from shared.files import lock, write_json
 
 
 @dataclass
@@ -103,6 +104,8 @@ def _files(source: Path) -> list[Path]:
         ".repro/runs/*.json",
         "*.csv",
         "*/*.csv",
+        "results/*/*.csv",
+        "*/results/*/*.csv",
         "pipelines/*/results/*/*.csv",
     )
     return sorted({file for pattern in patterns for file in source.glob(pattern) if _is_ours(file)})
@@ -114,13 +117,22 @@ def _is_ours(file: Path) -> bool:
     return len(file.stem) == 16 and set(file.stem) <= set("0123456789abcdef")
 
 
+def _json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:  # also for bytes that are not UTF-8
+        raise UserError(
+            f"{file} is no record of a run ({error}); copy it anew, or name another file or folder"
+        ) from None
+
+
 def _sidecar(file: Path) -> Path:
     return file.with_name(f"{file.stem}.env.json")
 
 
 def _from_file(file: Path) -> Iterator[records.Record]:
     if file.suffix != ".csv":
-        yield records.parse(read_json(file), file.name)
+        yield records.parse(_json(file), file.name)
         return
     content = collected.read_file(file)
     for run_id in {**content.damage, **content.rows}:  # also runs whose rows were cut off

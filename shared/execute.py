@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared import batches, config, devices, environment, failures, fingerprint, precisions, records
+from shared import batches, config, devices, environment, failures, fingerprint, loading, precisions, records
 from shared.costs import settings_key
 from shared.errors import UserError
 from shared.interface import Context, OutOfTime
@@ -174,7 +174,7 @@ class _Session:
 
     def _compute(self, batch: list[config.Run]) -> None:
         first = batch[0]
-        experiment = config.module(first.paper, "experiment")
+        experiment = loading.module(first.paper, "experiment")
         self._prepare(sys.modules.get("torch"))
         precision = precisions.of(first, self.options.precision)
         checkpoint = batches.checkpoint(batch, self.device, precision)
@@ -195,10 +195,10 @@ class _Session:
             "wall_s": round(facts["wall_s"] / len(finished), 3),
         }
         self.seconds[settings_key(first)] = facts["wall_s"]
-        for run in finished:
-            self._record(run, results[run.seed], facts)
-        for file in batches.checkpoints(batch, self.device, precision):
-            file.unlink(missing_ok=True)
+        recorded = [self._record(run, results[run.seed], facts) for run in finished]
+        if all(recorded):  # else measuring is to be done again, but not training
+            for file in batches.checkpoints(batch, self.device, precision):
+                file.unlink(missing_ok=True)
         if len(finished) < len(batch):
             self.options.log(f"{first.spec}: time is up, finished are the seeds {_seeds(finished)}")
             self.outcome.left += [run for run in batch if run not in finished]
@@ -215,16 +215,17 @@ class _Session:
             self.device = "cpu"
             precisions.check_device(self.options.precision, self.device)
 
-    def _record(self, run: config.Run, rows: Iterable[Any], facts: dict[str, Any]) -> None:
-        """Store the rows of one run; a run with a value that is not finite fails alone."""
+    def _record(self, run: config.Run, rows: Iterable[Any], facts: dict[str, Any]) -> bool:
+        """Store the rows of one run, unless a value is not finite: then it fails alone. Was it stored?"""
         try:
             checked = records.checked_rows(rows, run.spec)
         except UserError as error:
             self.outcome.failed.append((run, str(error)))
             self.options.log(str(error))
-            return
+            return False
         records.save(records.Record(run.id, run.inputs, checked, facts | _throughput(checked)))
         self.outcome.done.append(run)
+        return True
 
 
 def data_notes(run: config.Run) -> list[str]:

@@ -65,11 +65,15 @@ def checked_rows(rows: Iterable[Any], where: str) -> tuple[Row, ...]:
     """
     made: list[Row] = []
     for row in rows:
-        metric, step, number, place = _read(row, where)
+        metric, number, place = _read(row, where)
         if not isinstance(metric, str) or not _METRIC.fullmatch(metric):
             raise UserError(f"{where}: {metric!r} is not a name for a metric; use letters, digits, _ . -")
-        if not math.isfinite(number) or (isinstance(place, float) and not math.isfinite(place)):
-            raise UserError(f"{where}: {metric} at step {step} is {number}; nothing was recorded")
+        if not math.isfinite(number):
+            at = "" if place == "" else f" at step {place}"
+            raise UserError(
+                f"{where}: {metric}{at} is {number}, so nothing was recorded; look at what measures it in "
+                "experiment.py"
+            )
         if isinstance(place, str) and place:
             raise UserError(f"{where}: {metric} has the step {place!r}; use a number or the empty string")
         made.append(Row(metric, place, number))
@@ -80,11 +84,13 @@ def checked_rows(rows: Iterable[Any], where: str) -> tuple[Row, ...]:
     return tuple(made)
 
 
-def _read(row: Any, where: str) -> tuple[Any, Any, float, int | float | str]:
-    """Metric and step as they are, then value and step as plain Python has them."""
+def _read(row: Any, where: str) -> tuple[Any, float, int | float | str]:
+    """The metric as it is, value and step as plain Python has them."""
     try:
         metric, step, value = row
-        return metric, step, float(value), step if isinstance(step, str) else _number(step)
+        if not isinstance(step, str) and not math.isfinite(step):
+            raise ValueError
+        return metric, float(value), step if isinstance(step, str) else _number(step)
     except (TypeError, ValueError):
         raise UserError(
             f"{where}: {row!r} is no row of metric, step and value; nothing was recorded"
@@ -92,7 +98,7 @@ def _read(row: Any, where: str) -> tuple[Any, Any, float, int | float | str]:
 
 
 def _number(step: Any) -> int | float:
-    return int(step) if math.isfinite(step) and int(step) == step else float(step)
+    return int(step) if int(step) == step else float(step)
 
 
 def stored_path(run_id: str) -> Path:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from pipelines.lconv import arms, cells, claims_studies
-from pipelines.lconv.rules import Arm, Pair, above, compare, judge, within
+from pipelines.lconv.rules import Arm, Pair, above, compare, within
 from shared import stats, verdicts
 from shared.report import text
-from shared.report.claims import Part, effect, row
+from shared.report.claims import Part, effect, judge, row
 from shared.report.results import Results, difference
 from shared.report.tables import Row
 

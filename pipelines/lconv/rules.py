@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from pipelines.lconv import cells
-from shared import stats, verdicts
+from shared import verdicts
 from shared.report import text
-from shared.report.claims import effect, row
+from shared.report.claims import Rule, effect, judge, row
 from shared.report.results import Results, difference
-from shared.report.tables import Row, Sample
+from shared.report.tables import Row
 
-Rule = Callable[[stats.Difference, str], verdicts.Verdict]
 Arm = tuple[str, str]  # experiment and arm
 #: A label, two arms, and what the sources say of their difference ("" for what they say of the claim).
 Pair = tuple[str, Arm, Arm, str]
-
-
-def judge(found: stats.Difference | None, samples: Sequence[Sample], rule: Rule) -> verdicts.Verdict:
-    """The verdict of ``rule``, or why there is none: an arm without runs, or with too few."""
-    tier = verdicts.shortest([sample.tier for sample in samples])
-    if not all(sample.n for sample in samples):
-        return verdicts.Verdict(verdicts.NOT_RUN)
-    return rule(found, tier) if found else verdicts.few(min(sample.n for sample in samples), tier)
 
 
 def above(threshold: float = 0.0) -> Rule:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from pipelines.subsampling.arms import BIAS_EXPERIMENTS, FIGURE4, REDUCED, arm
 from shared import stats, verdicts
 from shared.report import text
-from shared.report.claims import Part, effect, reference
+from shared.report.claims import Part, Rule, effect, judge, reference
 from shared.report.results import Results, difference
 from shared.report.tables import Sample
 
@@ -18,9 +18,6 @@ FLOAT32 = 1e-5
 MARGIN_PRINTED, MARGIN_MEAN = 0.5, 0.1
 #: The same between test angles of a plain network, whose accuracies scatter more.
 MARGIN_ANGLES = 1.0
-
-#: From a difference and the tier of its runs to a verdict.
-Rule = Callable[[stats.Difference, str], verdicts.Verdict]
 
 
 def experiment_of(training: str, angles: Sequence[float] | None) -> str:
@@ -38,20 +35,6 @@ def accuracy(results: Results, network: str, training: str, angles: Sequence[flo
 def command(results: Results, training: str, angles: Sequence[float] | None = None) -> str:
     """What computes `accuracy`."""
     return results.command(experiment_of(training, angles))
-
-
-def judge(
-    found: stats.Difference | None,
-    samples: Sequence[Sample],
-    rule: Rule,
-) -> verdicts.Verdict:
-    """The verdict of ``rule``, or why there is none: an arm without runs, or with too few."""
-    tier = verdicts.shortest([sample.tier for sample in samples])
-    if not all(sample.n for sample in samples):
-        return verdicts.Verdict(verdicts.NOT_RUN)
-    if found is None:
-        return verdicts.few(min(sample.n for sample in samples), tier)
-    return rule(found, tier)
 
 
 def beats(label: str, known: str, first: Sample, second: Sample, *, paired: bool = True) -> Part:

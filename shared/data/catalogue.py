@@ -12,9 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from shared import paths
+from shared import paths, strict_yaml
 from shared.data.digest import folder_md5, text_md5
 from shared.data.entries import DataSet, Download, File, Step, Variant
 from shared.errors import UserError, unknown
@@ -67,11 +65,11 @@ def find(name: str) -> DataSet:
 @lru_cache(maxsize=8)
 def _load(path: Path, mtime: int, size: int) -> dict[str, DataSet]:
     try:
-        entries = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {error}") from None
+        entries = strict_yaml.load(path.read_text(encoding="utf-8"), path.name)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path.name} is not text in UTF-8 ({error}); save it as such") from None
     if not isinstance(entries, dict):
-        raise UserError(f"{path} must map names of data sets to their entries")
+        raise UserError(f"{path.name} must map names of data sets to their entries")
     sets: dict[str, DataSet] = {}
     for name, entry in entries.items():
         try:

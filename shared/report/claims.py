@@ -5,13 +5,13 @@ A claim has one part or several ("A beats B" and "A beats C"); it holds only if 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from shared import stats, verdicts
 from shared.report import text
 from shared.report.published import PaperValue
-from shared.report.tables import Cell, Column, Row
+from shared.report.tables import Cell, Column, Row, Sample
 from shared.verdicts import Verdict
 
 COLUMNS = (
@@ -39,6 +39,20 @@ class Part:
     reference: str
     ours: str
     verdict: Verdict
+
+
+#: From a difference and the tier of its runs to a verdict.
+Rule = Callable[[stats.Difference, str], Verdict]
+
+
+def judge(found: stats.Difference | None, samples: Sequence[Sample], rule: Rule) -> Verdict:
+    """The verdict of ``rule`` on a difference of samples, or why there is none: no runs, or too few."""
+    tier = verdicts.shortest([sample.tier for sample in samples])
+    if not all(sample.n for sample in samples):
+        return Verdict(verdicts.NOT_RUN)
+    if found is None:
+        return verdicts.few(min(sample.n for sample in samples), tier)
+    return rule(found, tier)
 
 
 def effect(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from shared import config, paths, runs, verdicts
-from shared.loading import module
+from shared.errors import UserError
+from shared.loading import blamed, made
 from shared.report import published, results, text
 from shared.report.tables import Cell, Row, Table
 
@@ -77,15 +78,24 @@ class Report:
 
     @cached_property
     def tables(self) -> list[Table]:
-        """The tables that the pipeline's ``tables.py`` makes."""
-        return list(module(self.paper, "tables").tables(self.results))
+        """The tables that the pipeline's ``tables.py`` makes.
+
+        Raises:
+            UserError: if it fails, or two have one name.
+        """
+        return _of_different_names(self.paper, "tables", made(self.paper, "tables", self.results))
 
     @cached_property
     def figures(self) -> list[Figure]:
-        """The figures that the pipeline's ``figures.py`` makes; none if it has no such file."""
+        """The figures that the pipeline's ``figures.py`` makes; none if it has no such file.
+
+        Raises:
+            UserError: if it fails, or two have one name; and from ``draw``, if that fails.
+        """
         if not (paths.pipeline(self.paper) / "figures.py").is_file():
             return []
-        return list(module(self.paper, "figures").figures(self.results))
+        found = _of_different_names(self.paper, "figures", made(self.paper, "figures", self.results))
+        return [replace(f, draw=f.draw and partial(_drawn, self.paper, f.draw)) for f in found]
 
     @cached_property
     def deviations(self) -> list[published.Deviation]:
@@ -151,6 +161,19 @@ class Report:
                         ours = "-" if judged.verdict.status == verdicts.NOT_RUN else ours
                         return Headline(table, row, paper, ours, judged.verdict)
         return None
+
+
+def _of_different_names(paper: str, what: str, found: list[Any]) -> list[Any]:
+    """Tables, or figures: each is a file, so that one of two with the same name would be lost."""
+    for name, count in Counter(block.name for block in found).items():
+        if count > 1:
+            raise UserError(f"pipelines/{paper}/{what}.py makes {count} {what} called {name!r}; rename one")
+    return found
+
+
+def _drawn(paper: str, draw: Callable[[], Any]) -> Any:
+    with blamed(paper):
+        return draw()
 
 
 def phrases(counts: Mapping[Kind, int]) -> dict[str, str]:

@@ -143,7 +143,7 @@ def deviations(paper: str) -> list[Deviation]:
 
 def _paper_value(where: str, line: Mapping[str, str]) -> PaperValue:
     fields = {name: line[name].strip() for name in PAPER_COLUMNS}
-    for name in ("table", "row", "column", "value", "read_from"):
+    for name in ("table", "row", "column", "metric", "value", "read_from"):
         if not fields[name]:
             raise UserError(
                 f"{where}: the field {name!r} is empty; a number needs a place, a value and a source"
@@ -187,11 +187,21 @@ def _choice(where: str, name: str, text: str, known: tuple[str, ...]) -> None:
         )
 
 
+def _wrong(reader: csv.DictReader[str], columns: tuple[str, ...]) -> str:
+    """What distinguishes a header from the right one."""
+    there = tuple(reader.fieldnames or ())
+    if len(there) == 1 and any(mark in there[0] for mark in ";\t"):
+        return "its fields are not separated by commas"
+    lacking = [f"it lacks {name!r}" for name in columns if name not in there]
+    foreign = [f"it has {name!r}" for name in there if name not in columns]
+    return " and ".join([*lacking, *foreign]) or "the order is another, or a column is there twice"
+
+
 def _lines(file: Path, columns: tuple[str, ...]) -> list[tuple[str, dict[str, str]]]:
     """The data lines of a CSV file with exactly these columns, each with its place for error messages."""
     name = paths.shown(file)
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")  # some programs put a mark in front of UTF-8
     except FileNotFoundError:
         raise UserError(f"{name} does not exist; pipelines/_template has one to start from") from None
     except UnicodeDecodeError as error:
@@ -199,7 +209,8 @@ def _lines(file: Path, columns: tuple[str, ...]) -> list[tuple[str, dict[str, st
     reader = csv.DictReader(text.splitlines(), strict=True)
     try:
         if tuple(reader.fieldnames or ()) != columns:
-            raise UserError(f"{name} should start with the line {','.join(columns)}")
+            wrong = _wrong(reader, columns)
+            raise UserError(f"{name} should start with the line {','.join(columns)}; {wrong}")
         found = []
         for line in reader:
             where = f"{name}, line {reader.line_num}"

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from shared import config, paths, runs, stats, verdicts
-from shared.errors import UserError
+from shared.errors import UserError, unknown
 from shared.report import published, tiers
 from shared.report.tables import Cell, Sample, measured
 
@@ -46,6 +46,8 @@ class Results:
         self.paper = paper
         self.demo = demo
         self.tiers = ("demo",) if demo else tuple(reversed(paths.COMMITTED_TIERS))
+        #: Places of the paper's numbers that tables or figures have asked for.
+        self.asked: set[tuple[str, str, str]] = set()
         self._source = source
         self._frames: dict[str, pd.DataFrame] = {}
         self._groups: dict[str, dict[tuple[str, str], pd.DataFrame]] = {}
@@ -88,8 +90,11 @@ class Results:
         For example accuracy by angle. A metric without steps has the one column 0.
 
         Raises:
-            UserError: if a seed has two values at one step.
+            UserError: if the experiment has no such arm, or a seed has two values at one step.
         """
+        arms = self._declared.experiment(experiment).arms
+        if arm not in arms:
+            raise UserError(f"{self.paper}/{experiment}: {unknown('arm', arm, arms)}")
         if experiment not in self._groups:
             groups = self.frame(experiment).groupby(["arm", "metric"], sort=False)
             self._groups[experiment] = dict(iter(groups))
@@ -138,7 +143,7 @@ class Results:
         A seed that lacks one of the steps is left out, since a mean over other angles is another quantity.
 
         Raises:
-            UserError: if a value is not finite.
+            UserError: as `curves`, or if a value is not finite.
         """
         curves = self.curves(experiment, arm, metric)
         if steps is not None:
@@ -160,6 +165,7 @@ class Results:
 
     def published(self, table: str, row: str, column: str) -> published.PaperValue | None:
         """The paper's number at one place of our tables, None if paper.csv has none."""
+        self.asked.add((table, row, column))
         return self._published.get((table, row, column))
 
     def cell(

@@ -117,7 +117,7 @@ CASES = {
     "finite steps": (
         lambda: records.checked_rows([("a", float("nan"), 1.0)], "here"),
         UserError,
-        "nothing was recorded",
+        "no row of metric, step",
     ),
 }
 

@@ -53,7 +53,7 @@ def damage_settings(toy):
 def damage_value(toy):
     text = csv().read_text()
     csv().write_text(text.replace(",angle,7.5,1.0", ",angle,7.5,2.0", 1))
-    return "do not match its sidecar walk.env.json; restore both files from git"
+    return "do not match its sidecar walk.env.json; `python -m pipelines collect` writes both files anew"
 
 
 def damage_seed(toy):
@@ -73,7 +73,7 @@ def damage_sidecar(toy):
     run = toy.runs()[0].id
     del facts[run]
     file.write_text(json.dumps(facts))
-    return f"walk.csv holds run {run}, but walk.env.json does not"
+    return f"the rows of run {run} in pipelines/toy/results/lite/walk.csv do not match its sidecar"
 
 
 def damage_digest(toy):
@@ -153,6 +153,74 @@ def test_check_does_not_ask_for_a_stage_before_there_are_results(toy, capsys):
     code, lines = check(capsys)
     assert code == 1
     assert "wrong: dvc.yaml: recorded.toy should name a tier of race: lite" in lines
+
+
+def damage_unused_number(toy):
+    toy.edit("paper.csv", "table1,slow,final", "table1,slow,finale")
+    return "no table shows the number for table1/slow/finale"
+
+
+def damage_code(toy):
+    toy.edit("experiment.py", "import os", "import os(")
+    return "pipelines.toy.experiment has a syntax error in line 3"
+
+
+def damage_table_code(toy):
+    toy.edit("tables.py", 'for arm in ("slow", "fast")', 'for arm in {}["arms"]')
+    return "pipelines/toy/tables.py, line 6: KeyError: 'arms' (--debug shows the traceback)"
+
+
+def damage_table_import(toy):
+    toy.edit("tables.py", "import Results", "import Resultz")
+    return "pipelines/toy/tables.py, line 2: ImportError: cannot import name 'Resultz'"
+
+
+def damage_nothing_returned(toy):
+    toy.edit("tables.py", "return [Table(", "[Table(")
+    return "tables.py: tables() should return a list, not None"
+
+
+def damage_two_tables(toy):
+    toy.edit("tables.py", "rows)]", "rows)] * 2")
+    return "makes 2 tables called 'table1'"
+
+
+def damage_arm(toy):
+    toy.edit("tables.py", '("slow", "fast")', '("slow", "fats")')
+    return "unknown arm 'fats'; did you mean 'fast'"
+
+
+def damage_settings_code(toy):
+    toy.edit("settings.py", "    trouble", "    def __post_init__(self):\n        self.nothing\n    trouble")
+    return "settings.py, line 9: AttributeError"
+
+
+def damage_results_folder(toy):
+    (toy.folder / "results" / "demo").mkdir()
+    return "pipelines/toy/results/demo is none of lite, paper"
+
+
+def damage_stage_of_another(toy):
+    return change_stage(toy, "pipelines.toy run", "pipelines.lconv run", "speaks of pipelines/lconv")
+
+
+def damage_stage_params(toy):
+    return change_stage(toy, "            - toy.revision\n", "", "lacks toy.revision among its params")
+
+
+def damage_stage_recorded(toy):
+    return change_stage(toy, "{walk: lite, race: lite}", "", "write `toy: {}`")
+
+
+def damage_stage_tab(toy):
+    return change_stage(toy, "  toy:\n", "\ttoy:\n", "dvc.yaml is not valid YAML")
+
+
+def change_stage(toy, old, new, message):
+    file = toy.root / "dvc.yaml"
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new))
+    return message
 
 
 @pytest.mark.parametrize("damage", [value for name, value in globals().items() if name.startswith("damage_")])

@@ -45,6 +45,21 @@ def test_run_everything_takes_the_experiments_that_have_the_tier(toy, capsys):
     assert "unknown tier 'demo'" in capsys.readouterr().err
 
 
+def test_nothing_to_do_is_said(toy, capsys):
+    assert call("run", "--tier", "paper", paper="toy") == 2
+    assert "no experiment has the tier 'paper'" in capsys.readouterr().err
+    assert call("accept", "toy", "--why", "it is the same") == 0
+    assert capsys.readouterr().out == "there are no results of earlier code\n"
+
+
+def test_arms_with_equal_settings_are_counted_once(toy, capsys):
+    toy.declare("fast: {rate: 2}", "fast: {rate: 0.25}")
+    assert call("run", "toy/walk", "--tier", "lite", *ON_CPU) == 0
+    assert "3 runs: 3 trained, 0 valid already" in capsys.readouterr().out
+    assert call("run", "toy/walk", "--tier", "lite", *ON_CPU) == 0
+    assert "3 runs: 0 trained, 3 valid already" in capsys.readouterr().out
+
+
 def test_run_a_part(toy):
     call("run", "toy/walk", "--tier", "lite", "--arm", "fast", "--seeds", "1-2", *ON_CPU)
     assert toy.trained() == ["2.0 1", "2.0 2"]

@@ -150,6 +150,13 @@ def test_find_is_the_inverse_of_spec(toy):
         ("seeds: 0-2", "seeds: []", "seeds should be different whole numbers"),
         ("seeds: 0-2", "seeds: [1, 1]", "seeds should be different whole numbers"),
         ("seeds: 0-2", "seeds: 0..2", "not a seed"),
+        ("seeds: 0-2", "seeds: 2-0", "such as [0, 1, 2] or 0-4, not '2-0'"),
+        ("seeds: 0-2", "seeds: 10", "write [10] for one, 0-9 for ten"),
+        (
+            "      settings: {<<: *base, steps: 3}\n      arms:\n",
+            "      arms:\n",
+            "the key 'settings' is missing",
+        ),
         ("arms: {fast: {rate: 3.0}}", "arms: {fats: {rate: 3.0}}", "unknown arm 'fats'; did you mean 'fast'"),
         (
             "        lite: {seeds: 0-2}",

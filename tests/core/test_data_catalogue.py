@@ -227,7 +227,10 @@ def test_the_identity_of_a_derived_set_follows_its_base_and_its_recipe(
     assert catalogue.find("turned").checksum not in seen
 
 
-@pytest.mark.parametrize(("text", "says"), [("a: [", "not valid YAML"), ("[1]", "must map names")])
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("a: [", "not valid YAML"), ("[1]", "must map names"), ("a: 1\na: 2", "'a' is given twice")],
+)
 def test_a_file_that_is_no_catalogue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, says: str
 ) -> None:

@@ -237,7 +237,7 @@ def test_citation_names_the_papers() -> None:
     citation = yaml.safe_load(read(ROOT / "CITATION.cff"))
     assert {"cff-version", "message", "title", "authors"} <= set(citation)
     papers = {r["title"]: r for r in citation["references"] if r["type"] != "software"}
-    assert len(papers) == 4
+    assert len(papers) >= 4
     assert all(r["authors"] and r["year"] and r["url"] for r in papers.values())
     assert {config.load(name).title for name in config.papers()} <= set(papers)
 

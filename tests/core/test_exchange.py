@@ -40,7 +40,14 @@ def snapshot(toy):
 
 @pytest.mark.parametrize(
     "part",
-    ["", ".repro/runs", ".repro", "pipelines/toy/results", "pipelines/toy/results/lite/walk.csv"],
+    [
+        "",
+        ".repro/runs",
+        ".repro",
+        "pipelines",
+        "pipelines/toy",
+        *[f"pipelines/toy/results{part}" for part in ("", "/lite/walk.csv")],
+    ],
 )
 def test_merge_takes_what_is_new(toy, elsewhere, part):
     merged = runs.merge(elsewhere / part)
@@ -99,8 +106,8 @@ def test_merge_lets_timings_differ(toy, elsewhere):
         (lambda record: record["inputs"].__setitem__("seed", 7), "does not follow from its inputs"),
         (lambda record: record["rows"][0].__setitem__(2, float("nan")), "is nan"),
         (lambda record: record.pop("rows"), "not the record of a run"),
-        (lambda record: record.__setitem__("rows", [["a"]]), "not the record of a run"),
-        (lambda record: record["rows"][0].__setitem__(1, float("inf")), "not the record of a run"),
+        (lambda record: record.__setitem__("rows", [["a"]]), "no row of metric, step and value"),
+        (lambda record: record["rows"][0].__setitem__(1, float("inf")), "no row of metric, step and value"),
         (lambda record: record["inputs"].__setitem__("extra", float("nan")), "not the record of a run"),
         (lambda record: record["environment"].__setitem__("mb", float("nan")), "not the record of a run"),
     ],
@@ -162,6 +169,14 @@ def test_merge_stops_at_damaged_results_here(toy, elsewhere, seed):
     stored.write_bytes(kept)
     assert runs.merge(elsewhere).new == 2
     assert collected.of("toy", "walk", "lite").damage == {}
+
+
+def test_a_file_that_is_no_record_is_to_be_copied_anew(toy, elsewhere):
+    record = next((elsewhere / ".repro" / "runs").glob("*.json"))
+    record.write_text(record.read_text()[:100])
+    for path in (record, elsewhere, toy.root / "dvc.yaml"):
+        with pytest.raises(UserError, match=r"is no record of a run .*; copy it anew, or name another"):
+            runs.merge(path)
 
 
 def test_merge_of_nothing_is_a_mistake(toy, tmp_path):

@@ -18,6 +18,19 @@ def test_one_bad_seed_fails_alone(toy, kind):
     assert "\n" not in outcome.failed[0][1]
 
 
+def test_what_was_trained_is_kept_when_a_value_is_not_finite(toy):
+    toy.declare("fast: {rate: 2}", "fast: {rate: 2, trouble: nan}")
+    call = "trouble(settings.trouble, seeds, context)"
+    toy.edit("experiment.py", f"    {call}", "    context.checkpoint.write_text('trained')")
+    outcome = execute(toy.runs())
+    kept = [
+        file for file in (toy.root / ".repro").rglob("*") if file.is_file() and file.read_text() == "trained"
+    ]
+    assert len(kept) == len(outcome.failed) == 1
+    said = "final is nan, so nothing was recorded; look at what measures it in experiment.py"
+    assert outcome.failed[0][1] == f"toy/walk/lite/fast/1: {said}"
+
+
 def test_a_failure_leaves_the_earlier_record(toy):
     execute(toy.runs())
     run = toy.runs()[1]

@@ -81,7 +81,9 @@ def test_a_lost_csv_is_found(recorded, capsys):
     csv().unlink()
     code, out, _ = call(capsys, "check")
     assert code == 1
-    assert sum("do not match its sidecar walk.env.json; restore both files" in line for line in out) == 6
+    said = "walk.csv is lost (walk.env.json is there); restore both files from git"
+    assert f"wrong: pipelines/toy/results/lite/{said}" in out
+    assert len([line for line in out if "walk" in line]) == 2, "the report cannot be made, and why"
 
 
 def test_a_lost_sidecar_takes_nothing_along(recorded, capsys):

@@ -32,7 +32,7 @@ def test_sync_commits_only_what_is_valid(toy, dvc, capsys):
     train("lite")
     toy.declare("fast: {rate: 2}", "fast: {rate: 4}")
     assert orchestrate.sync() == 0
-    assert dvc[1:] == [("commit", "--quiet", "--force", "toy@race")]
+    assert dvc[1:] == [("commit", "--force", "toy@race")]
     assert (
         "toy@walk has runs without a valid result: python -m pipelines.toy run walk"
         in capsys.readouterr().out

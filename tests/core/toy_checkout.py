@@ -95,12 +95,14 @@ def trouble(kind, seeds, context):
 TABLES = """\
 from __future__ import annotations
 from shared.report.results import Results
-from shared.report.tables import Column, Row, Table, measured
+from shared.report.tables import Cell, Column, Row, Table
 
 def tables(results: Results) -> list[Table]:
-    cells = [(arm, measured(results.sample("walk", arm, "final"))) for arm in ("slow", "fast")]
-    rows = tuple(Row(arm, arm, (cell,)) for arm, cell in cells)
+    rows = tuple(Row(arm, arm, (_cell(results, arm),)) for arm in ("slow", "fast"))
     return [Table("table1", "Table 1", (Column("arm", "Arm"), Column("final", "Final")), rows)]
+
+def _cell(results: Results, arm: str) -> Cell:
+    return results.cell("table1", arm, "final", results.sample("walk", arm, "final"), experiment="walk")
 """
 
 PAPER_CSV = """\
@@ -117,7 +119,17 @@ vars:
 stages:
   toy:
     foreach: ${recorded.toy}
-    do: {cmd: "python -m pipelines.toy run ${key} --tier ${item}"}
+    do:
+      cmd: python -m pipelines.toy run ${key} --tier ${item}
+      params:
+        - pipelines/toy/experiments.yaml:
+            - toy.revision
+            - toy.experiments.${key}.settings
+            - toy.experiments.${key}.arms
+            - toy.experiments.${key}.tiers.${item}
+      outs:
+        - pipelines/toy/results/${item}/${key}.csv:
+            cache: false
 """
 
 

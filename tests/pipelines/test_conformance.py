@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from all_papers import PAPERS, ROOT
 
-from shared import checks, cli, config, fingerprint, paths, records
+from shared import checks, cli, config, fingerprint, loading, paths, records
 from shared.data import catalogue
 from shared.interface import Context
 from shared.report import published, render
@@ -37,7 +37,7 @@ def smoke(paper, name):
 def rows(paper, inputs, seeds, attempt=0):
     """Checked rows by seed of one arm at its smoke tier; computed once for equal arguments."""
     run = RUNS[paper, inputs]
-    found = config.module(paper, "experiment").run(run.settings, list(seeds), Context(log=lambda line: None))
+    found = loading.module(paper, "experiment").run(run.settings, list(seeds), Context(log=lambda line: None))
     assert set(found) == set(seeds)
     return {seed: records.checked_rows(found[seed], run.spec) for seed in seeds}
 
@@ -204,6 +204,19 @@ def test_report_renders_from_whatever_there_is(paper, source):
 
 
 @papers
+def test_tables_show_the_smoke_rows(paper):
+    """A metric misspelt in tables.py would look like runs that nobody has made yet."""
+    report = Report(paper, True, Smoke())
+    waiting = [
+        f"{table.name}/{row.key}/{column.key}"
+        for table in report.tables
+        for row, column, cell in table.cells()
+        if cell.not_run
+    ]
+    assert waiting == []
+
+
+@papers
 def test_figures_draw_the_smoke_rows(paper):
     for figure in Report(paper, True, Smoke()).figures:
         assert figure.draw is not None, f"{figure.name} has nothing to draw"
@@ -224,7 +237,8 @@ def commands(text):
 @papers
 def test_readme_has_commands_that_exist(paper):
     found = list(commands((paths.pipeline(paper) / "README.md").read_text()))
-    assert "run" in {words[0] for name, words in found if name == paper}
+    own = {words[0] for name, words in found if name == paper}
+    assert "run" in own, f"no `python -m pipelines.{paper} run ...` in it; is it the template's?"
     for name, words in found:
         if name is not None and "<" in name:
             continue  # stands for the reader's own paper

@@ -12,7 +12,7 @@ import torch
 
 from pipelines._template import data, experiment, models
 from pipelines._template.settings import Settings
-from shared import checks, cli, config, devices, records, runs
+from shared import checks, cli, config, devices, loading, records, runs
 from shared.errors import UserError
 from shared.interface import Context
 
@@ -90,7 +90,7 @@ def test_a_copy_is_a_paper(copy, capsys):
     assert "2/2" in capsys.readouterr().out
     (problem,) = checks.check("mine")
     assert "dvc.yaml has no stage mine" in problem.text
-    assert config.module("mine", "experiment").__file__ == str(copy / "pipelines" / "mine" / "experiment.py")
+    assert loading.module("mine", "experiment").__file__ == str(copy / "pipelines" / "mine" / "experiment.py")
 
 
 def test_a_copy_trains_on_a_gpu(copy, gpu, monkeypatch, tmp_path):
