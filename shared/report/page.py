@@ -10,7 +10,7 @@ from pathlib import Path
 
 from shared import config, paths
 from shared.files import write_atomic
-from shared.report import contents, html, markdown, render, style, text
+from shared.report import contents, counts, html, markdown, render, style, text
 from shared.report.contents import Report
 from shared.report.tables import Table
 
@@ -101,7 +101,7 @@ def _summary(reports: list[Report]) -> str:
             )
         rows.append((title, claim, ours, _badges(claims), _badges(cells)))
     header = ("Paper", "Headline claim", "Outcome", "All claims", "All numbers")
-    rules = "".join(f"<li>{text.inline_html(rule)}</li>" for rule in contents.rules())
+    rules = "".join(f"<li>{text.inline_html(rule)}</li>" for rule in counts.rules())
     return (
         f'<section id="summary" aria-labelledby="summary-title">\n<h2 id="summary-title">Verdicts</h2>\n'
         f"{html.plain_table(header, rows)}"
@@ -110,8 +110,8 @@ def _summary(reports: list[Report]) -> str:
     )
 
 
-def _badges(counts: Mapping[contents.Kind, int]) -> str:
-    return html.count_badges(contents.phrases(counts))
+def _badges(of: Mapping[counts.Kind, int]) -> str:
+    return html.count_badges(counts.phrases(of))
 
 
 def _paper(report: Report) -> str:
@@ -183,7 +183,7 @@ def index_markdown(reports: list[Report], demo: bool = False) -> str:
     for report in reports:
         inner = "".join(f"- {block.title}\n" for block in report.blocks())
         parts.append(f"## [{report.title}]({report.paper}/report.md)\n\n{inner}")
-    rules = "".join(f"- {rule}\n" for rule in contents.rules())
+    rules = "".join(f"- {rule}\n" for rule in counts.rules())
     return "\n".join([*parts, f"## How verdicts are made\n\n{rules}"])
 
 
@@ -205,8 +205,8 @@ def verdict_table(reports: list[Report] | None = None) -> str:
                 paper,
                 ours,
                 verdict,
-                contents.tally(claims),
-                contents.tally(cells),
+                counts.tally(claims),
+                counts.tally(cells),
                 command,
             )
         )

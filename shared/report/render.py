@@ -10,7 +10,7 @@ from pathlib import Path
 
 from shared import config, paths
 from shared.files import write_atomic
-from shared.report import contents, markdown
+from shared.report import contents, counts, markdown
 from shared.report.contents import Report
 from shared.report.tables import Table
 
@@ -86,7 +86,7 @@ def report_markdown(report: Report) -> str:
     if report.demo:
         parts.append(f"> {contents.DEMO_WARNING}\n")
     else:
-        parts.append(f"Claims: {contents.tally(claims)}. Numbers: {contents.tally(cells)}.\n")
+        parts.append(f"Claims: {counts.tally(claims)}. Numbers: {counts.tally(cells)}.\n")
     for block in report.blocks():
         if isinstance(block, Table):
             parts.append(markdown.of_table(block))
@@ -97,7 +97,7 @@ def report_markdown(report: Report) -> str:
             parts += [f"{line}\n" for line in (block.caption, *block.footnotes())]
     parts += [deviations_markdown(report), sources_markdown(report)]
     parts.append("## How verdicts are made\n")
-    parts.append("".join(f"- {rule}\n" for rule in contents.rules()))
+    parts.append("".join(f"- {rule}\n" for rule in counts.rules()))
     return "\n".join(parts)
 
 

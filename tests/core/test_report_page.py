@@ -12,7 +12,7 @@ from pathlib import Path
 import mini_paper
 import pytest
 
-from shared.report import contents, page, render
+from shared.report import counts, page, render
 from shared.report.contents import Report
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -208,8 +208,8 @@ def test_counts_and_headline(mini):
     cells, claims = report.counts()
     assert dict(cells) == {("reproduced", "paper"): 2, ("not run", ""): 1}
     assert dict(claims) == {("reproduced", "paper"): 1}
-    assert contents.tally(cells) == "2 reproduced, 1 not run"
-    assert contents.tally({**cells, ("reproduced", "lite"): 3}) == "5 reproduced (3 lite), 1 not run"
+    assert counts.tally(cells) == "2 reproduced, 1 not run"
+    assert counts.tally({**cells, ("reproduced", "lite"): 3}) == "5 reproduced (3 lite), 1 not run"
     headline = report.headline()
     assert headline.row.key == "C1"
     assert headline.ours.startswith("+2.04 [")
