@@ -140,7 +140,8 @@ def test_a_missing_library_is_named(toy):
     done = toy.command("check")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "has no package 'pandas'; activate the environment (`. .venv/bin/activate`)" in done.stderr
-    library.write_text("raise ModuleNotFoundError('none', name='shared.core')")
+    # of another length, or Python would take the compiled file of before, which is no second older
+    library.write_text("raise ModuleNotFoundError('none', name='shared.what_is_not_there')")
     assert "Traceback" in toy.command("check").stderr
 
 
