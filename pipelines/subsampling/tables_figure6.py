@@ -36,7 +36,7 @@ def figure6(results: Results) -> Table:
             "Each training image is turned by an angle drawn from a normal distribution around 45 degrees, "
             "with a standard deviation of 20 or 40. The released code draws one angle for a whole batch "
             "and step, the text of the paper one for each digit; both are here, the former beside the "
-            f"values of the authors' logs. {protocol(results, 'figure6')}"
+            f"values of the authors' logs. {_protocols(results)}"
         ),
         commands=tuple(results.command(experiment) for experiment in BIAS_EXPERIMENTS),
         notes=(
@@ -45,6 +45,16 @@ def figure6(results: Results) -> Table:
             "An exact network is tested from 0 to 80 degrees only, since it repeats every 90.",
         ),
     )
+
+
+def _protocols(results: Results) -> str:
+    """How the rows were made, and that those made in two ways do not belong side by side."""
+    said = {experiment: protocol(results, experiment) for experiment in BIAS_EXPERIMENTS}
+    ways = set(filter(None, said.values()))
+    if len(ways) < 2:
+        return "".join(ways)
+    each = [f"{way.removesuffix('.')} ({PER[experiment]})." for experiment, way in said.items()]
+    return " ".join([*each, "So these two kinds of rows are not to be compared with each other."])
 
 
 def _row(results: Results, experiment: str, std: int, network: str) -> Row:

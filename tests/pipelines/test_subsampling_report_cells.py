@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from invented_subsampling import report
 
-from pipelines.subsampling import claims_digits, tables_common, tables_digits, tables_turns
+from pipelines.subsampling import claims_digits, tables_common, tables_digits, tables_figure6, tables_turns
 from pipelines.subsampling.arms import EXACT, SIZES, arm
 from shared.report.markdown import to_csv
 from shared.report.tables import Sample
@@ -32,6 +32,17 @@ def test_the_error_of_a_subset_is_that_of_simulated_subsets():
         results, "table1", arm(EXACT, "upright"), Sample({0: 97.0, 1: 97.0}, "paper"), [10.0]
     )
     assert computed == pytest.approx(simulated, rel=0.15)
+
+
+def test_rows_of_two_protocols_are_told_apart(monkeypatch):
+    results = report(seeds=3)
+    assert "not to be compared" not in tables_figure6.figure6(results).caption
+    said = {"figure6": "Ours: 50 epochs.", "figure6_images": "Ours: 10 epochs."}
+    monkeypatch.setattr(tables_figure6, "protocol", lambda results, experiment: said[experiment])
+    assert tables_figure6.figure6(results).caption.endswith(
+        "Ours: 50 epochs (one angle per batch). Ours: 10 epochs (one angle per image). "
+        "So these two kinds of rows are not to be compared with each other."
+    )
 
 
 def test_the_caption_tells_the_recorded_protocol():
