@@ -204,6 +204,10 @@ def _engine(*args: Any, **how: Any) -> Any:
         return _real_engine(*args, **how)
 
 
+def _no_accelerator(check_available: bool = False) -> None:
+    return None
+
+
 #: What is asked of `torch.cuda`. Memory is not metered, and nothing has to be waited for.
 _CUDA: dict[str, Callable[..., Any]] = {
     "is_available": lambda: True,
@@ -228,6 +232,8 @@ def pretended_gpu() -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for name, answer in _CUDA.items():
             stack.enter_context(mock.patch.object(torch.cuda, name, answer))
+        # optimizers ask whether a graph is captured: in a build with CUDA, of a driver that is not there
+        stack.enter_context(mock.patch.object(torch.accelerator, "current_accelerator", _no_accelerator))
         stack.enter_context(mock.patch.object(torch, "Generator", _Generator))
         stack.enter_context(mock.patch.object(torch, "load", _load))
         stack.enter_context(mock.patch.object(torch.autograd, "_engine_run_backward", _engine))
