@@ -21,6 +21,23 @@ from shared.errors import UserError
 TRIES, WAIT_SECONDS = 10, 1.0
 
 
+#: What reading dvc.yaml may raise if it is missing or of another form.
+UNREADABLE = (OSError, AttributeError, KeyError, TypeError, ValueError)
+
+
+def declared() -> tuple[Any, Any]:
+    """The content of dvc.yaml and its variable ``recorded``, as they are; raises `UNREADABLE`.
+
+    Raises:
+        UserError: if it is not YAML.
+    """
+    content = strict_yaml.load((paths.root() / "dvc.yaml").read_text(encoding="utf-8"), "dvc.yaml")
+    (found,) = (
+        entry["recorded"] for entry in content["vars"] if isinstance(entry, dict) and "recorded" in entry
+    )
+    return content, found
+
+
 def recorded() -> dict[str, dict[str, str]]:
     """For each paper the tier on record of each experiment, from the variable ``recorded`` of dvc.yaml.
 
@@ -28,12 +45,9 @@ def recorded() -> dict[str, dict[str, str]]:
         UserError: if dvc.yaml is missing or has no such variable.
     """
     try:
-        content = strict_yaml.load((paths.root() / "dvc.yaml").read_text(), "dvc.yaml")
-        (found,) = (
-            entry["recorded"] for entry in content["vars"] if isinstance(entry, dict) and "recorded" in entry
-        )
+        _, found = declared()
         return {str(paper): {str(k): str(v) for k, v in tiers.items()} for paper, tiers in found.items()}
-    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except UNREADABLE as error:
         raise UserError(
             f"dvc.yaml has no readable variable 'recorded' ({error}); restore it from git"
         ) from None

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shared import config, dvclock, paths, strict_yaml
+from shared import config, dvclock, paths
 from shared.errors import UserError, unknown
 
 
@@ -37,11 +37,9 @@ def problems(paper: config.Paper) -> Iterator[str]:
 def _read(paper: str) -> tuple[Any, Mapping[str, Any]]:
     """The paper's stage, and its entries in ``recorded``."""
     try:
-        content = strict_yaml.load((paths.root() / "dvc.yaml").read_text(encoding="utf-8"), "dvc.yaml")
-        stage = content["stages"][paper]
-        groups = [group["recorded"] for group in content["vars"] if isinstance(group, dict)]
-        recorded = {name: tiers for group in groups for name, tiers in group.items()}[paper]
-    except (OSError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
+        content, of_papers = dvclock.declared()
+        stage, recorded = content["stages"][paper], of_papers[paper]
+    except dvclock.UNREADABLE:
         raise UserError(
             f"dvc.yaml has no stage {paper} over recorded.{paper}; copy another paper's, and begin with "
             f"`{paper}: {{}}` under recorded"
