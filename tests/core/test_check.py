@@ -108,24 +108,9 @@ def damage_yaml(toy):
     return "unknown setting 'stepz'"
 
 
-def damage_paper_csv(toy):
-    toy.edit("paper.csv", "0.1", "a lot")
-    return "paper.csv, line 2"
-
-
-def damage_source(toy):
-    toy.edit("paper.csv", "Table 1,", ",")
-    return "read_from"
-
-
 def damage_deviations(toy):
     (toy.folder / "deviations.csv").unlink()
     return "deviations.csv does not exist"
-
-
-def damage_deviation(toy):
-    toy.edit("deviations.csv", "none,\n", "none,table1 tabel*\n")
-    return "names the table 'tabel*', but tables.py makes only"
 
 
 def damage_produces(toy):
@@ -155,78 +140,92 @@ def test_check_does_not_ask_for_a_stage_before_there_are_results(toy, capsys):
     assert "wrong: dvc.yaml: recorded.toy should name a tier of race: lite" in lines
 
 
-def damage_unused_number(toy):
-    toy.edit("paper.csv", "table1,slow,final", "table1,slow,finale")
-    return "no table shows the number for table1/slow/finale"
-
-
-def damage_code(toy):
-    toy.edit("experiment.py", "import os", "import os(")
-    return "pipelines.toy.experiment has a syntax error in line 3"
-
-
-def damage_table_code(toy):
-    toy.edit("tables.py", 'for arm in ("slow", "fast")', 'for arm in {}["arms"]')
-    return "pipelines/toy/tables.py, line 6: KeyError: 'arms' (--debug shows the traceback)"
-
-
-def damage_table_import(toy):
-    toy.edit("tables.py", "import Results", "import Resultz")
-    return "pipelines/toy/tables.py, line 2: ImportError: cannot import name 'Resultz'"
-
-
-def damage_nothing_returned(toy):
-    toy.edit("tables.py", "return [Table(", "[Table(")
-    return "tables.py: tables() should return a list, not None"
-
-
-def damage_two_tables(toy):
-    toy.edit("tables.py", "rows)]", "rows)] * 2")
-    return "makes 2 tables called 'table1'"
-
-
-def damage_arm(toy):
-    toy.edit("tables.py", '("slow", "fast")', '("slow", "fats")')
-    return "unknown arm 'fats'; did you mean 'fast'"
-
-
-def damage_settings_code(toy):
-    toy.edit("settings.py", "    trouble", "    def __post_init__(self):\n        self.nothing\n    trouble")
-    return "settings.py, line 9: AttributeError"
-
-
 def damage_results_folder(toy):
     (toy.folder / "results" / "demo").mkdir()
     return "pipelines/toy/results/demo is none of lite, paper"
 
 
-def damage_stage_of_another(toy):
-    return change_stage(toy, "pipelines.toy run", "pipelines.lconv run", "speaks of pipelines/lconv")
-
-
-def damage_stage_params(toy):
-    return change_stage(toy, "            - toy.revision\n", "", "lacks toy.revision among its params")
-
-
-def damage_stage_recorded(toy):
-    return change_stage(toy, "{walk: lite, race: lite}", "", "write `toy: {}`")
-
-
-def damage_stage_tab(toy):
-    return change_stage(toy, "  toy:\n", "\ttoy:\n", "dvc.yaml is not valid YAML")
-
-
-def change_stage(toy, old, new, message):
-    file = toy.root / "dvc.yaml"
-    assert old in file.read_text()
-    file.write_text(file.read_text().replace(old, new))
-    return message
+#: Edits of a file of the paper and what is said of them: file, old text, new text, sentence.
+EDITS = {
+    "paper csv": ("paper.csv", "0.1", "a lot", "paper.csv, line 2"),
+    "source": ("paper.csv", "Table 1,", ",", "read_from"),
+    "deviation": (
+        "deviations.csv",
+        "none,\n",
+        "none,table1 tabel*\n",
+        "names the table 'tabel*', but tables.py makes only",
+    ),
+    "unused number": (
+        "paper.csv",
+        "table1,slow,final",
+        "table1,slow,finale",
+        "no table shows the number for table1/slow/finale",
+    ),
+    "code": (
+        "experiment.py",
+        "import os",
+        "import os(",
+        "pipelines.toy.experiment has a syntax error in line 3",
+    ),
+    "table code": (
+        "tables.py",
+        'for arm in ("slow", "fast")',
+        'for arm in {}["arms"]',
+        "pipelines/toy/tables.py, line 6: KeyError: 'arms' (--debug shows the traceback)",
+    ),
+    "table import": (
+        "tables.py",
+        "import Results",
+        "import Resultz",
+        "pipelines/toy/tables.py, line 2: ImportError: cannot import name 'Resultz'",
+    ),
+    "nothing returned": (
+        "tables.py",
+        "return [Table(",
+        "[Table(",
+        "tables.py: tables() should return a list, not None",
+    ),
+    "two tables": ("tables.py", "rows)]", "rows)] * 2", "makes 2 tables called 'table1'"),
+    "arm": ("tables.py", '("slow", "fast")', '("slow", "fats")', "unknown arm 'fats'; did you mean 'fast'"),
+    "settings code": (
+        "settings.py",
+        "    trouble",
+        "    def __post_init__(self):\n        self.nothing\n    trouble",
+        "settings.py, line 9: AttributeError",
+    ),
+}
+#: The same of dvc.yaml.
+STAGE_EDITS = {
+    "stage of another": ("pipelines.toy run", "pipelines.lconv run", "speaks of pipelines/lconv"),
+    "stage params": ("            - toy.revision\n", "", "lacks toy.revision among its params"),
+    "stage recorded": ("{walk: lite, race: lite}", "", "write `toy: {}`"),
+    "stage tab": ("  toy:\n", "\ttoy:\n", "dvc.yaml is not valid YAML"),
+}
 
 
 @pytest.mark.parametrize("damage", [value for name, value in globals().items() if name.startswith("damage_")])
 def test_check_finds(toy, capsys, damage):
     call("run", "--tier", "lite", *ON_CPU)
-    sentence = damage(toy)
+    finds(capsys, damage(toy))
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_check_finds_an_edit(toy, capsys, edit):
+    file, old, new, sentence = EDITS[edit]
+    call("run", "--tier", "lite", *ON_CPU)
+    toy.edit(file, old, new)
+    finds(capsys, sentence)
+
+
+@pytest.mark.parametrize("edit", STAGE_EDITS)
+def test_check_finds_an_edit_of_the_stage(toy, capsys, edit):
+    old, new, sentence = STAGE_EDITS[edit]
+    call("run", "--tier", "lite", *ON_CPU)
+    toy.edit("../../dvc.yaml", old, new)
+    finds(capsys, sentence)
+
+
+def finds(capsys, sentence):
     code, lines = check(capsys)
     assert code == 1
     assert any(line.startswith("wrong: ") and sentence in line for line in lines), lines
