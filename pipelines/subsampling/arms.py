@@ -16,10 +16,18 @@ ANGLES = tuple(range(0, 360, 10))
 BIASES = (20, 40)
 BIAS_EXPERIMENTS = {"figure6": "", "figure6_images": "_image"}
 
-#: Figure 4: an approximate and an exact network, the places of its measurements, and the readings of Eq. 14.
+#: Figure 4: an approximate and an exact network, the places of its measurements (the last in ResNet-18 only),
+#: and the readings of Eq. 14.
 FIGURE4 = ("p4resnet44_32", "p4resnet44_33")
-STAGES = ("stem", "stage1", "stage2", "stage3")
-STAGE_TITLES = {"stem": "stem", "stage1": "stage 1", "stage2": "stage 2", "stage3": "stage 3"}
+#: The same on the paper's data: the panel of its Figure 4, by experiment.
+FIGURE4_PANELS = {"table2_imagenet": "4a", "table2_pcam": "4b"}
+STAGE_TITLES = {
+    "stem": "stem",
+    "stage1": "stage 1",
+    "stage2": "stage 2",
+    "stage3": "stage 3",
+    "stage4": "stage 4",
+}
 READINGS = ("mse", "root", "l1", "energy")
 READING_TITLES = {
     "mse": "A: mean square of D",
@@ -65,6 +73,19 @@ WAYS = {
 STATISTICS = {
     "running": "running averages of training, with dropout",
     "clean": "estimated after training, without dropout",
+}
+#: Networks tested at every angle: title, and equivariance in words.
+FULLY_SWEPT = {
+    "p4cnn_28_full": ("P4CNN, 28 pixels", "exact"),
+    "p4cnn_27_resize_full": ("P4CNN, 27 pixels: resized to an exact size", "exact by repair"),
+    "p4cnn_27_pool_full": ("P4CNN, 27 pixels: pool exact at every size", "exact by repair"),
+    "p4cnn_27_full": ("P4CNN, 27 pixels", "approximate"),
+}
+#: How digits are shrunk; the others are compared with the first.
+SHRUNK = ("p4cnn_27_upright", "p4cnn_27_averaged")
+SHRUNK_TITLES = {
+    SHRUNK[0]: "interpolated between the four nearest pixels (ours)",
+    SHRUNK[1]: "averaged over the pixels that it covers, as Pillow does",
 }
 MIRRORS = ("p4mcnn_27", "p4mcnn_28", "p4mcnn_29", "p4cnn_28")
 PADDINGS = ("zeros", "circular", "reflect", "replicate")
@@ -140,6 +161,11 @@ def arm(network: str, training: str) -> str:
 def biased(network: str, std: int, experiment: str = "figure6") -> str:
     """Arm of a network trained on digits turned by N(45, std^2) degrees, one angle per batch or image."""
     return f"{network}_biased{std}{BIAS_EXPERIMENTS[experiment]}"
+
+
+def stages(network: str) -> tuple[str, ...]:
+    """Where errors of a residual network are measured, in the order of its layers."""
+    return tuple(STAGE_TITLES)[: 5 if "resnet18" in network else 4]
 
 
 def repaired(network: str, repair: str) -> str:

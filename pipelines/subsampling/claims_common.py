@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from pipelines.subsampling.arms import BIAS_EXPERIMENTS, FIGURE4, REDUCED, arm
+from pipelines.subsampling.arms import BIAS_EXPERIMENTS, FIGURE4, REDUCED, TABLE2, arm
 from shared import stats, verdicts
 from shared.report import text
 from shared.report.claims import Part, Rule, effect, judge, reference
@@ -85,7 +85,16 @@ def claimed(results: Results, key: str, column: str) -> str:
 
 
 def figure4_source(results: Results) -> tuple[str, tuple[str, str]]:
-    """Experiment and arms (approximate, exact) of Figure 4: ResNet-44 where it was run, else ResNet-8."""
+    """What stands in for Figure 4's data: experiment and arms (approximate, exact).
+
+    ResNet-44 on CIFAR-10 where it was run, else ResNet-8.
+    """
     if not results.tier("figure4", FIGURE4[0]) and results.tier("table2_reduced", REDUCED[0]):
         return "table2_reduced", (REDUCED[0], REDUCED[1])
     return "figure4", FIGURE4
+
+
+def figure4_paper(experiment: str) -> tuple[str, str]:
+    """Arms (approximate, exact) of one of `FIGURE4_PANELS`."""
+    approximate, exact, _ = TABLE2[experiment.removeprefix("table2_")]
+    return approximate, exact

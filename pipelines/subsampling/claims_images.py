@@ -1,22 +1,11 @@
-"""Claims about Table 2 (S15 to S17) and Figure 4 (S19, S20)."""
+"""Claims about Table 2 (S15 to S17)."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
-import numpy as np
-
-from pipelines.subsampling.arms import DATASETS, QUARTERS, REDUCED, ROLES, SHORT, STAGE_TITLES, STAGES, TABLE2
-from pipelines.subsampling.claims_common import (
-    FLOAT32,
-    MARGIN_PRINTED,
-    beats,
-    bound,
-    figure4_source,
-    one_sample,
-    same,
-)
+from pipelines.subsampling.arms import DATASETS, QUARTERS, REDUCED, ROLES, TABLE2
+from pipelines.subsampling.claims_common import MARGIN_PRINTED, beats, same
 from shared.report.claims import Part, row
 from shared.report.results import Results
 from shared.report.tables import Row, Sample
@@ -26,13 +15,6 @@ ANGLES = {"seen": (0,), "unseen": QUARTERS}
 ARMS = {**TABLE2, "reduced": REDUCED}
 #: Data sets on which the paper finds the approximate network ahead on upright images; elsewhere neither.
 AHEAD = ("cifar10", "cifar100", "reduced")
-#: Readings of Eq. 14 for S20: as its text says, and one that the paper does not have.
-READINGS = {
-    "mse": "reading A of Eq. 14",
-    "energy": "ours: relative to the features, so that their mere growth does not count",
-}
-#: Error relative to the features that counts as not vanishing (S19).
-LEFT = 1e-3
 
 
 def table2(results: Results) -> Iterator[Row]:
@@ -116,53 +98,3 @@ def _gap(results: Results, dataset: str) -> Sample:
     exact, approximate = (accuracy(results, dataset, role, "unseen") for role in ("exact", "approximate"))
     common = {s: exact.values[s] - approximate.values[s] for s in exact.values if s in approximate.values}
     return Sample(common, exact.tier if common else "")
-
-
-def figure4(results: Results) -> Iterator[Row]:
-    """S19 and S20, on CIFAR-10 while PCam was not run; S20 in two readings of the error."""
-    experiment, (name, _) = figure4_source(results)
-    place = f"{SHORT[name]} on CIFAR-10 in place of PCam"
-    if results.tier("table2_pcam", TABLE2["pcam"][0]):
-        experiment, name, place = "table2_pcam", TABLE2["pcam"][0], "p4 ResNet-44 on PCam"
-    command = results.command(experiment)
-    parts = []
-    for stage in STAGES:
-        metric, title = f"energy_{stage}", STAGE_TITLES[stage]
-        if stage in ("stem", "stage1"):
-            worst = results.sample(experiment, name, metric, reduce=np.max)
-            parts.append(bound(title, "0", worst.map(math.sqrt), most=FLOAT32))
-        else:
-            least = results.sample(experiment, name, metric, reduce=np.min)
-            parts.append(bound(title, "above 0", least.map(math.sqrt), least=LEFT))
-    statement = (
-        "In the approximate residual network the stem and stage 1 have no error, since nothing is subsampled "
-        f"there; after that it is above 0 and does not vanish with training ({place}; error relative to the "
-        "features, the largest or smallest of all epochs)"
-    )
-    yield row("S19", statement, parts, command=command)
-    moments = {
-        "": ("after the first epochs", "after a tenth of the epochs"),
-        "-start": ("before training",) * 2,
-    }
-    for ending, (since, measured) in moments.items():
-        for reading, words in READINGS.items():
-            statement = (
-                f"The equivariance error of the last stage ends above its value {since} ({words}; {place}; "
-                f"ours: log10 of the last by that {measured})"
-            )
-            growth = growth_of(results, experiment, name, f"{reading}_{STAGES[-1]}", whole=ending == "-start")
-            key, ours = f"S20{ending}{'' if reading == 'mse' else '-energy'}", reading != "mse"
-            part = one_sample("", "above 0", growth)
-            yield row(key, statement, [part], command=command, ours=ours)
-
-
-def growth_of(results: Results, experiment: str, name: str, metric: str, whole: bool = False) -> Sample:
-    """By seed log10 of an error after the last epoch by that after the first tenth of the epochs.
-
-    With ``whole`` by that before training.
-    """
-    steps = list(results.curves(experiment, name, metric).columns)
-    early = next((step for step in steps if whole or step >= max(1, steps[-1] / 10)), None)
-    if early is None or early == steps[-1]:
-        return Sample()
-    return results.sample(experiment, name, metric, (early, steps[-1]), lambda v: math.log10(v[1] / v[0]))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 import shared.data
@@ -58,11 +59,26 @@ def digits(settings: Settings, device: str = "cpu") -> Digits:
         pool = prepare.rotate(pool, prepare.random_angles(len(pool), TURN_SEED, "uniform"))
     count = max(settings.test_images, settings.sweep_images)
     return Digits(
-        crop(prepare.resize(pool, settings.size), settings).to(device),
+        crop(resize(pool, settings), settings).to(device),
         labels.to(device),
-        prepare.resize(test[:count].float() / 255, settings.size).to(device),
+        resize(test[:count].float() / 255, settings).to(device),
         test_labels[:count].to(device),
     )
+
+
+def resize(images: Tensor, settings: Settings) -> Tensor:
+    """Resize to the network's size, bilinearly, with or without averaging where that shrinks; in [0, 1].
+
+    Both ways commute with quarter turns.
+
+    Shape:
+        in  (count, 1, height, width)
+        out (count, 1, size, size)
+    """
+    if not settings.antialias:
+        return prepare.resize(images, settings.size)
+    sides = (settings.size, settings.size)
+    return F.interpolate(images, sides, mode="bilinear", align_corners=False, antialias=True)
 
 
 def crop(images: Tensor, settings: Settings) -> Tensor:

@@ -148,9 +148,9 @@ def _sweep(
 
     Each batch is turned once for all networks. A network that is exactly invariant to quarter turns
     gives the same answers at an angle and 90 degrees further, so it is tested on the first quadrant
-    only; `tests/pipelines/test_subsampling.py` holds this against a full sweep.
+    only, unless the settings ask for a ``full_sweep``; the experiment ``quarters`` does.
     """
-    period = 90 if is_invariant(settings) else 360
+    period = 90 if is_invariant(settings) and not settings.full_sweep else 360
     test = images.test.flip(-1) if mirrored else images.test
     curves: list[dict[int, float]] = [{} for _ in networks]
     for angle in range(0, period, settings.angle_step):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pipelines.subsampling.arms import FIGURE4_PANELS
 from pipelines.subsampling.figures_angles import figure5, figure6, rotmnist
 from pipelines.subsampling.figures_atlas import atlas
 from pipelines.subsampling.figures_invariance import invariance
 from pipelines.subsampling.figures_pictures import figure2, figure3
 from pipelines.subsampling.figures_quarters import padding, sizes
 from pipelines.subsampling.figures_repair import mirrors, repair
-from pipelines.subsampling.figures_training import figure4
+from pipelines.subsampling.figures_training import figure4, figure4_panel
 from pipelines.subsampling.figures_windows import figure1
 from shared.report.figures import Figure
 from shared.report.results import Results
@@ -22,6 +23,7 @@ def figures(results: Results) -> list[Figure]:
         figure3(results),
         figure4(results),
         figure4(results, "figure4_readings"),
+        *(figure4_panel(results, experiment) for experiment in FIGURE4_PANELS),
         figure5(results),
         rotmnist(results),
         figure6(results),

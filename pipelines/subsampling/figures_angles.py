@@ -136,7 +136,7 @@ def _draw_figure5(results: Results, frame: pd.DataFrame, alone: Sequence[float])
 
 def _draw_rotmnist(results: Results, frame: pd.DataFrame, alone: Sequence[float]) -> Canvas:
     figure, (left, right) = canvas(9.0, 3.7, 1, 2)
-    draw_curves(left, frame, LOOKS, alone)
+    draw_curves(left, frame, LOOKS, alone, through=False)
     draw_reference(left, results, "table1_angles", labelled=True)
     for network in APPROXIMATE:
         _draw_gap(right, results, frame, network)
@@ -170,7 +170,7 @@ def _draw_figure6(results: Results, frames: dict[int, pd.DataFrame], alone: Sequ
     )
     for column, (std, frame) in enumerate(frames.items()):
         above, below = panels[column], panels[column + 2]
-        draw_curves(above, frame, LOOKS, alone)
+        draw_curves(above, frame, LOOKS, alone, through=False)
         rows = {network: biased(network, std) for network in NETWORKS}
         draw_reference(above, results, "figure6", rows, labelled=column == 0)
         above.set(title=f"training angles N(45, {std}²)", xlabel="")

@@ -139,12 +139,22 @@ def open_marks(angles: Sequence[float]) -> str:
 
 
 def draw_curves(
-    axes: Axes, frame: pd.DataFrame, looks: Mapping[str, Look], apart: Sequence[float] = ()
+    axes: Axes,
+    frame: pd.DataFrame,
+    looks: Mapping[str, Look],
+    apart: Sequence[float] = (),
+    *,
+    through: bool = True,
 ) -> None:
     """Mean and standard deviation over seeds of each series of a `by_angle` frame.
 
-    The line leaves out the angles ``apart``, since a step to other test images would look like an effect of
-    the angle; they are drawn as open marks.
+    Args:
+        axes: where.
+        frame: what.
+        looks: how each series is drawn.
+        apart: angles that were tested on other images; they are drawn as open marks.
+        through: whether the line goes through these, too. It must not where the curves are so flat that the
+            step to other test images would look like an effect of the angle.
     """
     for network, (label, color, marker, style) in looks.items():
         mine = frame[frame["network"] == network]
@@ -152,7 +162,7 @@ def draw_curves(
         look = {"color": color, "marker": marker, "markerfacecolor": "white", "linestyle": ""}
         bars = {"elinewidth": 0.8, "capsize": 1.5, "zorder": 3}
         axes.errorbar(alone.index, alone["mean"], alone["std"].fillna(0.0), **look, **bars)
-        mine = mine[~mine["angle"].isin(apart)]
+        mine = mine if through else mine[~mine["angle"].isin(apart)]
         if len(mine):
             sns.lineplot(
                 mine,

@@ -47,8 +47,11 @@ class Settings:
         test_images: test images used at multiples of 90 degrees; 0 for all (residual networks).
         sweep_images: test images used at the other angles (digits).
         angle_step: degrees between test angles (digits); divides 90.
+        full_sweep: test exact networks on digits at every angle, too, instead of in the first quadrant only.
         channels: copies of the gray channel (the logs have 3).
         width: regular fields per layer (of the first stage of a residual network); 0 for the paper's.
+        antialias: average over the pixels that become one where digits are shrunk, as Pillow does; else they
+            are interpolated.
         crop: blank everything outside the inscribed circle of a digit, in training and testing (paper: yes).
         dropout: rate.
         dropout_after: blocks followed by dropout, "1345" (logs) or "12345" (paper text).
@@ -110,6 +113,8 @@ class Settings:
     bias_std: float = added(0.0)
     bias_per: str = added("batch")
     mirrored: bool = added(False)
+    full_sweep: bool = added(False)
+    antialias: bool = added(False)
     statistics: str = added("running")
     optimizer: str = added("adam")
     momentum: float = added(0.9)
@@ -165,6 +170,9 @@ class Settings:
                 f"padding_before_pool: {self.padding_before_pool} is for networks on digits, not for "
                 f"{self.model}; set padding_mode"
             )
+        for name in ("full_sweep", "antialias"):
+            if getattr(self, name) and self.model not in DIGIT_MODELS:
+                raise UserError(f"{name} is for networks on digits, not for {self.model}; leave it out")
         if self.model in DIGIT_MODELS:
             self._check_digits()
         if self.model in IMAGE_MODELS:

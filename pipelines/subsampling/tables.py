@@ -6,11 +6,12 @@ The claims are those of section 8 of the fact sheet on the paper; their numbers 
 from __future__ import annotations
 
 from pipelines.subsampling import claims
+from pipelines.subsampling.tables_checks import quarters, shrinking
 from pipelines.subsampling.tables_common import protocol
 from pipelines.subsampling.tables_controls import controls, padding, repair, sizes, statistics
 from pipelines.subsampling.tables_digits import averages, figure3, figure5, table1
 from pipelines.subsampling.tables_figure4 import figure4
-from pipelines.subsampling.tables_figure6 import figure6
+from pipelines.subsampling.tables_figure6 import batch_or_image, figure6
 from pipelines.subsampling.tables_invariance import invariance
 from pipelines.subsampling.tables_mirrors import mirrors
 from pipelines.subsampling.tables_networks import networks
@@ -26,8 +27,9 @@ from shared.report.tables import Table
 def tables(results: Results) -> list[Table]:
     """All tables, in reading order."""
     paper = (claims_table, table1, averages, significance, table2, table2_controls, reduced)
-    figures = (figure3, figure4, figure5, figure6)
-    ours = (networks, invariance, sizes, turns, statistics, controls, padding, mirrors, repair)
+    figures = (figure3, figure4, figure5, figure6, batch_or_image)
+    checks = (turns, shrinking, quarters, controls, statistics)
+    ours = (networks, invariance, sizes, *checks, padding, mirrors, repair)
     return [make(results) for make in (*paper, *figures, *ours)]
 
 

@@ -62,6 +62,12 @@ class Results:
     def _published(self) -> dict[tuple[str, str, str], published.PaperValue]:
         return published.paper_values(self.paper)
 
+    def at(self, tier: str) -> Results:
+        """The same results, of one tier only: to compare experiments whose highest tiers differ."""
+        found = Results(self.paper, self.demo, self._source)
+        found.tiers, found.asked = (tier,), self.asked
+        return found
+
     def frame(self, experiment: str) -> pd.DataFrame:
         """Rows ``run, experiment, arm, seed, metric, step, value, tier``; a missing step is NaN.
 
@@ -201,6 +207,8 @@ class Results:
                 shared_se=shared_se,
                 tier=sample.tier,
             )
+            if verdict.reason == verdicts.SHARED:
+                note = "\n".join(filter(None, (note, verdict.reason)))
         return measured(
             sample,
             verdict=verdict,

@@ -14,7 +14,8 @@ verdict against the paper and read "no verdict (demo)".
    given as ``shared_se`` and widens the interval.
 3. Otherwise the data are compatible with the printed number. That is only worth saying if they could have
    disagreed: if the interval's half-width exceeds 3 of the paper's standard deviations, ``too few runs``;
-   else ``reproduced``.
+   else ``reproduced``. Where the shared error alone makes it so wide, the cell says that more runs would not
+   decide.
 
 A number in which there is no chance, such as a count of parameters, is equal or not; one run is enough
 (`exactly`).
@@ -46,7 +47,7 @@ paired by seed where both arms ran the same seeds, else Welch:
 False-positive rates of these rules are checked by simulation in ``tests/core/test_verdicts.py``.
 """
 
-from shared.verdicts.cells import SPREAD_KINDS, WIDEST, cell, exactly
+from shared.verdicts.cells import SHARED, SPREAD_KINDS, WIDEST, cell, exactly
 from shared.verdicts.claims import beats, every, same, within
 from shared.verdicts.verdict import (
     DIFFERS,
@@ -65,6 +66,7 @@ __all__ = [
     "MIN_RUNS",
     "NOT_RUN",
     "REPRODUCED",
+    "SHARED",
     "SPREAD_KINDS",
     "STATUSES",
     "TOO_FEW",

@@ -11,6 +11,9 @@ from shared.verdicts.verdict import DIFFERS, REPRODUCED, TOO_FEW, Verdict, facts
 
 #: An interval wider than this many of the paper's standard deviations cannot confirm a number.
 WIDEST = 3.0
+#: Why an interval is too wide: its runs scatter, or all of them are tested on few images.
+WIDE = "the interval is wider than three of the paper's deviations"
+SHARED = "more runs would not decide: all are tested on the same few images"
 SPREAD_KINDS = ("std", "std0", "se", "ci95", "")
 
 
@@ -48,18 +51,17 @@ def cell(
     if early:
         return early
     mine = stats.summary(ours)
-    difference = _against_paper(mine, paper_value, spread, n, spread_kind)
-    if shared_se:
-        difference = stats.with_known_error(difference, shared_se)
+    between_runs = _against_paper(mine, paper_value, spread, n, spread_kind)
+    difference = stats.with_known_error(between_runs, shared_se) if shared_se else between_runs
     low, high = difference.interval()
     found = facts(difference, tier, p=difference.p_different())
     if low - rounding > 0 or high + rounding < 0:
         return replace(found, status=DIFFERS, reason="the 95 % interval of the difference leaves out 0")
     deviation = _deviation(spread, n, spread_kind)
     if deviation and (high - low) / 2 > WIDEST * deviation:
-        return replace(
-            found, status=TOO_FEW, reason="the interval is wider than three of the paper's deviations"
-        )
+        least, most = between_runs.interval()
+        narrow = (most - least) / 2 <= WIDEST * deviation
+        return replace(found, status=TOO_FEW, reason=SHARED if narrow else WIDE)
     return replace(found, status=REPRODUCED, reason="the 95 % interval of the difference holds 0")
 
 

@@ -113,6 +113,11 @@ def test_an_error_that_runs_share_widens_the_interval():
     ours = [97.5, 97.6, 97.55, 97.52]
     assert verdicts.cell(ours, 97.9, 0.2, 100).status == DIFFERS
     assert verdicts.cell(ours, 97.9, 0.2, 100, shared_se=0.2).status == REPRODUCED
+    wide = verdicts.cell(ours, 97.9, 0.2, 100, shared_se=0.4)
+    assert (wide.status, wide.reason) == (TOO_FEW, verdicts.SHARED)
+    scattered = verdicts.cell([96.0, 99.0, 98.0], 97.9, 0.2, 100, shared_se=0.4)
+    assert (scattered.status, scattered.reason) != (TOO_FEW, verdicts.SHARED)
+    assert scattered.status == TOO_FEW
 
 
 def test_a_count_is_the_same_number_or_not_and_one_run_is_enough():

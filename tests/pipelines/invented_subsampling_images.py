@@ -21,7 +21,10 @@ from shared.report import published
 PAPER = published.paper_values("subsampling")
 EPOCHS = range(0, 21)
 #: Experiments whose p4 networks are followed through training.
-TRACKED = ("figure4", "table2_cifar10", "table2_pcam", "table2_reduced", "controls_cifar10")
+TRACKED = (
+    *("figure4", "table2_cifar10", "table2_reduced", "controls_cifar10"),
+    *arms.FIGURE4_PANELS,
+)
 #: At most so many seeds; more would only take time.
 SEEDS = 10
 #: Arms and, where the paper has them, rows of Table 2.
@@ -63,7 +66,7 @@ def trained(invented, experiment):
             found += [("invariance_error", 0, error / 2), ("invariance_error", EPOCHS[-1], error)]
             found += [("parameters", math.nan, 1e5), ("images_per_second", math.nan, 900.0)]
             if name.startswith("p4") and experiment in TRACKED:
-                found += _stages(exact, invented, seed)
+                found += _stages(name, invented, seed)
             rows += [(f"{experiment}-{name}-{seed}", experiment, name, seed, *values) for values in found]
     return rows
 
@@ -81,11 +84,11 @@ def _around(row, column, scores, invented):
     return printed.value + invented.change.get(row, 0.0) + (printed.spread or 0.1) * scores
 
 
-def _stages(exact, invented, seed):
-    found = []
+def _stages(name, invented, seed):
+    exact, found = EQUIVARIANCE[name] == "exact", []
     for epoch in EPOCHS:
         grown = invented.growth ** (epoch / EPOCHS[-1])
-        for number, stage in enumerate(arms.STAGES):
+        for number, stage in enumerate(arms.stages(name)):
             broken = not exact and number > 1
             energy = 0.05 * grown * (1 + 0.01 * seed) if broken else (invented.exact_error / 10) ** 2
             for reading, factor in (("energy", 1), ("mse", 2), ("root", 0.01), ("l1", 3)):

@@ -13,7 +13,6 @@ from shared.data import prepare
 from shared.errors import UserError
 from shared.groups import cyclic
 from shared.interface import Context
-from shared.train import accuracy
 
 SMALL = {
     "dataset": "digits",
@@ -91,21 +90,45 @@ def test_the_crop_blanks_the_corners_of_the_pool_and_is_a_switch():
     assert torch.equal(cropped[..., ~outside], whole[..., ~outside])
 
 
-def test_an_exact_network_has_a_period_of_90_degrees():
-    """What `_sweep` relies on: a full sweep of an exact network gives equal accuracy at a and a + 90."""
-    settings = Settings(**SMALL, angle_step=30)
-    images = data.digits(settings)
-    network = models.build(settings, 2).eval()
-    full = {}
-    for angle in range(0, 360, 30):
-        logits = digits._turned_outputs(settings, [network], images.test, angle)[0]
-        full[angle] = accuracy(logits, images.test_labels)
+TRAINED = SMALL | {"width": 4, "dropout": 0.0, "train_images": 600, "test_images": 400, "sweep_images": 400}
+
+
+def accuracies(**options):
+    """Accuracy by angle after a short training that suffices to tell some orientations apart."""
+    settings = Settings(**TRAINED | {"batch_size": 16, "epochs": 3, "angle_step": 30} | options)
+    rows = experiment.run(settings, [1], Context(log=lambda line: None))[1]
+    return {row.step: row.value for row in rows if row.metric == "accuracy"}
+
+
+def test_a_sweep_of_the_first_quadrant_is_a_full_one_where_a_network_is_exact():
+    """What `_sweep` relies on, on a trained network whose accuracy depends on the angle."""
+    full, short = accuracies(full_sweep=True), accuracies()
+    assert full[0] > full[30] + 5, "otherwise the comparison could not fail"
     for angle in range(0, 270, 30):
-        assert full[angle] == pytest.approx(full[angle + 90], abs=100 / 60 + 1e-9)  # one image may tie
-    short = digits._sweep(settings, [network], images, Context(log=lambda line: None))[0]
-    assert sorted(short) == list(range(0, 360, 30))
-    for angle, value in full.items():
-        assert short[angle] == pytest.approx(value, abs=100 / 60 + 1e-9)
+        assert full[angle] == pytest.approx(full[angle + 90], abs=100 / 400 + 1e-9)  # one image may tie
+    assert short == pytest.approx(full, abs=100 / 400 + 1e-9)
+    assert short[120] == short[30]
+    approximate = accuracies(size=27)
+    assert max(abs(approximate[angle] - approximate[0]) for angle in (90, 180, 270)) > 2
+
+
+def test_shrinking_averages_if_asked_and_enlarging_does_not_change():
+    plain, averaged = (data.digits(Settings(**SMALL, size=14, antialias=on)).test for on in (False, True))
+    assert plain.shape == averaged.shape == (60, 1, 14, 14)
+    stored = data.digits(Settings(**SMALL)).test  # 28 pixels
+    assert torch.allclose(averaged.mean((1, 2, 3)), stored.mean((1, 2, 3)), atol=2e-3)
+    assert (plain - averaged).abs().max() > 0.05
+    # at half the size interpolation reads 2x2 pixels, averaging a triangle of 4x4
+    weights = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+    window = stored[:, 0, 11:15, 11:15]
+    assert torch.allclose(
+        averaged[:, 0, 6, 6], torch.einsum("bij,i,j->b", window, weights, weights), atol=1e-5
+    )
+    turned = data.resize(torch.rot90(stored, 1, (2, 3)), Settings(size=27, antialias=True))
+    straight = data.resize(stored, Settings(size=27, antialias=True))
+    assert torch.allclose(turned, torch.rot90(straight, 1, (2, 3)), atol=1e-6)
+    larger = [data.digits(Settings(**SMALL, size=31, antialias=on)).test for on in (False, True)]
+    assert torch.allclose(*larger, atol=1e-5)
 
 
 @pytest.mark.parametrize("repair", ["", "resize", "pool"])
@@ -219,6 +242,8 @@ def test_invariance_error_tells_exact_from_approximate():
         ({"model": "resnet44", "selection": "best", "validation_images": 0}, "needs validation_images"),
         ({"model": "resnet44", "train_on": "train_and_valid"}, "set validation_images: 0"),
         ({"train_on": "all"}, "unknown train_on"),
+        ({"model": "resnet44", "full_sweep": True}, "full_sweep is for networks on digits"),
+        ({"model": "toy", "antialias": True}, "antialias is for networks on digits"),
     ],
 )
 def test_wrong_settings_are_explained(wrong, message):

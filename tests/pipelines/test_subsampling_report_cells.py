@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from invented_subsampling import report
+from invented_subsampling import Invented, report
 
 from pipelines.subsampling import claims_digits, tables_common, tables_digits, tables_figure6, tables_turns
-from pipelines.subsampling.arms import EXACT, SIZES, arm
+from pipelines.subsampling.arms import EXACT, SIZES, arm, biased
 from shared.report.markdown import to_csv
+from shared.report.results import Results
 from shared.report.tables import Sample
 
 
@@ -21,6 +22,15 @@ def test_fewer_test_images_widen_the_interval():
         return (cell.verdict.high - cell.verdict.low) / 2
 
     assert half(2000) > half(10_000) > half(60_000)
+
+
+def test_a_cell_that_needs_more_images_does_not_ask_for_more_runs():
+    def note(test_images):
+        cells = tables_digits.table1(report(seeds=60, test_images=test_images)).cells()
+        return next(cell.note for row, c, cell in cells if (row.key, c.key) == (EXACT, "rotmnist_mean36"))
+
+    assert "more runs would not decide" in note(2000)
+    assert not note(60_000)
 
 
 def test_the_error_of_a_subset_is_that_of_simulated_subsets():
@@ -41,8 +51,31 @@ def test_rows_of_two_protocols_are_told_apart(monkeypatch):
     monkeypatch.setattr(tables_figure6, "protocol", lambda results, experiment: said[experiment])
     assert tables_figure6.figure6(results).caption.endswith(
         "Ours: 50 epochs (one angle per batch). Ours: 10 epochs (one angle per image). "
-        "So these two kinds of rows are not to be compared with each other."
+        "So these two kinds of rows are not to be compared with each other; the next table has both by one "
+        "protocol."
     )
+
+
+def test_the_two_ways_of_drawing_angles_are_compared_within_one_tier():
+    class Mixed(Invented):
+        """One angle per batch at both tiers, one per image at the lower tier only."""
+
+        def read(self, paper, experiment, tier):
+            found = super().read(paper, experiment, tier)
+            if tier == "lite":
+                return found.assign(value=found["value"] - 1 - (experiment == "figure6_images"))
+            return found if experiment == "figure6" else found.iloc[:0]
+
+    results = Results("subsampling", source=Mixed(seeds=3, tiers=("lite", "paper")))
+    assert results.tier("figure6", biased(EXACT, 20)) == "paper"
+    table = tables_figure6.batch_or_image(results)
+    cells = {(row.key, column.key): cell for row, column, cell in table.cells()}
+    assert table.commands[0].endswith("run figure6 --tier lite")
+    for key in {row for row, _ in cells}:
+        assert {cells[key, name].sample.tier for name in ("figure6", "figure6_images")} == {"lite"}
+        for column in ("change", "turned", "upright"):
+            assert cells[key, column].text.startswith("-1.00 [")
+    assert results.at("lite").asked is results.asked
 
 
 def test_the_caption_tells_the_recorded_protocol():
