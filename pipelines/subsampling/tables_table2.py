@@ -19,7 +19,7 @@ from pipelines.subsampling.protocols import PROTOCOLS, SPEEDS, cost, followed, p
 from pipelines.subsampling.tables_common import accuracy_cell, before_after, gap, plain_cell
 from shared.report import text
 from shared.report.results import Results
-from shared.report.tables import Cell, Column, Row, Table
+from shared.report.tables import Cell, Column, Row, Table, measured
 
 #: Data sets that could not be had when results were recorded: declared, not looked up, so that the report is
 #: the same on every machine.
@@ -129,14 +129,16 @@ def _sizes(results: Results, table: str, title: str, caption: str, places: list[
         *TITLES_OF_AVERAGES,
         Column("gap", "Seen: difference from the exact network at 33 pixels [95 % interval]"),
         INVARIANCE,
+        Column("parameters", "Parameters"),
     )
     rows = []
     for experiment, name in places:
         cells = [plain_cell(results, experiment, name, "accuracy", angles) for _, angles in AVERAGES]
         against = gap(*(results.sample(*place, "accuracy", [0]) for place in ((experiment, name), base)))
         errors = before_after(results, experiment, name) or "-"
-        same = (experiment, name) == base
-        rows.append(Row(name, TITLES[name], (EQUIVARIANCE[name], *cells, "-" if same else against, errors)))
+        compared = "-" if (experiment, name) == base else against
+        count = measured(results.last(experiment, name, "parameters"), form=text.thousands)
+        rows.append(Row(name, TITLES[name], (EQUIVARIANCE[name], *cells, compared, errors, count)))
     experiments = tuple(dict.fromkeys(experiment for experiment, _ in places))
     lines = [protocol(results, each, [name for e, name in places if e == each]) for each in experiments]
     return Table(
