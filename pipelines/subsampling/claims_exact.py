@@ -107,7 +107,8 @@ def quarter_turns(results: Results) -> Iterator[Row]:
         f"A trained exact network's accuracy differs by at most {FEW_IMAGES} images between quarter turns"
     )
     name = next(iter(FULLY_SWEPT))
-    part = _few(FULLY_SWEPT[name][0], spread(results, name, (0,)), tested(results, name, (0,)))
+    apart, images = spread(results, name, (0,)), tested(results, name, (0,))
+    part = _few(FULLY_SWEPT[name][0], "1 of 60,000 images", apart, images)
     yield row("S3", f"{statement} (of the digits tested)", [part], command=results.command("quarters"))
     experiment, name = "table2_cifar10", TABLE2["cifar10"][1]
     if not results.tier(experiment, name) and results.tier("table2_reduced", REDUCED[1]):
@@ -115,17 +116,17 @@ def quarter_turns(results: Results) -> Iterator[Row]:
     apart = results.sample(experiment, name, "accuracy", QUARTERS, lambda v: float(np.ptp(v)))
     counts = results.settings(experiment, "test_images", name)
     images = min([count or CIFAR_TEST_IMAGES for count in counts], default=CIFAR_TEST_IMAGES)
-    part = _few(SHORT[name], apart, images)
+    part = _few(SHORT[name], "", apart, images)
     yield row("S3-cifar10", f"{statement} (CIFAR-10)", [part], command=results.command(experiment), ours=True)
 
 
-def _few(label: str, apart: Sample, images: int) -> Part:
+def _few(label: str, known: str, apart: Sample, images: int) -> Part:
     """By how many of the images tested an accuracy differs between quarter turns, in every run."""
     ours = f"{round(max(apart.numbers) * images / 100)} of {images:,} images" if apart.n else ""
     # half an image of slack, since accuracies come as rounded percentages
     most = 100 * (FEW_IMAGES + 0.5) / images if images else 0.0
     verdict = verdicts.within(apart.numbers, most=most, tier=apart.tier)
-    return Part(label, "1 of 60,000 images", ours, verdict)
+    return Part(label, known, ours, verdict)
 
 
 def invariant(results: Results) -> Row:
