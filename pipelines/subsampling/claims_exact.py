@@ -20,7 +20,7 @@ from pipelines.subsampling.arms import (
     arm,
 )
 from pipelines.subsampling.claims_common import FLOAT32, bound
-from pipelines.subsampling.tables_checks import spread, tested
+from pipelines.subsampling.tables_checks import in_images, spread, tested
 from shared import verdicts
 from shared.report import text
 from shared.report.claims import Part, row
@@ -122,11 +122,11 @@ def quarter_turns(results: Results) -> Iterator[Row]:
 
 def _few(label: str, known: str, apart: Sample, images: int) -> Part:
     """By how many of the images tested an accuracy differs between quarter turns, in every run."""
-    ours = f"{round(max(apart.numbers) * images / 100)} of {images:,} images" if apart.n else ""
+    counted = in_images(apart, images)
     # half an image of slack, since accuracies come as rounded percentages
     most = 100 * (FEW_IMAGES + 0.5) / images if images else 0.0
     verdict = verdicts.within(apart.numbers, most=most, tier=apart.tier)
-    return Part(label, known, ours, verdict)
+    return Part(label, known, f"{counted} images" if counted else "", verdict)
 
 
 def invariant(results: Results) -> Row:

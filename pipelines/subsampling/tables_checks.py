@@ -51,8 +51,7 @@ def _quarters(results: Results, name: str, title: str, word: str) -> Row:
     cells = (
         word,
         plain_cell(results, "quarters", name, "accuracy", [0]),
-        images_apart(results, name, (0,)) or "-",
-        images_apart(results, name, BETWEEN) or "-",
+        *(in_images(spread(results, name, at), tested(results, name, at)) or "-" for at in ((0,), BETWEEN)),
         before_after(results, "quarters", name) or "-",
     )
     return Row(name, title, cells)
@@ -72,10 +71,9 @@ def tested(results: Results, name: str, bases: Sequence[int]) -> int:
     return min(results.settings("quarters", key, name), default=0)
 
 
-def images_apart(results: Results, name: str, bases: Sequence[int]) -> str:
-    """`spread` in images, the largest over seeds: ``1 of 6,000``; "" without results."""
-    sample, count = spread(results, name, bases), tested(results, name, bases)
-    return f"{round(max(sample.numbers) * count / 100):,} of {count:,}" if sample.n and count else ""
+def in_images(apart: Sample, count: int) -> str:
+    """Points of accuracy in images, the largest over seeds: ``1 of 6,000``; "" without results."""
+    return f"{round(max(apart.numbers) * count / 100):,} of {count:,}" if apart.n and count else ""
 
 
 def shrinking(results: Results) -> Table:
