@@ -91,9 +91,14 @@ def versions() -> dict[str, str]:
 
 
 def hardware(device: str) -> dict[str, str]:
-    """Names of the device and the processor."""
+    """Names of the device and the processor, and what instructions torch uses on the processor."""
     facts = {"device": device.partition(":")[0], "cpu": cpu_model()}
     torch = sys.modules.get("torch")
+    if torch is not None:
+        facts["cpu_capability"] = torch.backends.cpu.get_cpu_capability()
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA")
+    if limit:
+        facts["onednn_max_cpu_isa"] = limit
     if torch is not None and device.startswith("cuda"):
         facts["device_name"] = torch.cuda.get_device_name(device)
     return facts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 from collections import deque
@@ -149,8 +150,7 @@ class _Session:
         try:
             self._compute(batch)
         except OutOfTime:
-            precision = precisions.of(batch[0], self.options.precision)
-            kept = batches.checkpoints(batch, self.device, precision)
+            kept = batches.checkpoints(batch, self.device, self._precision(batch[0]))
             said = "the checkpoint is kept" if kept else "no seed was finished"
             self.options.log(f"{names}: time is up, {said}")
             self.outcome.left += batch
@@ -176,13 +176,16 @@ class _Session:
         first = batch[0]
         experiment = loading.module(first.paper, "experiment")
         self._prepare(sys.modules.get("torch"))
-        precision = precisions.of(first, self.options.precision)
+        precision = self._precision(first)
         checkpoint = batches.checkpoint(batch, self.device, precision)
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
         context = Context(self.device, self.threads, precision, checkpoint, self.deadline, self.options.log)
         code = fingerprint.fingerprint(first.paper)
         meter = environment.Meter(self.device)
-        results = experiment.run(first.settings, [run.seed for run in batch], context)
+        settings = first.settings
+        if getattr(settings, "precision", precision) != precision:  # the device cannot do what is declared
+            settings = dataclasses.replace(settings, precision=precision)
+        results = experiment.run(settings, [run.seed for run in batch], context)
         facts: dict[str, Any] = meter.read()
         finished = batches.finished(batch, results, context)
         facts |= environment.describe(self.device) | {
@@ -202,6 +205,14 @@ class _Session:
         if len(finished) < len(batch):
             self.options.log(f"{first.spec}: time is up, finished are the seeds {_seeds(finished)}")
             self.outcome.left += [run for run in batch if run not in finished]
+
+    def _precision(self, run: config.Run) -> str:
+        return precisions.possible(run, self.options.precision, self.device, self._say_once)
+
+    def _say_once(self, line: str) -> None:
+        if line not in self.said:
+            self.said[line] = line
+            self.options.log(line)
 
     def _prepare(self, torch: Any) -> None:
         """Tell torch, now that it is loaded, the number of threads; make sure that it can use the device."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from shared import config, validity
 from shared.errors import UserError
@@ -55,6 +55,23 @@ def check_device(wish: str | None, device: str) -> None:
     """
     if wish == "tf32" and device == "cpu":
         raise UserError("precision tf32 needs a CUDA device; choose float32 or bf16 on a CPU")
+
+
+def possible(run: config.Run, wish: str | None, device: str, log: Callable[[str], None]) -> str:
+    """The precision a run is computed in on this device: `of`, or float32 where a CPU would emulate bf16.
+
+    A run that only declares bf16 is then trained in float32, which is more exact, several times as fast, and
+    said in the log and in the record; the option is a wish for bf16 itself, and is refused by the training.
+    """
+    precision = of(run, wish)
+    if precision != "bf16" or wish or device != "cpu":
+        return precision
+    from shared.train.precision import bf16_is_native
+
+    if bf16_is_native(device):
+        return precision
+    log(f"{run.spec}: this processor has no bf16 arithmetic: training in float32")
+    return "float32"
 
 
 def is_wanted(run: config.Run, wish: str | None) -> bool:

@@ -15,6 +15,7 @@ from pipelines.subsampling.settings import Settings
 from shared.errors import UserError, unknown
 from shared.groups import Group, cyclic, dihedral
 from shared.nn import (
+    Conv2d,
     FitStride,
     GlobalAvgPool,
     GroupBatchNorm,
@@ -79,7 +80,7 @@ class _Layers:
         how = {"stride": stride, "padding": kernel // 2, "bias": False, "padding_mode": self.padding_mode}
         if self.group is not None:
             return GroupConv(before, after, kernel, group=self.group, **how)
-        return _he(nn.Conv2d(before, after, kernel, **how))
+        return _he(Conv2d(before, after, kernel, **how))
 
     def lift(self, channels: int, after: int, kernel: int, stride: int = 1) -> nn.Module:
         """The first convolution, on an image."""

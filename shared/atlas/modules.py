@@ -199,6 +199,7 @@ def _activation(curve: str) -> Describe:
 
 _RULES: dict[type, Describe] = {
     nn.Conv2d: _convolution("conv"),
+    ours.Conv2d: _convolution("conv"),
     ours.LiftingConv: _convolution("lift"),
     ours.GroupConv: _convolution("group_conv"),
     ours.FitStride: _fit,

@@ -13,6 +13,7 @@ channels, height, width)``.
 | `Dropout` | none while training | identity in eval mode |
 | `LConv` | what commutes with its generators; learned ones: none given | see its docstring |
 
+`Conv2d` is torch's, right on every processor; `RightConvolutions` makes the convolutions of any network so.
 `shared.atlas.atlas` says for a whole network and input size which layers are exact.
 """
 
@@ -23,8 +24,10 @@ from shared.nn.lconv import LConv, contraction_costs
 from shared.nn.linear import ReplicaLinear
 from shared.nn.norm import GroupBatchNorm
 from shared.nn.pool import GlobalAvgPool, GroupPool, SpatialAvgPool, SpatialMaxPool
+from shared.nn.strided import Conv2d, RightConvolutions
 
 __all__ = [
+    "Conv2d",
     "Dropout",
     "FitStride",
     "GlobalAvgPool",
@@ -34,6 +37,7 @@ __all__ = [
     "LConv",
     "LiftingConv",
     "ReplicaLinear",
+    "RightConvolutions",
     "SpatialAvgPool",
     "SpatialMaxPool",
     "contraction_costs",

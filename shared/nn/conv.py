@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from shared.actions import grid_permutation
 from shared.groups import Group, cyclic
+from shared.nn.strided import conv2d
 
 Pair = int | tuple[int, int]
 #: What stands outside the map, by the names of `torch.nn.Conv2d`. All treat both ends of an axis alike.
@@ -98,7 +99,7 @@ class _RegularConv(nn.Module):
         if self.padding_mode != "zeros":
             height, width = padding
             x, padding = F.pad(x, (width, width, height, height), mode=self.padding_mode), (0, 0)
-        y = F.conv2d(x, bank, bias, self.stride, padding, self.dilation, self.groups)
+        y = conv2d(x, bank, bias, self.stride, padding, self.dilation, self.groups)
         return y.unflatten(1, (self.out_channels, order))
 
     def extra_repr(self) -> str:

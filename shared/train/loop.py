@@ -187,7 +187,7 @@ def _step(session: Session, data: TrainingSet, rows: Tensor) -> Tensor:
     replicas, batch = rows.shape
     x = images.transpose(0, 1).flatten(1, 2)
     x = x.contiguous(memory_format=torch.channels_last if settings.channels_last else torch.contiguous_format)
-    with precision(settings.precision, session.device):
+    with precision(settings.precision, session.device), session.right_convolutions():
         outputs = session.network(x)
     logits = outputs.float().unflatten(1, (replicas, -1)).transpose(0, 1)
     each = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")

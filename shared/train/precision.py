@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import platform
 from collections.abc import Iterator
 
 import torch
@@ -22,12 +23,25 @@ def tf32(allowed: bool) -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
+def bf16_is_native(device: str) -> bool:
+    """Whether "cpu" or "cuda" computes in bf16 itself; emulated, it is slower than float32.
+
+    A processor needs instructions for it, and oneDNN leave to use them (``ONEDNN_MAX_CPU_ISA``).
+    """
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    allowed = torch.ops.mkldnn._is_mkldnn_bf16_supported()  # torch has no public question for either
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return allowed
+    return allowed and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
 @contextlib.contextmanager
 def precision(name: str, device: torch.device | str) -> Iterator[None]:
     """Compute in "float32" (TF32 off), "tf32" or "bf16" (autocast) inside the block.
 
     Raises:
-        UserError: for another name, tf32 without a CUDA device, or bf16 on a CUDA device that lacks it.
+        UserError: for another name, tf32 without a CUDA device, or bf16 on a device that would emulate it.
     """
     if name not in PRECISIONS:
         raise UserError(unknown("precision", name, PRECISIONS))
@@ -35,7 +49,11 @@ def precision(name: str, device: torch.device | str) -> Iterator[None]:
     cuda = device.type == "cuda"
     if name == "tf32" and not cuda:
         raise UserError("precision tf32 needs a CUDA device; choose float32 or bf16 on a CPU")
-    if name == "bf16" and cuda and not torch.cuda.is_bf16_supported(including_emulation=False):
-        raise UserError("this CUDA device does not support bf16; choose float32 or tf32")
+    if name == "bf16" and not bf16_is_native(device.type):
+        raise UserError(
+            "this CUDA device does not support bf16; choose float32 or tf32"
+            if cuda
+            else "this processor has no bf16 arithmetic and would take several times as long; choose float32"
+        )
     with tf32(name == "tf32"), torch.autocast(device.type, torch.bfloat16, enabled=name == "bf16"):
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from shared.errors import UserError
+from shared.nn import RightConvolutions
 from shared.train.replicas import stack, unstack
 from shared.train.rmsprop import RMSprop
 from shared.train.settings import FitSettings
@@ -72,6 +74,7 @@ class Session:
         self.together = len(models) > 1
         self.network = stack(self.models) if self.together else self.models[0]
         self.parameters = list(self.network.parameters())
+        self.convolutions, self.steps = RightConvolutions(self.network), 0
         self.optimizer = optimizer(self.parameters, settings, device)
         # three streams per seed: order of the images, augmentation, dropout
         self.order = [torch.Generator().manual_seed(seed) for seed in seeds]
@@ -118,6 +121,12 @@ class Session:
                 group["betas"] = (momentum, group["betas"][1])
             elif momentum is not None:
                 group["momentum"] = momentum
+
+    def right_convolutions(self) -> contextlib.AbstractContextManager:
+        """What keeps a step off torch's wrong kernel: the first step, and all if that shows a need."""
+        self.steps += 1
+        guarded = self.device == "cpu" and (self.steps == 1 or self.convolutions.needed)
+        return self.convolutions if guarded else contextlib.nullcontext()
 
     def sync(self) -> None:
         """Bring the single models up to date with the joint network."""
