@@ -1,23 +1,29 @@
-"""Figures that are the same bytes whenever the numbers are the same.
+"""Figures that are the same bytes whenever the numbers are the same, on every processor.
 
 A pipeline's ``figures.py`` returns `Figure` objects whose ``draw`` makes a matplotlib figure on a `canvas`.
-Fixed here: fonts (DejaVu, drawn as paths, so that no reader's fonts matter), sizes, the salt of SVG
-identifiers, no dates and no version in the files. Colors come from `INK`, `MUTED`, `GRID` and `SERIES`; the
-HTML page swaps exactly these for dark-mode colors. They keep their order under the common forms of color
-blindness (Okabe and Ito, *Color Universal Design*, 2008), and series differ in marker and line style too.
+Fixed here: fonts (DejaVu, drawn as paths, so that no reader's fonts matter), sizes, no dates and no version
+in the files, and what the last bits of a float would decide, which differ between processors: identifiers
+and coordinates in SVG, and whether a PNG is drawn anew. Colors come from `INK`, `MUTED`, `GRID` and
+`SERIES`; the HTML page swaps exactly these for dark-mode colors. They keep their order under the common
+forms of color blindness (Okabe and Ito, *Color Universal Design*, 2008), and series differ in marker and
+line style too.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
+from PIL import Image
 
 from shared.report.palette import GRID, INK, MUTED, SERIES
 
@@ -62,6 +68,13 @@ STYLE: dict[str, Any] = {
     "axes.unicode_minus": True,
 }
 PNG_DPI = 160
+#: Field of a PNG's metadata that says which SVG it is a picture of.
+SOURCE = "Source"
+#: Identifiers that matplotlib makes of a hash: clip paths, markers, hatches, images, shapes of a collection.
+_HASHED = re.compile(r'(?<=["#])([A-Za-z]+(?:[0-9a-f]+_[0-9a-f]+_)?)([0-9a-f]{10})(?=[")])')
+#: Numbers with more than three decimals; a scale is kept, since it multiplies what it holds.
+_LONG = re.compile(r"scale\([^)]*\)|-?\d+\.\d{4,}")
+_CLIP = re.compile(r'[ \t]*<clipPath id="(\w+)">(.*?)</clipPath>\n?', re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -101,8 +114,13 @@ def canvas(
     return figure, list(grid.flat)
 
 
-def render(figure: Figure) -> tuple[str, bytes]:
+def render(figure: Figure, existing: bytes = b"") -> tuple[str, bytes]:
     """SVG text and PNG bytes of a figure.
+
+    Args:
+        figure: what to draw.
+        existing: a PNG made before, or nothing. If it says that it is a picture of the same SVG, it is
+            returned as it is: drawn anew, its smoothed edges may differ by a level of gray.
 
     Raises:
         ValueError: if the figure has nothing to draw.
@@ -113,14 +131,78 @@ def render(figure: Figure) -> tuple[str, bytes]:
         matplotlib.rcdefaults()  # a reader's own matplotlibrc must not change a committed file
         matplotlib.rcParams.update(STYLE)
         drawn = figure.draw()
-        svg, png = io.StringIO(), io.BytesIO()
-        drawn.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-        drawn.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None}, facecolor="white")
-    return _clean(svg.getvalue(), figure), png.getvalue()
+        _settle_images(drawn)
+        text, png = io.StringIO(), io.BytesIO()
+        drawn.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+        svg = _clean(text.getvalue())
+        source = hashlib.sha256(f"{PNG_DPI} {svg}".encode()).hexdigest()[:16]
+        if _source(existing) == source:
+            return svg, existing
+        about = {"Software": None, SOURCE: source}
+        drawn.savefig(png, format="png", dpi=PNG_DPI, metadata=about, facecolor="white")
+    return svg, png.getvalue()
 
 
-def _clean(svg: str, figure: Figure) -> str:
-    """Without the remark that names matplotlib's version, without trailing blanks, on a white ground."""
+def _source(png: bytes) -> str | None:
+    """What the metadata of a PNG says it is a picture of; None if it says nothing or is damaged."""
+    try:
+        with Image.open(io.BytesIO(png)) as picture:
+            picture.load()
+            return picture.info.get(SOURCE)
+    except (OSError, SyntaxError, ValueError):
+        return None
+
+
+def _settle_images(drawn: Canvas) -> None:
+    """Round the values of images to 2^-20 of their range, so that one at the edge between two colors has one.
+
+    A zero that is 1e-17 here and -1e-17 there is the usual case: it lies in the middle of a signed color map.
+    """
+    for axes in drawn.axes:
+        for image in axes.images:
+            values = image.get_array()
+            if values is None or values.ndim != 2 or not np.issubdtype(values.dtype, np.floating):
+                continue
+            low, high = image.get_clim()
+            unit = 2.0**-20 * (float(f"{high - low:.6g}") or 1.0)
+            image.set_data(np.round(values / unit) * unit)
+
+
+def _clean(svg: str) -> str:
+    """An SVG on a white ground without what depends on matplotlib's version or on the processor.
+
+    Gone are the remark that names the version and trailing blanks. Coordinates are rounded to 0.001 pt:
+    matplotlib has rounded them to 1e-6 before, and where that went either way, this gives the same again.
+    Identifiers are counted in order of appearance, since matplotlib's are hashes of all bits of the
+    coordinates; clip paths that became equal are one.
+    """
     svg = re.sub(r"<!--.*?-->\n?", "", svg, flags=re.DOTALL)
     svg = re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE)
+    svg = _LONG.sub(lambda found: found[0] if found[0].startswith("s") else _short(found[0]), svg)
+    svg = _merge_clips(svg)
+    counts: Counter[str] = Counter()
+    names: dict[str, str] = {}
+
+    def name(found: re.Match[str]) -> str:
+        # nothing refers to an image, and equal ones have one hash: each gets its own number
+        if found[0] not in names or found[1] == "image":
+            counts[found[1]] += 1
+            names[found[0]] = f"{found[1]}{counts[found[1]]}"
+        return names[found[0]]
+
+    svg = _HASHED.sub(name, svg)
     return re.sub(r"(<svg [^>]*)>", r'\1 style="background: #ffffff">', svg, count=1)
+
+
+def _short(number: str) -> str:
+    """At most three decimals, without a negative zero: ``_short("-0.000100") == "0"``."""
+    text = f"{float(number):.3f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def _merge_clips(svg: str) -> str:
+    """The same picture with one clip path of each shape."""
+    first: dict[str, str] = {}
+    same = {clip: first.setdefault(shape, clip) for clip, shape in _CLIP.findall(svg)}
+    svg = _CLIP.sub(lambda found: found[0] if same[found[1]] == found[1] else "", svg)
+    return re.sub(r"url\(#(\w+)\)", lambda found: f"url(#{same.get(found[1], found[1])})", svg)

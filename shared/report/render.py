@@ -1,7 +1,9 @@
 """Writing a paper's report: one file per table and figure, and ``report.md`` that shows them together.
 
 Everything is made from collected results and hand-written tables; nothing is trained. The same inputs give
-the same bytes, so a changed file in git means a changed number.
+the same bytes on every processor, so a changed file in git means a changed number. Of a PNG only this is
+promised: each says in its metadata which SVG it is a picture of, and while that is the SVG of today, it
+stays as it is. Drawn anew, its smoothed edges may differ by a level of gray, as processors round differently.
 """
 
 from __future__ import annotations
@@ -74,9 +76,10 @@ def render_figures(report: Report) -> None:
 
     folder = paths.reports(report.demo) / report.paper
     for figure in drawable:
-        svg, png = figures.render(figure)
+        picture = folder / f"{figure.name}.png"
+        svg, png = figures.render(figure, picture.read_bytes() if picture.is_file() else b"")
         write_atomic(folder / f"{figure.name}.svg", svg)
-        write_atomic(folder / f"{figure.name}.png", png)
+        write_atomic(picture, png)
 
 
 def report_markdown(report: Report) -> str:

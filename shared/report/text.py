@@ -1,6 +1,8 @@
 """Numbers and short texts as reports print them.
 
-All numbers are formatted here, never by pandas or numpy, whose output changes between versions. Texts
+All numbers are formatted here, never by pandas or numpy, whose output changes between versions. They are
+rounded to twelve digits first (`settled`): the mean of 97.61 and 97.62 is 97.615 or 97.61500000000001,
+whatever the processor makes of it, and must not be printed as 97.61 here and 97.62 there. Texts
 (captions, notes, claims) are Markdown with code spans, bold, italics and links only; `inline_html` turns
 exactly these into HTML.
 """
@@ -17,11 +19,16 @@ _SPAN = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*|\*([^*\s][^*]*)\*|\[([^\]]+)\]\((
 _LINK = re.compile(r"(https?://|[A-Za-z0-9_./#-]+$)")
 
 
+def settled(value: float) -> float:
+    """The number without its last four digits, which differ between processors."""
+    return float(f"{value:.12g}")
+
+
 def fixed(value: float, decimals: int) -> str:
     """Fixed number of decimals, without a negative zero: ``fixed(-0.001, 2) == "0.00"``."""
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("inf" if value > 0 else "-inf")
-    text = f"{value:.{decimals}f}"
+    text = f"{settled(value):.{decimals}f}"
     return text[1:] if text.startswith("-") and not text.strip("-0.") else text
 
 
@@ -33,12 +40,12 @@ def signed(value: float, decimals: int) -> str:
 
 def scientific(value: float) -> str:
     """Two significant digits: ``2.1e-07``; zero is ``0``."""
-    return "0" if value == 0 else f"{value:.1e}"
+    return "0" if value == 0 else f"{settled(value):.1e}"
 
 
 def significant(value: float | None, digits: int = 6) -> str:
     """At most ``digits`` significant digits, for CSV; empty for None and NaN."""
-    return "" if value is None or math.isnan(value) else f"{value + 0.0:.{digits}g}"
+    return "" if value is None or math.isnan(value) else f"{settled(value) + 0.0:.{digits}g}"
 
 
 def plus_minus(mean: float, sd: float, decimals: int) -> str:
@@ -48,6 +55,7 @@ def plus_minus(mean: float, sd: float, decimals: int) -> str:
 
 def p_value(p: float) -> str:
     """``p = 0.031``, ``p = 3e-4`` or ``p < 1e-12``."""
+    p = settled(p)
     if p < 1e-12:
         return "p < 1e-12"
     if p < 0.001:
@@ -70,7 +78,7 @@ def interval(low: float, high: float, decimals: int) -> str:
 
 def thousands(value: float) -> str:
     """``25,570``."""
-    return f"{round(value):,}"
+    return f"{round(settled(value)):,}"
 
 
 def join(parts: Sequence[str]) -> str:

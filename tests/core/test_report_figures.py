@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 import matplotlib
+import numpy as np
+import pytest
 
 from shared.report import figures, html, palette, style
 
@@ -35,6 +37,71 @@ def test_figures_carry_no_date_and_no_version():
     assert matplotlib.__version__ not in svg
     assert matplotlib.__version__.encode() not in png
     assert png.startswith(b"\x89PNG")
+
+
+def with_noise(noise, curve=0.0):
+    """A figure with clip paths, markers, hatches, shapes and an image, its coordinates off by ``noise``."""
+
+    def draw():
+        drawn, axes = figures.canvas(4 + noise, 2, 1, 3)
+        x = np.linspace(0, 1, 7) * (1 + noise)
+        for one in axes[:2]:
+            one.plot(x, x**2 + curve, marker="o")
+            one.scatter(x, x, s=20 * (1 + x))
+            one.bar(x, x, width=0.1, hatch="//")
+            one.set(xlim=(-0.1, 1.1 + noise), ylim=(-0.1, 1.1))
+        axes[2].imshow(np.outer(x, x) - x[3] ** 2 + noise, cmap="RdBu_r", vmin=-0.5, vmax=0.5)
+        return drawn
+
+    return figures.Figure("f", "Title", "Caption.", "A line.", draw)
+
+
+@pytest.mark.parametrize("noise", [1e-13, -1e-13])
+def test_the_last_bits_of_a_float_do_not_change_figures(noise):
+    svg, png = figures.render(with_noise(0.0))
+    assert figures.render(with_noise(noise), png) == (svg, png)
+
+
+def test_a_picture_is_drawn_anew_when_its_svg_changed_or_it_is_damaged():
+    svg, png = figures.render(with_noise(0.0))
+    moved, drawn = figures.render(with_noise(0.0, curve=0.01), png)
+    assert moved != svg
+    assert drawn != png
+    assert figures.render(with_noise(0.0), png[:-40]) == (svg, png)
+    assert figures.render(with_noise(0.0), b"no picture") == (svg, png)
+
+
+def test_identifiers_are_counted_and_point_to_one_place():
+    svg, _ = figures.render(with_noise(0.0))
+    ids = re.findall(r'\bid="([^"]+)"', svg)
+    assert {"p1", "p2", "m1", "h1", "image1"} <= set(ids)
+    assert not [name for name in ids if re.search(r"[0-9a-f]{10}$", name)]
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r"url\(#([^)]+)\)", svg) + re.findall(r'href="#([^"]+)"', svg)) <= set(ids)
+
+
+def test_equal_clip_paths_become_one_and_coordinates_are_short():
+    clip = '<clipPath id="{}"><rect x="{}" y="2"/></clipPath>\n'
+    uses = '<svg a="b"><g clip-path="url(#p0123456789)"/><path d="M {} 5" clip-path="url(#pabcdef0123)"/>'
+    end = "</svg>"
+    first = clip.format("p0123456789", "1.000001")
+    two = figures._clean(uses.format("0.002812") + first + clip.format("pabcdef0123", "1.000002") + end)
+    one = uses.replace("pabcdef0123", "p0123456789").format("0.002813")
+    assert two == figures._clean(one + first + end)
+    assert 'd="M 0.003 5" clip-path="url(#p1)"' in two
+    kept = '<svg a="b"><g transform="translate(-0.0001 61.28125) scale(0.015625)"/></svg>'
+    assert 'transform="translate(0 61.281) scale(0.015625)"' in figures._clean(kept)
+
+
+def test_equal_images_in_one_figure_have_identifiers_of_their_own():
+    def draw():
+        drawn, axes = figures.canvas(3, 2, 1, 2)
+        for one in axes:
+            one.imshow(np.eye(3))
+        return drawn
+
+    svg, _ = figures.render(figures.Figure("f", "Title", "Caption.", "Two squares.", draw))
+    assert {"image1", "image2"} <= set(re.findall(r'\bid="([^"]+)"', svg))
 
 
 def test_inlined_figures_keep_their_references_apart():

@@ -105,6 +105,16 @@ def test_fixed_decimals(number, decimals, expected):
     assert text.fixed(number, decimals) == expected
 
 
+@pytest.mark.parametrize("tie", [97.615, 0.285, -2.5e-3, 1234.5])
+def test_a_tie_is_rounded_the_same_way_whatever_its_last_bits(tie):
+    for off in (1 - 4e-16, 1 + 4e-16):
+        assert text.fixed(tie * off, 2) == text.fixed(tie, 2)
+        assert text.fixed(tie * off, 3) == text.fixed(tie, 3)
+        assert text.scientific(tie * off) == text.scientific(tie)
+        assert text.significant(tie * off, 2) == text.significant(tie, 2)
+        assert text.thousands(tie * off) == text.thousands(tie)
+
+
 def test_other_forms_of_numbers():
     assert text.signed(0.134, 2) == "+0.13"
     assert text.signed(-0.001, 2) == "0.00"
