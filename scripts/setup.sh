@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Make the Python environment, or bring it up to date. `make` calls it; alone: bash scripts/setup.sh
 #   PYTHON  interpreter to build with (python3)       VENV  where the environment goes (.venv)
-#   TORCH   auto | cpu | default: where torch comes from. "default" is what pip is configured for (on Linux that
-#           is PyPI's build for CUDA, gigabytes), "cpu" also looks at PyTorch's own index of CPU builds, "auto"
-#           does so only on Linux without an NVIDIA driver and where pip has no index configured. Not given: what the
-#           environment was made with, else auto.
+#   TORCH   auto | cpu | default: which torch. "default" is what pip takes by itself (on Linux the build for CUDA,
+#           5 GB with its libraries), "cpu" the CPU build: from the sources that pip is configured for or, if
+#           they lack it, from PyTorch's own index; "auto" is "cpu" on Linux without an NVIDIA driver. Not given:
+#           what the environment was made with, else auto.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-python3} VENV=${VENV:-.venv} GIVEN=${TORCH:-}
@@ -43,29 +43,84 @@ make_venv() {
   fi
 }
 
-# Is pip told where to look? Then nothing is added to that.
-has_index() {
-  "$VENV/bin/python" -m pip config list 2>/dev/null | grep -qE '(index-url|find-links|no-index)' ||
-    env | grep -qE '^PIP_(INDEX_URL|EXTRA_INDEX_URL|FIND_LINKS|NO_INDEX)='
+# The CPU build has a name of its own on Linux; elsewhere pip takes it anyway.
+wants_cpu() {
+  [ "$(uname -s)" = Linux ] || return 1
+  [ "$TORCH" = cpu ] || { [ "$TORCH" = auto ] && ! command -v nvidia-smi >/dev/null && [ ! -e /proc/driver/nvidia ]; }
 }
 
-torch_source() {
-  case $TORCH in
-  cpu) echo "--extra-index-url $CPU_INDEX" ;;
-  auto) [ "$(uname -s)" != Linux ] || command -v nvidia-smi >/dev/null || has_index || echo "--extra-index-url $CPU_INDEX" ;;
-  esac
+# How many packages there will be: the pins that hold for this Python, without CUDA's if torch is the CPU build.
+count_pins() {
+  "$VENV/bin/python" -c 'import re, sys
+from pip._vendor.packaging.requirements import Requirement
+pins = [Requirement(line.split(" #")[0]) for line in open("envs/constraints.txt") if "==" in line]
+names = {pin.name for pin in pins if not pin.marker or pin.marker.evaluate()}
+print(len([name for name in names if "cpu" not in sys.argv or not re.match("nvidia-|cuda-|triton$", name)]))' "$@"
 }
 
-# pip, with the names shown as they come, the rest in a log, and the end of the log shown if it fails.
-install() {
-  echo "setup: $1 ($SECONDS s)"
+# Reads what pip says, writes now and then how far it is: `progress [of how many packages]`.
+progress() {
+  awk -v total="${1:-}" '
+    function name(word) { sub(/[ (<>=!~;\[].*/, "", word); return word }
+    function say(   i, j, swap, text) {
+      text = "  " count (total ? " of " total : "") (count == 1 && !total ? " package" : " packages")
+      for (i = 1; i <= 3 && i <= n; i++) {
+        for (j = i + 1; j <= n; j++) if (size[j] > size[i]) {
+          swap = size[i]; size[i] = size[j]; size[j] = swap; swap = what[i]; what[i] = what[j]; what[j] = swap
+        }
+        text = text (i == 1 ? "; the largest: " : ", ") what[i] sprintf(" %.0f MB", size[i])
+      }
+      print text; fflush(); said = count
+    }
+    /^(Collecting|Requirement already satisfied:) / {
+      word = name($1 == "Collecting" ? $2 : $4)
+      if (!(word in seen)) { seen[word] = 1; count++ }
+    }
+    /^ *(Downloading|Using cached) .*\([0-9.]+ [MG]B\)/ {
+      file = $1 == "Using" ? $3 : $2; sub(/.*\//, "", file); sub(/-[0-9].*/, "", file)
+      megabytes = $(NF - 1); sub(/\(/, "", megabytes)
+      if ($NF ~ /^G/) megabytes *= 1000
+      what[++n] = file; size[n] = megabytes + 0
+      if (size[n] >= 50) say()
+    }
+    /^Installing collected packages/ { say(); print "  all are here; unpacking them"; fflush() }
+    count >= said + 25 { say() }'
+}
+
+# pip into a log, with its progress shown: `attempt [how many packages] -- what to install`. Says nothing if it fails.
+attempt() {
+  local total=
+  [ "$1" = -- ] || { total=$1 && shift; }
   shift
-  "$VENV/bin/python" -m pip install --no-input --disable-pip-version-check "$@" 2>&1 | tee -a "$log" |
-    awk '/^Collecting / { sub(/[ (<>=!~;\[].*/, "", $2); column += length($2) + 1
-                          if (column > 100) { printf "\n"; column = length($2) + 1 }
-                          printf "%s ", $2; fflush() }
-         END { if (column) printf "\n" }' ||
+  "$VENV/bin/python" -m pip install --no-input --disable-pip-version-check "$@" 2>&1 | tee -a "$log" | progress "$total"
+}
+
+# The same; if it fails, the end of the log is shown.
+install() {
+  attempt "$@" || { tail -n 15 "$log" >&2 && fail "pip failed; the whole log is $log"; }
+}
+
+step() { echo "setup: $* ($SECONDS s)"; }
+
+# Pip's own torch may be the build for CUDA, which is gigabytes of no use here: so it is not taken unasked.
+install_torch() {
+  local pinned
+  pinned=$(grep -oE '^torch==[0-9.]+' envs/requirements.txt)
+  if ! wants_cpu; then
+    step "torch"
+    # shellcheck disable=SC2086  # an option, or nothing
+    install -- $force -c envs/constraints.txt "$pinned"
+    return
+  fi
+  step "torch, the CPU build"
+  attempt -- -c envs/constraints.txt "$pinned+cpu" && return
+  grep -qE 'No matching distribution found for torch|ResolutionImpossible' "$log" ||
     { tail -n 15 "$log" >&2 && fail "pip failed; the whole log is $log"; }
+  echo "  not in the sources that pip has; looking at $CPU_INDEX"
+  attempt -- --extra-index-url "$CPU_INDEX" -c envs/constraints.txt "$pinned+cpu" && return
+  tail -n 5 "$log" >&2
+  fail "no CPU build of $pinned can be had here (log: $log); to take the build that pip offers instead, most likely for CUDA" \
+    "and about 5.5 GB: make setup TORCH=default"
 }
 
 digest() { (cat "${INPUTS[@]}" && echo "$TORCH $version") | cksum; }
@@ -97,12 +152,14 @@ make_venv
 rm -f "$VENV/ready"
 log=$VENV/setup.log
 : >"$log"
-# shellcheck disable=SC2046,SC2086  # two words, or none, on purpose
-install "torch" $force $(torch_source) -c envs/constraints.txt "$(grep -oE '^torch==[0-9.]+' envs/requirements.txt)"
+install_torch
 echo "$TORCH" >"$VENV/torch"
-install "everything else" -c envs/constraints.txt -r envs/requirements.txt
-install "baselines" --no-deps -r envs/requirements-nodeps.txt
-install "this repository" --no-deps --no-build-isolation --editable .
+step "everything else"
+install "$(if wants_cpu; then count_pins cpu; else count_pins; fi)" -- -c envs/constraints.txt -r envs/requirements.txt
+step "baselines"
+install -- --no-deps -r envs/requirements-nodeps.txt
+step "this repository"
+install -- --no-deps --no-build-isolation --editable .
 "$VENV/bin/python" -c 'import torch, numpy
 print(f"setup: torch {torch.__version__}, CUDA {torch.cuda.is_available()}, numpy {numpy.__version__}")'
 version=$(minor_version "$VENV/bin/python")

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,11 +22,19 @@ FAKE_PYTHON = """\
 #!/bin/sh
 case "$*" in
   "-c import sys"*) echo "${FAKE_VERSION:-3.11}" ;;
+  "-c import re"*) echo 3 ;;
   "-c "*) echo "setup: versions" ;;
   "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
-  "-m pip config list"*) echo "${FAKE_CONFIG:-}" ;;
   "-m pip --version") ;;
-  "-m pip install"*) echo "$*" >> "$FAKE_LOG"; echo "Collecting thing"; exit "${FAKE_CODE:-0}" ;;
+  "-m pip install"*)
+    echo "$*" >> "$FAKE_LOG"
+    case "${FAKE_CPU:-in pips sources}: $*" in
+      "at PyTorch: "*whl/cpu*+cpu) ;;
+      "at PyTorch: "*+cpu | "nowhere: "*+cpu)
+        echo "ERROR: No matching distribution found for torch"; exit 1 ;;
+    esac
+    cat "${FAKE_SAID:-/dev/null}"
+    exit "${FAKE_CODE:-0}" ;;
   *) exit 3 ;;
 esac
 """
@@ -157,21 +166,83 @@ def test_a_failed_installation_is_not_taken_for_a_finished_one(setup):
     assert len(setup.pip()) == 4
 
 
-@pytest.mark.parametrize(
-    ("variables", "extra"),
-    [
-        ({"TORCH": "default"}, False),
-        ({"TORCH": "cpu"}, True),
-        ({"TORCH": "auto"}, True),
-        ({"TORCH": "auto", "FAKE_CONFIG": "global.extra-index-url='file:///somewhere'"}, False),
-        ({"TORCH": "auto", "PIP_INDEX_URL": "https://mirror.example/simple"}, False),
-    ],
+NO_DRIVER = pytest.mark.skipif(
+    bool(shutil.which("nvidia-smi", path="/usr/bin:/bin")) or Path("/proc/driver/nvidia").exists(),
+    reason="this machine has an NVIDIA driver",
 )
-def test_the_index_of_cpu_builds_is_added_only_where_pip_has_none_of_its_own(setup, variables, extra):
-    if shutil.which("nvidia-smi", path="/usr/bin:/bin"):
-        pytest.skip("this machine has an NVIDIA driver")
-    setup.run(**variables)
-    assert ["whl/cpu" in line for line in setup.pip()] == [extra, False, False, False]
+
+
+@NO_DRIVER
+@pytest.mark.parametrize("torch", ["auto", "cpu"])
+@pytest.mark.parametrize(("where", "tries"), [("in pips sources", 1), ("at PyTorch", 2)])
+def test_without_a_driver_the_cpu_build_is_looked_for_in_pips_sources_and_then_at_pytorch(
+    setup, torch, where, tries
+):
+    """Also where pip has an index of its own: that may have the build for CUDA only."""
+    setup.run(TORCH=torch, FAKE_CPU=where, PIP_INDEX_URL="https://mirror.example/simple")
+    told = setup.pip()
+    assert len(told) == tries + 3
+    assert ["whl/cpu" in line for line in told[:tries]] == [False, True][:tries]
+    assert all(line.endswith("+cpu") for line in told[:tries])
+    assert not any("whl/cpu" in line for line in told[tries:])
+
+
+@NO_DRIVER
+def test_without_a_driver_the_build_for_cuda_is_not_taken_unasked(setup):
+    said = setup.run(code=1, TORCH="auto", FAKE_CPU="nowhere")
+    assert "setup: no CPU build of torch==" in said
+    assert "make setup TORCH=default" in said
+    assert len(setup.pip()) == 2
+    setup.run(TORCH="default", FAKE_CPU="nowhere")
+    assert len(setup.pip()) == 4
+
+
+def test_with_a_driver_pip_takes_what_it_takes(setup):
+    setup.python.with_name("nvidia-smi").write_text("#!/bin/sh\n")
+    setup.python.with_name("nvidia-smi").chmod(0o755)
+    setup.run(TORCH="auto")
+    torch = setup.pip()[0]
+    assert "whl/cpu" not in torch
+    assert not torch.endswith("+cpu")
+
+
+@NO_DRIVER
+def test_another_failure_is_not_taken_for_a_missing_build(setup):
+    said = setup.run(code=1, TORCH="cpu", FAKE_CODE="1")
+    assert "pip failed; the whole log is venv/setup.log" in said
+    assert len(setup.pip()) == 1
+
+
+def test_progress_says_how_many_and_which_are_large(setup):
+    said = setup.folder / "said"
+    said.write_text(
+        "Collecting torch==2.13.0 (from -r requirements.txt)\n"
+        "  Downloading torch-2.13.0%2Bcpu-cp311-cp311-linux_x86_64.whl.metadata (29 kB)\n"
+        "Collecting scipy\n"
+        "  Using cached scipy-1.17.0-cp311-linux_x86_64.whl (38.5 MB)\n"
+        "Requirement already satisfied: numpy>=1.26 in ./lib (from torch) (1.26.4)\n"
+        "Requirement already satisfied: numpy in ./lib (from scipy) (1.26.4)\n"
+        "Downloading https://example.org/torch-2.13.0%2Bcpu-cp311-cp311-linux_x86_64.whl (1.2 GB)\n"
+        "Installing collected packages: torch, scipy\n"
+    )
+    printed = setup.run(FAKE_SAID=str(said))
+    everything = printed.partition("setup: everything else")[2].partition("setup: baselines")[0]
+    assert "3 of 3 packages; the largest: torch 1200 MB, scipy 38 MB\n" in everything
+    assert "Collecting" not in printed
+
+
+def test_pins_are_counted_with_and_without_cuda():
+    script = (ROOT / "scripts" / "setup.sh").read_text()
+    code = re.search(r"-c '(import re, sys.*?)' \"\$@\"", script, re.DOTALL).group(1)
+    ask = [sys.executable, "-c", code]
+    every, cpu = (
+        int(subprocess.run([*ask, *more], cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+        for more in ([], ["cpu"])
+    )
+    pins = requirements("constraints.txt", "{}.{}".format(*sys.version_info))
+    assert every == len(pins)
+    cuda = [name for name in pins if name.startswith(("nvidia-", "cuda-")) or name == "triton"]
+    assert cpu == every - len(cuda)
 
 
 @pytest.mark.parametrize(
@@ -212,13 +283,13 @@ def test_another_torch_takes_the_place_of_the_one_that_is_there(setup):
     setup.run(TORCH="default")
     torch, *others = setup.pip()
     assert "--force-reinstall" in torch
-    assert "whl/cpu" not in torch
+    assert not torch.endswith("+cpu")
     assert not any("--force-reinstall" in line for line in others)
     (setup.folder / "pyproject.toml").write_text("# changed\n")
     setup.run(TORCH="")
     torch, *_ = setup.pip()
     assert "--force-reinstall" not in torch
-    assert "whl/cpu" not in torch, "still the default"
+    assert not torch.endswith("+cpu"), "still the default"
     assert "TORCH=rocm is unknown" in setup.run(code=1, TORCH="rocm")
 
 
