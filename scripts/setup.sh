@@ -2,7 +2,7 @@
 # Make the Python environment, or bring it up to date. `make` calls it; alone: bash scripts/setup.sh
 #   PYTHON  interpreter to build with (python3)       VENV  where the environment goes (.venv)
 #   TORCH   auto | cpu | default: which torch. "default" is what pip takes by itself (on Linux the build for CUDA,
-#           5 GB with its libraries), "cpu" the CPU build: from the sources that pip is configured for or, if
+#           5.5 GB with its libraries), "cpu" the CPU build: from the sources that pip is configured for or, if
 #           they lack it, from PyTorch's own index; "auto" is "cpu" on Linux without an NVIDIA driver. Not given:
 #           what the environment was made with, else auto.
 set -euo pipefail
@@ -59,32 +59,36 @@ print(len([name for name in names if "cpu" not in sys.argv or not re.match("nvid
 }
 
 # Reads what pip says, writes now and then how far it is: `progress [of how many packages]`.
+# (A loop of the shell, since some versions of awk wait for 4 kB before they look at a line.)
 progress() {
-  awk -v total="${1:-}" '
-    function name(word) { sub(/[ (<>=!~;\[].*/, "", word); return word }
-    function say(   i, j, swap, text) {
-      text = "  " count (total ? " of " total : "") (count == 1 && !total ? " package" : " packages")
-      for (i = 1; i <= 3 && i <= n; i++) {
-        for (j = i + 1; j <= n; j++) if (size[j] > size[i]) {
-          swap = size[i]; size[i] = size[j]; size[j] = swap; swap = what[i]; what[i] = what[j]; what[j] = swap
-        }
-        text = text (i == 1 ? "; the largest: " : ", ") what[i] sprintf(" %.0f MB", size[i])
-      }
-      print text; fflush(); said = count
-    }
-    /^(Collecting|Requirement already satisfied:) / {
-      word = name($1 == "Collecting" ? $2 : $4)
-      if (!(word in seen)) { seen[word] = 1; count++ }
-    }
-    /^ *(Downloading|Using cached) .*\([0-9.]+ [MG]B\)/ {
-      file = $1 == "Using" ? $3 : $2; sub(/.*\//, "", file); sub(/-[0-9].*/, "", file)
-      megabytes = $(NF - 1); sub(/\(/, "", megabytes)
-      if ($NF ~ /^G/) megabytes *= 1000
-      what[++n] = file; size[n] = megabytes + 0
-      if (size[n] >= 50) say()
-    }
-    /^Installing collected packages/ { say(); print "  all are here; unpacking them"; fflush() }
-    count >= said + 25 { say() }'
+  local line name file count=0 said=0 seen=" " sizes=""
+  say() {
+    said=$count
+    [ "$count" = 1 ] && name=package || name=packages
+    echo "  $count${1:+ of $1} $name$(printf '%b' "$sizes" | sort -rg |
+      awk 'NR <= 3 { printf "%s%s %.0f MB", NR == 1 ? "; the largest: " : ", ", $2, $1 }')"
+  }
+  met() { # a package, by its name or its file
+    name=${1%%[][ (<>=!~;]*} && name=${name##*/} && name=${name%%-[0-9]*} && name=${name//[_.]/-}
+    [[ $seen == *" $name "* ]] || { seen="$seen$name " && count=$((count + 1)); }
+  }
+  while IFS= read -r line; do
+    case $line in
+    "Collecting "*) met "${line#Collecting }" ;;
+    "Requirement already satisfied: "*) met "${line#Requirement already satisfied: }" ;;
+    "Processing "*)
+      file=${line#Processing } && file=${file%% (from *}
+      met "$file"
+      [ ! -f "$file" ] || sizes="$sizes$(wc -c <"$file")e-6 $name\n"
+      ;;
+    *Downloading*" "[MG]B\) | *"Using cached"*" "[MG]B\))
+      file=${line%% (*} && met "${file##* }"
+      file=${line##*(} && file=${file/ MB)/} && sizes="$sizes${file/ GB)/e3} $name\n"
+      ;;
+    "Installing collected packages"*) say "$1" && echo "  all are here; unpacking them" ;;
+    esac
+    [ "$count" -lt $((said + 25)) ] || say "$1"
+  done
 }
 
 # pip into a log, with its progress shown: `attempt [how many packages] -- what to install`. Says nothing if it fails.
@@ -92,15 +96,18 @@ attempt() {
   local total=
   [ "$1" = -- ] || { total=$1 && shift; }
   shift
-  "$VENV/bin/python" -m pip install --no-input --disable-pip-version-check "$@" 2>&1 | tee -a "$log" | progress "$total"
+  "$VENV/bin/python" -m pip install --no-input --disable-pip-version-check "$@" 2>&1 | tee -a "$log" |
+    progress "$total"
 }
 
-# The same; if it fails, the end of the log is shown.
-install() {
-  attempt "$@" || { tail -n 15 "$log" >&2 && fail "pip failed; the whole log is $log"; }
-}
+pip_failed() { tail -n 15 "$log" >&2 && fail "pip failed; the whole log is $log"; }
+
+install() { attempt "$@" || pip_failed; }
 
 step() { echo "setup: $* ($SECONDS s)"; }
+
+# What pip says where no source has a package; with constraints it calls that a conflict.
+not_found() { tail -n 15 "$log" | grep -qE 'No matching distribution found|ResolutionImpossible'; }
 
 # Pip's own torch may be the build for CUDA, which is gigabytes of no use here: so it is not taken unasked.
 install_torch() {
@@ -114,13 +121,12 @@ install_torch() {
   fi
   step "torch, the CPU build"
   attempt -- -c envs/constraints.txt "$pinned+cpu" && return
-  grep -qE 'No matching distribution found for torch|ResolutionImpossible' "$log" ||
-    { tail -n 15 "$log" >&2 && fail "pip failed; the whole log is $log"; }
+  not_found || pip_failed
   echo "  not in the sources that pip has; looking at $CPU_INDEX"
   attempt -- --extra-index-url "$CPU_INDEX" -c envs/constraints.txt "$pinned+cpu" && return
-  tail -n 5 "$log" >&2
-  fail "no CPU build of $pinned can be had here (log: $log); to take the build that pip offers instead, most likely for CUDA" \
-    "and about 5.5 GB: make setup TORCH=default"
+  not_found || pip_failed
+  fail "no CPU build of $pinned is in pip's sources or can be had from PyTorch's index (log: $log); to take what pip" \
+    "has instead, most likely the build for CUDA, about 5.5 GB: make setup TORCH=default"
 }
 
 digest() { (cat "${INPUTS[@]}" && echo "$TORCH $version") | cksum; }
