@@ -81,7 +81,11 @@ def _span(part: str, where: str) -> Iterable[int]:
 
 def _check_experiment(experiment: Any, where: str) -> None:
     _known(_mapping(experiment, where), EXPERIMENT_KEYS, where)
-    _required(experiment, ("title", "settings", "arms", "tiers"), where)  # DVC looks at the settings, too
+    _required(experiment, ("title", "arms", "tiers"), where)
+    if "settings" not in experiment:  # DVC looks at them, too
+        raise UserError(
+            f"{where}: the key 'settings' is missing; if all are as settings.py has them: settings: {{}}"
+        )
     _mapping(experiment["settings"] or {}, f"{where}: settings")
     produces = experiment.get("produces") or []
     if not isinstance(produces, list) or not all(isinstance(p, str) for p in produces):

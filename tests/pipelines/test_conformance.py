@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import functools
 import re
@@ -9,6 +10,7 @@ import shlex
 
 import pandas as pd
 import pytest
+import torch
 from all_papers import PAPERS, ROOT
 
 from shared import checks, cli, config, fingerprint, loading, paths, records
@@ -16,13 +18,14 @@ from shared.data import catalogue
 from shared.interface import Context
 from shared.report import published, render
 from shared.report.contents import Report
+from shared.train import session
 
 pytestmark = pytest.mark.usefixtures("here")
 
 EXPERIMENTS = [(paper, name) for paper in PAPERS for name in config.load(paper).experiments]
 FILES = (
     *("__init__.py", "__main__.py", "README.md", "experiments.yaml", "paper.csv", "deviations.csv"),
-    *("settings.py", "data.py", "models.py", "experiment.py", "tables.py"),
+    *("settings.py", "experiment.py", "tables.py"),  # and data.py, models.py where there are any
 )
 
 papers = pytest.mark.parametrize("paper", PAPERS)
@@ -31,6 +34,59 @@ experiments = pytest.mark.parametrize(("paper", "name"), EXPERIMENTS)
 
 def smoke(paper, name):
     return config.load(paper).experiment(name).runs("smoke")
+
+
+class SideBySide:
+    """In the place of `stack`: the joint network must give each seed what its own network gives alone.
+
+    What is computed across channels without a layer that `stack` knows (a softmax, a product of channels)
+    also goes across the seeds, and trains without a word.
+    """
+
+    def __init__(self, stack):
+        self.stack = stack
+
+    def __call__(self, models):
+        joint = self.stack(models)
+        alone = copy.deepcopy(list(models))
+        hook = joint.register_forward_pre_hook(lambda module, inputs: compare(inputs))
+
+        def compare(inputs):
+            hook.remove()
+            (pictures,) = inputs
+            training = joint.training
+            with torch.no_grad():
+                both = joint.eval()(pictures)
+                apart = [
+                    one.eval()(own) for one, own in zip(alone, pictures.chunk(len(alone), 1), strict=True)
+                ]
+            joint.train(training)
+            message = (
+                "a seed's network computes something else beside another seed's; give "
+                'FitSettings(replicas="one_by_one"), or keep the channels of the seeds apart'
+            )
+            torch.testing.assert_close(both, torch.cat(apart, 1), rtol=1e-3, atol=1e-4, msg=message)
+
+        return joint
+
+
+@pytest.fixture(autouse=True)
+def seeds_stay_apart(monkeypatch):
+    """Every training of these tests that joins seeds is looked at."""
+    monkeypatch.setattr(session, "stack", SideBySide(session.stack))
+
+
+def test_a_network_that_mixes_the_channels_of_seeds_is_found():
+    class Mixing(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Conv2d(1, 4, 3)
+
+        def forward(self, pictures):
+            return self.layer(pictures).softmax(1).mean((-2, -1))
+
+    with pytest.raises(AssertionError, match="beside another seed's"):
+        session.stack([Mixing(), Mixing()])(torch.randn(2, 2, 5, 5))
 
 
 @functools.cache
@@ -252,7 +308,8 @@ def test_readme_has_commands_that_exist(paper):
 def test_fingerprint_holds_the_paper_and_layers_but_not_its_report(paper):
     found = set(fingerprint.modules(paper))
     prefix = f"pipelines.{paper}"
-    assert {f"{prefix}.{name}" for name in ("experiment", "settings", "data", "models")} <= found
+    there = [name for name in ("data", "models") if (paths.pipeline(paper) / f"{name}.py").is_file()]
+    assert {f"{prefix}.{name}" for name in ("experiment", "settings", *there)} <= found
     assert not found & {f"{prefix}.tables", f"{prefix}.figures"}
     assert not {module for module in found if module.startswith(("shared.report", "shared.records"))}
 

@@ -39,7 +39,7 @@ KINDS = kinds()
 def in_bf16(run: config.Run) -> config.Run | None:
     """The same trained in bf16, if it can be."""
     if not hasattr(run.settings, "precision"):
-        return run if run.settings.takes_precision() else None
+        return run if getattr(run.settings, "takes_precision", bool)() else None
     return dataclasses.replace(run, settings=dataclasses.replace(run.settings, precision="bf16"))
 
 
