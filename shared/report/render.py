@@ -3,7 +3,8 @@
 Everything is made from collected results and hand-written tables; nothing is trained. The same inputs give
 the same bytes on every processor, so a changed file in git means a changed number. Of a PNG only this is
 promised: each says in its metadata which SVG it is a picture of, and while that is the SVG of today, it
-stays as it is. Drawn anew, its smoothed edges may differ by a level of gray, as processors round differently.
+stays as it is. Drawn anew, its smoothed edges may differ by a level of gray, as processors round differently;
+so no workflow engine may delete it first (Snakemake's ``update``, DVC's ``persist``).
 """
 
 from __future__ import annotations
