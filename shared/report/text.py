@@ -9,10 +9,11 @@ exactly these into HTML.
 
 from __future__ import annotations
 
-import html
 import math
 import re
 from collections.abc import Sequence
+
+from markupsafe import Markup, escape
 
 _SPAN = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*|\*([^*\s][^*]*)\*|\[([^\]]+)\]\(([^)\s]+)\)")
 #: Links are relative (records, other reports) or plain web addresses, nothing that a browser would execute.
@@ -103,28 +104,27 @@ def markdown_cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", "<br>")
 
 
-def inline_html(text: str) -> str:
+def inline_html(text: str) -> Markup:
     """HTML of a text with code spans, bold, italics and links; everything else is escaped."""
     pieces, position = [], 0
     for match in _SPAN.finditer(text):
-        pieces.append(html.escape(text[position : match.start()]))
-        pieces.append(_span(match))
+        pieces += [escape(text[position : match.start()]), _span(match)]
         position = match.end()
-    pieces.append(html.escape(text[position:]))
-    return "".join(pieces).replace("\n", "<br>")
+    pieces.append(escape(text[position:]))
+    return Markup("").join(pieces).replace("\n", Markup("<br>"))
 
 
-def _span(match: re.Match[str]) -> str:
+def _span(match: re.Match[str]) -> Markup:
     code, strong, emphasis, label, address = match.groups()
     if code is not None:
-        return f"<code>{html.escape(code)}</code>"
+        return Markup("<code>{}</code>").format(code)
     if strong is not None:
-        return f"<strong>{inline_html(strong)}</strong>"
+        return Markup("<strong>{}</strong>").format(inline_html(strong))
     if emphasis is not None:
-        return f"<em>{inline_html(emphasis)}</em>"
+        return Markup("<em>{}</em>").format(inline_html(emphasis))
     if not _LINK.match(address):
-        return html.escape(match.group(0))
-    return f'<a href="{html.escape(address)}">{inline_html(label)}</a>'
+        return escape(match.group(0))
+    return Markup('<a href="{}">{}</a>').format(address, inline_html(label))
 
 
 def plain(text: str) -> str:

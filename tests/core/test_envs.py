@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,12 @@ def test_every_requirement_has_one_pin_that_fits(python):
         assert re.fullmatch(r"==[0-9.]+", str(pins[name].specifier)), name
         version = str(pins[name].specifier).removeprefix("==")
         assert version in wanted.specifier, name
+
+
+def test_requirements_name_what_the_package_depends_on():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    wanted = requirements("requirements.txt", PYTHONS[0])
+    assert {Requirement(line).name.lower() for line in declared} <= set(wanted)
 
 
 @pytest.mark.parametrize("python", PYTHONS)

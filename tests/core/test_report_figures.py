@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from shared.report import figures, html, palette, style
+from shared.report import figures, html, palette, theme
 
 
 def figure(color=palette.SERIES[0]):
@@ -122,12 +122,12 @@ def test_inlined_figures_keep_their_references_apart():
 
 
 def test_every_color_has_a_dark_form_and_reads_well():
-    sheet = style.sheet()
+    assert set(theme.LIGHT) == set(theme.DARK)
     for color, (variable, dark) in palette.SWAPS.items():
-        assert f"{variable}: {color};" in sheet
-        assert f"{variable}: {dark};" in sheet
+        assert f"{variable}: {color};" in theme.declarations(theme.LIGHT)
+        assert f"{variable}: {dark};" in theme.declarations(theme.DARK)
     for status in ("good", "bad", "open", "none"):
-        for colors in (style._LIGHT, style._DARK):
+        for colors in (theme.LIGHT, theme.DARK):
             assert contrast(colors[f"--{status}"], colors[f"--{status}-ground"]) >= 4.5
             assert contrast(colors["--soft"], colors["--card"]) >= 4.5
 

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import jinja2
 import mini_paper
 import pytest
 
-from shared.report import counts, page, render
+from shared.report import counts, html, page, render
 from shared.report.contents import Report
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
 
 class Checker(HTMLParser):
-    """Collects ids and links, and complains about tags that do not nest."""
+    """Collects ids, links and all that is shown or read out; complains about tags that do not nest."""
 
     def __init__(self, content):
         super().__init__()
-        self.ids, self.links, self.tags, self.open = [], [], set(), []
+        self.ids, self.links, self.tags, self.open, self.words = [], [], set(), [], []
         self.feed(content)
         assert not self.open, f"never closed: {self.open}"
 
@@ -38,10 +41,14 @@ class Checker(HTMLParser):
     def note(self, tag, attributes):
         self.tags.add(tag)
         for name, value in attributes:
+            self.words.append(value)
             if name == "id":
                 self.ids.append(value)
             if name in ("href", "src", "xlink:href"):
                 self.links.append(value)
+
+    def handle_data(self, words):
+        self.words.append(words)
 
     def handle_endtag(self, tag):
         assert self.open, f"</{tag}> closes nothing"
@@ -67,6 +74,76 @@ def test_the_page_is_well_formed_and_self_contained(mini):
             assert "//" not in link, f"{link} is loaded from elsewhere"
             assert (file.parent / link).exists(), f"{link} is a dead link"
     assert "default-src 'none'" in file.read_text()
+
+
+def hostile(number):
+    """What would run, end an attribute or stand for another sign, if it were not escaped."""
+    return f"""<script>alert({number})</script>&amp;"'"""
+
+
+#: Where words of a paper stand: text of `mini_paper` as it is written there, by file.
+WORDS = {
+    "experiments.yaml": ['"A <mini> paper & its claims"'],
+    "tables.py": ['"Turning helps"', '"Claims"', '"Errors of `two` arms."', '"Error, %"', '"Arm"'],
+    "figures.py": ['"The curve"', '"Loss of `plain`."', '"A falling line."', '"Nothing yet"'],
+    "paper.csv": ["text"],
+    "deviations.csv": ["Length", "50 epochs", "2 epochs", '"time, mostly"', "a | little"],
+    "results/paper/table1.env.json": ['"a note on the data"', '"A <CPU>"'],
+}
+
+
+def test_words_of_papers_are_shown_as_they_are_and_never_run(mini):
+    mini_paper.record()
+    expected = []
+    for name, texts in WORDS.items():
+        file = mini / "pipelines/mini" / name
+        content = file.read_text()
+        for text in texts:
+            assert text in content
+            expected.append(hostile(len(expected)))
+            quoted = json.dumps(expected[-1])
+            if name.endswith(".csv"):
+                quoted = '"' + expected[-1].replace('"', '""') + '"'
+            content = content.replace(text, quoted)
+        if name == "tables.py":
+            content = content.replace('"A note."', 'results.published("table1", "turned", "error").read_from')
+        file.write_text(content)
+    shown = written().read_text(encoding="utf-8")
+    assert "<script" not in shown.lower()
+    words = [value for value in Checker(shown).words if value]
+    assert [text for text in expected if text not in "".join(words)] == []
+    assert sum(expected[0] in value for value in words) == 3, "the title in contents, summary and heading"
+
+
+def test_a_name_that_a_template_lacks_is_an_error(mini, monkeypatch):
+    mini_paper.record()
+    given, fill = {}, html.fill
+    monkeypatch.setattr(html, "fill", lambda name, **values: given.update(values) or fill(name, **values))
+    written()
+    (paper,) = given["papers"]
+    assert {block["template"] for block in paper["blocks"]} == {"table.html", "figure.html"}
+    for values in (given, paper, paper["headline"], *paper["blocks"]):
+        for name in list(values):
+            value = values.pop(name)
+            with pytest.raises(
+                jinja2.UndefinedError, match=f"has no attribute '{name}'|'{name}' is undefined"
+            ):
+                fill("page.html", **given)
+            values[name] = value
+
+
+def test_templates_are_installed_with_the_package():
+    root = Path(__file__).resolve().parents[2]
+    settings = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    installed = {
+        file
+        for package, patterns in settings.items()
+        for pattern in patterns
+        for file in root.joinpath(*package.split(".")).glob(pattern)
+    }
+    others = {f for f in (root / "shared").rglob("*") if f.is_file() and f.suffix not in (".py", ".pyc")}
+    assert others
+    assert others == installed
 
 
 def test_the_page_shows_values_verdicts_and_provenance(mini):

@@ -1,0 +1,49 @@
+"""The page's colors, light and dark, as the variables that its style sheet uses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from shared.report.palette import SWAPS
+
+LIGHT = {
+    "--ground": "#fbfaf8",
+    "--card": "#ffffff",
+    "--ink": "#1f2328",
+    "--soft": "#565e67",
+    "--line": "#e2dfd9",
+    "--stripe": "#f6f4f0",
+    "--accent": "#0b5c8f",
+    "--good": "#17663a",
+    "--good-ground": "#e3f3e8",
+    "--bad": "#9a2a1b",
+    "--bad-ground": "#fbe9e5",
+    "--open": "#775200",
+    "--open-ground": "#fbf0d6",
+    "--none": "#565e67",
+    "--none-ground": "#eeece8",
+    **{variable: color for color, (variable, _) in SWAPS.items()},
+}
+DARK = {
+    "--ground": "#14171b",
+    "--card": "#1b1f24",
+    "--ink": "#e6e9ec",
+    "--soft": "#a2abb4",
+    "--line": "#30363d",
+    "--stripe": "#20252b",
+    "--accent": "#79b8e8",
+    "--good": "#7ddba0",
+    "--good-ground": "#16301f",
+    "--bad": "#ff9e8c",
+    "--bad-ground": "#3b1d18",
+    "--open": "#efc667",
+    "--open-ground": "#352a10",
+    "--none": "#a2abb4",
+    "--none-ground": "#2a3037",
+    **dict(SWAPS.values()),
+}
+
+
+def declarations(colors: Mapping[str, str]) -> str:
+    """``--ink: #1f2328; --soft: #565e67;``: colors as CSS declares them."""
+    return " ".join(f"{name}: {color};" for name, color in colors.items())
