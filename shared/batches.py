@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shared import config, devices, fingerprint, paths, records
 from shared.costs import settings_key
 from shared.errors import UserError
 from shared.interface import Context, OutOfTime
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 
 def cut(runs: Iterable[config.Run], replicas: Callable[[config.Run], int]) -> list[list[config.Run]]:
@@ -79,16 +81,16 @@ def locks(batch: list[config.Run], wait: bool, deadline: float | None = None) ->
     Yields:
         Whether the locks are held.
     """
-    held: list[int] = []
+    held: list[FileLock] = []
     try:
         for run_id in sorted(run.id for run in batch):
-            while (handle := devices.try_lock(records.lock_path(run_id))) is None:
+            while (lock := devices.try_lock(records.lock_path(run_id))) is None:
                 if not wait or (deadline is not None and time.monotonic() >= deadline):
                     yield False
                     return
                 time.sleep(0.2)
-            held.append(handle)
+            held.append(lock)
         yield True
     finally:
-        for handle in held:
-            os.close(handle)
+        for lock in held:
+            lock.release()

@@ -5,8 +5,6 @@ Torch is not imported here: the choice must be made, through CUDA_VISIBLE_DEVICE
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import subprocess
 import tempfile
@@ -14,11 +12,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from shared.errors import UserError
 from shared.interface import OutOfTime
 
 #: Locks this process holds on GPUs until it ends, however it ends.
-_held: dict[str, int] = {}
+_held: dict[str, FileLock] = {}
 
 
 def gpus() -> list[str]:
@@ -86,9 +86,9 @@ def _claim(names: list[str], log: Callable[[str], None], deadline: float | None)
     waiting = False
     while True:
         for name in names:
-            handle = try_lock(Path(tempfile.gettempdir()) / f"reproductions-gpu-{name}.lock")
-            if handle is not None:
-                _held[name] = handle
+            lock = try_lock(Path(tempfile.gettempdir()) / f"reproductions-gpu-{name}.lock")
+            if lock is not None:
+                _held[name] = lock
                 return name
         if not waiting:
             log(f"waiting for a free GPU (of {', '.join(names)})")
@@ -98,31 +98,23 @@ def _claim(names: list[str], log: Callable[[str], None], deadline: float | None)
         time.sleep(0.5)
 
 
-def try_lock(path: Path) -> int | None:
-    """Take the exclusive lock named by ``path`` if nobody holds it.
+def try_lock(path: Path) -> FileLock | None:
+    """Take the exclusive lock named by ``path`` if nobody holds it, of any user of this machine.
 
     Returns:
-        The open file that holds the lock until it is closed or the process ends; None if it is taken.
+        The lock, held until it is released or the process ends, however it ends; None if it is taken.
 
     Raises:
-        UserError: if the lock file cannot be opened.
+        UserError: if the lock file cannot be opened (a symbolic link is not followed) or locked.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+    # 0o666: another user must be able to wait for it, too. No fallback: where the file system has no locks,
+    # filelock would leave a marker file, which outlives a process that is killed.
+    lock = FileLock(path, mode=0o666, thread_local=False, fallback_to_soft=False)
     try:
-        try:
-            handle = os.open(
-                path, flags
-            )  # first without creating: Linux forbids that for others' files in /tmp
-        except FileNotFoundError:
-            handle = os.open(path, flags | os.O_CREAT, 0o666)
+        lock.acquire(timeout=0)
+    except Timeout:
+        return None
     except OSError as error:
         raise UserError(f"cannot open the lock {path}: {error.strerror}; remove it or set TMPDIR") from None
-    with contextlib.suppress(PermissionError):
-        os.fchmod(handle, 0o666)  # another user of this machine must be able to wait for it, too
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        return None
-    return handle
+    return lock

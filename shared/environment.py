@@ -6,7 +6,6 @@ import contextlib
 import functools
 import os
 import platform
-import resource
 import subprocess
 import sys
 import time
@@ -41,8 +40,11 @@ class Meter:
             torch.cuda.reset_peak_memory_stats(self.device)
 
     def read(self) -> dict[str, float]:
-        """Seconds since the start, and megabytes at the peak, of the process and of the GPU."""
-        facts = {"wall_s": round(time.perf_counter() - self.started, 3), "peak_mb": round(_peak_mb(), 1)}
+        """Seconds since the start, and megabytes at the peak, of the process (if known) and of the GPU."""
+        facts = {"wall_s": round(time.perf_counter() - self.started, 3)}
+        peak = _peak_mb()
+        if peak is not None:
+            facts["peak_mb"] = round(peak, 1)
         torch = sys.modules.get("torch")
         if torch is not None and self.device.startswith("cuda"):
             facts["device_peak_mb"] = round(torch.cuda.max_memory_allocated(self.device) / 2**20, 1)
@@ -130,10 +132,14 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _peak_mb() -> float:
+def _peak_mb() -> float | None:
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 1024
+    try:
+        import resource
+    except ImportError:  # Windows, which the standard library does not ask
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 1024

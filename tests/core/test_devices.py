@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import stat
 import subprocess
 import sys
 import time
 
 import pytest
+from filelock import FileLock
 
 from shared import devices
 from shared.errors import UserError
@@ -28,11 +32,11 @@ def alone(monkeypatch, tmp_path):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    held: dict[str, int] = {}
+    held: dict[str, FileLock] = {}
     monkeypatch.setattr(devices, "_held", held)
     yield
-    for handle in held.values():
-        os.close(handle)
+    for lock in held.values():
+        lock.release()
 
 
 def test_without_gpus_it_is_the_cpu(monkeypatch):
@@ -65,12 +69,12 @@ def test_a_certain_gpu(monkeypatch):
 
 def test_waits_for_a_busy_gpu_and_says_so(monkeypatch, tmp_path):
     monkeypatch.setenv("REPRO_GPUS", "4")
-    handle = devices.try_lock(tmp_path / "reproductions-gpu-4.lock")
+    lock = devices.try_lock(tmp_path / "reproductions-gpu-4.lock")
     said = []
 
     def release(line: str) -> None:
         said.append(line)
-        os.close(handle)
+        lock.release()
 
     assert devices.choose("auto", release) == "cuda:0"
     assert said == ["waiting for a free GPU (of 4)"]
@@ -87,12 +91,12 @@ def test_under_slurm_the_scheduler_has_chosen(monkeypatch, tmp_path):
 
 def test_the_wait_for_a_gpu_ends_at_the_deadline(monkeypatch, tmp_path):
     monkeypatch.setenv("REPRO_GPUS", "4")
-    handle = devices.try_lock(tmp_path / "reproductions-gpu-4.lock")
+    lock = devices.try_lock(tmp_path / "reproductions-gpu-4.lock")
     said = []
     with pytest.raises(OutOfTime, match=r"no GPU has become free \(of 4\)"):
         devices.choose("auto", said.append, deadline=time.monotonic())
     assert said == ["waiting for a free GPU (of 4)"]
-    os.close(handle)
+    lock.release()
     assert devices.choose("auto", said.append, deadline=time.monotonic()) == "cuda:0", "no need to wait"
 
 
@@ -106,14 +110,56 @@ def test_under_slurm_one_of_the_gpus_of_a_job(monkeypatch):
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "1"
 
 
-def test_a_lock_is_held_until_it_is_closed(tmp_path):
+def test_a_lock_is_held_until_it_is_released(tmp_path):
     first = devices.try_lock(tmp_path / "lock")
     assert first is not None
     assert devices.try_lock(tmp_path / "lock") is None
-    os.close(first)
+    first.release()
+    assert (tmp_path / "lock").exists(), "another process may wait at this file"
     second = devices.try_lock(tmp_path / "lock")
     assert second is not None
-    os.close(second)
+    second.release()
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from shared import devices
+lock = devices.try_lock(Path(sys.argv[1]))
+print(lock is not None, flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_lock_ends_with_its_process_however_that_ends(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", HOLD, tmp_path / "lock"], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == b"True\n"
+        assert devices.try_lock(tmp_path / "lock") is None
+        holder.kill()
+    lock = devices.try_lock(tmp_path / "lock")
+    assert lock is not None
+    lock.release()
+
+
+def test_other_users_can_wait_for_a_lock(tmp_path):
+    before = os.umask(0o077)
+    try:
+        lock = devices.try_lock(tmp_path / "lock")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "lock").stat().st_mode) == 0o666
+    lock.release()
+
+
+def test_a_file_system_without_locks_is_an_error(tmp_path, monkeypatch):
+    """And not a marker file, which would outlive a process that is killed."""
+
+    def missing(*arguments):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", missing)
+    with pytest.raises(UserError, match=r"cannot open the lock .*: Function not implemented"):
+        devices.try_lock(tmp_path / "lock")
 
 
 def test_a_link_is_not_followed(tmp_path):

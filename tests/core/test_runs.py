@@ -77,6 +77,16 @@ def test_the_environment_says_how_but_not_who_or_where(toy):
         assert secret not in text
 
 
+def test_where_nobody_tells_the_peak_of_memory_there_is_none(monkeypatch):
+    def missing(*arguments, **options):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_text", missing)
+    assert environment.Meter().read()["peak_mb"] > 1
+    monkeypatch.setitem(sys.modules, "resource", None)
+    assert "peak_mb" not in environment.Meter().read()
+
+
 def test_the_commit_and_whether_it_is_dirty(toy):
     identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
     for command in (["init", "-q"], ["add", "."], [*identity, "commit", "-q", "-m", "all"]):

@@ -88,7 +88,7 @@ class TorchWithoutCuda:
 def test_a_gpu_that_torch_cannot_use(toy, monkeypatch):
     monkeypatch.setenv("REPRO_GPUS", "0")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    monkeypatch.setattr(devices, "_held", {"0": -1})
+    monkeypatch.setattr(devices, "_held", {"0": None})
     monkeypatch.setitem(sys.modules, "torch", TorchWithoutCuda)
     outcome = execute(toy.runs()[:1], device="cuda")
     assert "this PyTorch cannot use the GPU" in outcome.failed[0][1]

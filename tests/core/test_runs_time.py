@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 from toy_results import arms_and_seeds, execute
@@ -82,7 +81,7 @@ def test_waiting_for_a_gpu_is_part_of_the_time(toy, monkeypatch, tmp_path):
     held = devices.try_lock(tmp_path / "reproductions-gpu-0.lock")
     lines = []
     outcome = execute(toy.runs(), device="auto", minutes=0, log=lines.append)
-    os.close(held)
+    held.release()
     assert outcome.left == toy.runs()
     assert lines == ["waiting for a free GPU (of 0)", "time is up: no GPU has become free (of 0)"]
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from pipelines._template import data, experiment, models
 from pipelines._template.settings import Settings
@@ -98,10 +98,10 @@ def test_a_copy_trains_on_a_gpu(copy, gpu, monkeypatch, tmp_path):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     monkeypatch.setattr(devices.tempfile, "gettempdir", lambda: str(tmp_path))
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    held: dict[str, int] = {}
+    held: dict[str, FileLock] = {}
     monkeypatch.setattr(devices, "_held", held)
     assert cli.main(["run", "--tier", "smoke", "--precision", "bf16"], paper="mine") == 0
-    os.close(held["0"])
+    held["0"].release()
     facts = [
         records.stored(run.id).environment for run in config.load("mine").experiment("table1").runs("smoke")
     ]
