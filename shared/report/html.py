@@ -41,7 +41,7 @@ def fill(template: str, **values: Any) -> str:
 
 @functools.cache
 def environment() -> Environment:
-    """What all templates share: escaping, the filter ``inline``, the signs of verdicts, the colors."""
+    """What all templates share: escaping, filters for Markdown, the signs of verdicts, the colors."""
     made = Environment(
         loader=PackageLoader("shared.report"),
         autoescape=True,
@@ -51,6 +51,7 @@ def environment() -> Environment:
         keep_trailing_newline=True,
     )
     made.filters["inline"] = lambda markdown: text.inline_html(str(markdown))  # str fails if undefined
+    made.filters["plain"] = lambda markdown: text.plain(str(markdown))
     made.globals |= {"signs": SIGNS, "light": theme.LIGHT, "dark": theme.DARK}
     made.globals["declarations"] = theme.declarations
     return made

@@ -4,6 +4,7 @@ verdict table."""
 from __future__ import annotations
 
 import os
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from shared import config, paths
 from shared.files import write_atomic
 from shared.report import contents, counts, html, markdown, render
 from shared.report.contents import Report
-from shared.report.tables import Table
+from shared.report.tables import Cell, Table
 
 if TYPE_CHECKING:
     from shared.report.figures import Figure
@@ -88,9 +89,31 @@ def _block(report: Report, block: Table | Figure) -> dict[str, Any]:
     anchor = _anchor(report, block)
     common = {"anchor": anchor, "short_title": block.title.partition(":")[0]}
     if isinstance(block, Table):
-        return {**common, "template": "table.html", "table": block}
+        layout = _claims(block) if block.claims else {"template": "table.html"}
+        return {**common, **layout, "table": block}
     picture = _picture(report, block, anchor) if block.draw else ""
     return {**common, "template": "figure.html", "figure": block, "picture": picture}
+
+
+def _claims(table: Table) -> dict[str, Any]:
+    """Claims in lines: a claim's cells hold one line of text for each of its comparisons, which belong
+    together. What is compared and our result come first."""
+    first = [index for index, column in enumerate(table.columns) if column.key in ("part", "ours")]
+    order = [*first, *(index for index in range(2, len(table.columns)) if index not in first)]
+    rows = []
+    for row in table.rows:
+        verdict, *others = row.cells
+        columns = [_lines(others[index - 2]) for index in order]
+        lines = list(zip_longest(*columns, fillvalue=""))
+        rows.append({"title": row.title, "headline": row.headline, "verdict": verdict, "lines": lines})
+    columns = [*table.columns[:2], *(table.columns[index] for index in order)]
+    return {"template": "claims.html", "columns": columns, "rows": rows}
+
+
+def _lines(cell: Cell | str) -> list[Cell | str]:
+    if isinstance(cell, Cell) and cell != Cell(cell.text):
+        return [cell]  # with a verdict or values of its own
+    return list((cell.text if isinstance(cell, Cell) else cell).split("\n"))
 
 
 def _picture(report: Report, figure: Figure, anchor: str) -> str:

@@ -121,7 +121,7 @@ def test_a_name_that_a_template_lacks_is_an_error(mini, monkeypatch):
     monkeypatch.setattr(html, "fill", lambda name, **values: given.update(values) or fill(name, **values))
     written()
     (paper,) = given["papers"]
-    assert {block["template"] for block in paper["blocks"]} == {"table.html", "figure.html"}
+    assert {block["template"] for block in paper["blocks"]} == {"claims.html", "table.html", "figure.html"}
     for values in (given, paper, paper["headline"], *paper["blocks"]):
         for name in list(values):
             value = values.pop(name)
@@ -165,6 +165,65 @@ def test_the_page_shows_values_verdicts_and_provenance(mini):
     ):
         assert expected in shown, expected
     assert "no verdict" not in shown
+
+
+class Tables(HTMLParser):
+    """Collects tables as rows of cells: tag, attributes, words."""
+
+    def __init__(self, content):
+        super().__init__()
+        self.tables, self.inside = [], False
+        self.feed(content)
+
+    def handle_starttag(self, tag, attributes):
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("th", "td"):
+            self.tables[-1][-1].append((tag, dict(attributes), []))
+            self.inside = True
+
+    def handle_endtag(self, tag):
+        self.inside = self.inside and tag not in ("th", "td")
+
+    def handle_data(self, words):
+        if self.inside:
+            self.tables[-1][-1][-1][2].append(words)
+
+
+def grid(rows):
+    """Every cell at its place, those that span rows in each of them."""
+    placed = [{} for _ in rows]
+    for number, row in enumerate(rows):
+        for cell in row:
+            column = next(c for c in range(len(rows[0])) if c not in placed[number])
+            for spanned in range(number, number + int(cell[1].get("rowspan", 1))):
+                placed[spanned][column] = cell
+    return [[row[column] for column in sorted(row)] for row in placed]
+
+
+def test_every_cell_says_which_column_it_belongs_to(mini):
+    """Narrow screens show that instead of the heads of columns."""
+    file = mini / "pipelines/mini/tables.py"
+    file.write_text(
+        file.read_text().replace("[part]", '[part, claims.effect("again", "+9", found, verdict)]')
+    )
+    mini_paper.record()
+    tables = [grid(rows) for rows in Tables(written().read_text(encoding="utf-8")).tables]
+    assert len(tables) == 5, "summary, claims, errors, deviations, records"
+    for heads, *rows in tables:
+        titles = ["".join(words) for _, _, words in heads]
+        for row in rows:
+            assert row[0][0] == "th"
+            assert [(tag, labels.get("data-label")) for tag, labels, _ in row[1:]] == [
+                ("td", title) for title in titles[1:]
+            ]
+    claims = [["".join(words) for _, _, words in row] for row in tables[1]]
+    assert claims[0][:4] == ["Claim", "Verdict", "Network", "Ours [95 % interval]"]
+    assert [row[2] for row in claims[1:]] == ["-", "again"]
+    assert claims[1][0] == claims[2][0] == "C1 Turning helps"
+    assert claims[1][4:5] + claims[2][4:5] == ["+2.00", "+9"]
 
 
 def test_everything_is_not_run_at_first(mini):
