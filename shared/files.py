@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from shared.errors import UserError
 
@@ -64,9 +65,19 @@ def read_json(path: Path) -> Any:
 def lock(path: Path) -> Iterator[None]:
     """Hold an exclusive lock named by ``path``; wait for another process that holds it.
 
-    The kernel releases it when the process ends, however it ends, so no lock is ever stale.
+    It is released when the process ends, however it ends, so no lock is ever stale.
+
+    Raises:
+        UserError: if the lock file cannot be opened (a symbolic link is not followed) or locked.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    # no fallback: where the file system has no locks, a marker file would outlive a process that is killed
+    held = FileLock(path, thread_local=False, fallback_to_soft=False)
+    try:
+        held.acquire()
+    except OSError as error:
+        raise UserError(f"cannot open the lock {path}: {error.strerror}; remove it") from None
+    try:
         yield
+    finally:
+        held.release()

@@ -8,12 +8,13 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 from filelock import FileLock
 
-from shared import devices
+from shared import devices, files
 from shared.errors import UserError
 from shared.interface import OutOfTime
 
@@ -141,6 +142,24 @@ def test_a_lock_ends_with_its_process_however_that_ends(tmp_path):
     lock.release()
 
 
+def test_a_lock_that_is_waited_for_is_the_same_lock(tmp_path):
+    with files.lock(tmp_path / "lock"):
+        assert devices.try_lock(tmp_path / "lock") is None
+    first = devices.try_lock(tmp_path / "lock")
+    order = []
+
+    def wait() -> None:
+        with files.lock(tmp_path / "lock"):
+            order.append("waited")
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    order.append("released")
+    first.release()
+    thread.join()
+    assert order == ["released", "waited"]
+
+
 def test_other_users_can_wait_for_a_lock(tmp_path):
     before = os.umask(0o077)
     try:
@@ -166,4 +185,6 @@ def test_a_link_is_not_followed(tmp_path):
     (tmp_path / "lock").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(UserError, match="cannot open the lock"):
         devices.try_lock(tmp_path / "lock")
+    with pytest.raises(UserError, match="cannot open the lock"), files.lock(tmp_path / "lock"):
+        pass
     assert not (tmp_path / "elsewhere").exists()

@@ -135,6 +135,35 @@ def test_importing_shared_loads_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
+#: Imports every module of the core where modules that only Unix has are missing; prints what that needed.
+ELSEWHERE = """
+import importlib, pkgutil, sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name in sys.argv[1:]:
+            raise ModuleNotFoundError(f"no module {name} here", name=name)
+
+for name in sys.argv[1:]:
+    sys.modules.pop(name, None)
+sys.meta_path.insert(0, Missing())
+import shared
+for module in pkgutil.walk_packages(shared.__path__, "shared."):
+    try:
+        importlib.import_module(module.name)
+    except ModuleNotFoundError as error:
+        print(module.name, "needs", error.name)
+"""
+
+
+def test_the_core_can_be_imported_where_there_is_no_unix():
+    unix = ("fcntl", "grp", "pwd", "resource", "syslog", "termios")
+    done = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE, *unix], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == ""
+
+
 def test_baselines_are_imported_in_one_place():
     for library in ("escnn", "e2cnn"):
         assert set(offenders([*CORE, *PIPELINES], library)) <= {"shared/steerable_library.py"}
