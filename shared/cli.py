@@ -197,4 +197,5 @@ def _add_for_all(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
     merging.add_argument("path", help="a record, a results folder, or another checkout")
     differing = add("diff", "table cells that changed since a git revision, ready for a pull request")
     differing.add_argument("revision", metavar="REV")
+    differing.add_argument("--full", action="store_true", help="all rows, also more than a comment can hold")
     add("sync", "write into dvc.lock the stages whose results are valid")

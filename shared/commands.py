@@ -245,7 +245,7 @@ def do_diff(args: argparse.Namespace) -> int:
     """Print the table cells that changed since a git revision."""
     from shared.report import diff
 
-    return int(diff.main(args.revision) or 0)
+    return int(diff.main(args.revision, args.full) or 0)
 
 
 def do_sync(args: argparse.Namespace) -> int:

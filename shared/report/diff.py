@@ -4,29 +4,34 @@
 filled twice, from the committed results at the revision and from those in the working tree, and compared cell
 by cell. Seeds that both have are compared in pairs: the same seed gives the same split and the same starting
 weights, so pairs remove what seeds share.
+
+Verdicts that changed come first, then one line that counts, then measured cells that kept their verdict, and,
+folded, the texts that follow from measured cells. What a comment on GitHub cannot hold is left out from the
+end, and the last line says what and where.
 """
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import io
-import json
-import subprocess
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from functools import cached_property
 
-import pandas as pd
-
-from shared import collected, config, paths, stats
-from shared.errors import UserError
+from shared import config, stats
 from shared.report import markdown, text
 from shared.report.contents import Report
-from shared.report.tables import Cell
+from shared.report.revisions import Revision, find
+from shared.report.tables import Cell, Table
+from shared.verdicts import NOT_RUN
 
-NOTHING = "No table cell changed since {revision}."
+#: Characters of a report, below the 65,536 that a comment on GitHub may have.
+LIMIT = 60_000
+#: Kept for what stands around the rows.
+_FRAME = 6_000
+#: The most names or kinds that a sentence lists.
+_NAMED = 10
+_HEADER = ("Paper", "Cell", "Before", "After", "Difference", "Common seeds", "p", "Verdict")
+_NOTE = "Differences are after - before: paired t test over common seeds, else Welch's t test.\n"
 
 
 @dataclass(frozen=True)
@@ -34,112 +39,151 @@ class Change:
     """One table cell before and after; an empty cell stands for one that was not there."""
 
     paper: str
+    table: str
     place: str
     before: Cell
     after: Cell
 
+    @property
+    def verdicts(self) -> tuple[str, str]:
+        """The verdicts before and after as text, "" where there is none."""
+        before, after = (cell.verdict.text if cell.verdict else "" for cell in (self.before, self.after))
+        return before, after
 
-def main(revision: str) -> int:
+    @property
+    def is_verdict(self) -> bool:
+        """Whether the verdict changed; that a cell without a reference has been run is none."""
+        before, after = self.verdicts
+        return before != after and not {before, after} <= {"", NOT_RUN}
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the cell shows values of our runs, and not a text that follows from others."""
+        return bool(self.before.sample.n or self.after.sample.n)
+
+    @cached_property
+    def line(self) -> tuple[str, ...]:
+        """The fields of its row."""
+        before, after = self.verdicts
+        moved = (after or "-") if before == after else f"{before or 'none'} → **{after or 'none'}**"
+        compared = _compare(self.before, self.after)
+        return (self.paper, self.place, _shown(self.before), _shown(self.after), *compared, moved)
+
+
+def main(revision: str, full: bool = False) -> int:
     """Print the changed table cells of every paper as Markdown; returns 0.
 
     Raises:
         UserError: if git does not know the revision.
     """
-    print(report(revision), end="")
+    print(report(revision, full), end="")
     return 0
 
 
-def report(revision: str) -> str:
-    """The changes since ``revision`` as Markdown.
+def report(revision: str, full: bool = False) -> str:
+    """The changes since ``revision`` as Markdown, in at most `LIMIT` characters unless ``full``.
 
     Raises:
         UserError: if git does not know the revision.
     """
-    commit = resolve(revision)
-    found = [change for paper in config.papers() for change in changes(paper, commit)]
-    files = changed_files(commit)
-    if not found:
-        rest = f" Result files that differ: {text.join(files)}." if files else ""
-        return NOTHING.format(revision=f"{revision} ({commit[:8]})") + rest + "\n"
-    header = ("Paper", "Cell", "Before", "After", "Difference", "Common seeds", "p", "Verdict")
-    title = f"{text.lines(len(found), 'table cell')} changed since {revision} ({commit[:8]})"
-    note = "Differences are after - before: paired t test over common seeds, else Welch's t test.\n"
-    return f"### {title}\n\n{markdown.grid(header, map(_line, found))}\n{note}"
+    since = find(revision)
+    found = [change for paper in config.papers() for change in changes(paper, since)]
+    if found:
+        return _report(found, since, None if full else LIMIT - _FRAME)
+    files = since.changed_files()
+    named = [*files[:_NAMED], f"{len(files) - _NAMED} more"] if len(files) > _NAMED + 1 else files
+    rest = f" Result files that differ: {text.join(named)}." if files else ""
+    return f"No table cell changed since {since.title}.{rest}\n"
 
 
-def resolve(revision: str) -> str:
-    """Full name of the commit that ``revision`` means.
-
-    Raises:
-        UserError: if git does not know it.
-    """
-    done = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    if done.returncode:
-        raise UserError(
-            f"git knows no revision {revision!r} here; `git log` and `git tag` list what it knows"
-        )
-    return done.stdout.strip()
-
-
-def changes(paper: str, commit: str) -> Iterator[Change]:
-    """The cells of one paper's tables that differ between ``commit`` and the working tree."""
-    before = dict(_cells(Report(paper, source=Revision(commit))))
+def changes(paper: str, since: Revision) -> Iterator[Change]:
+    """The cells of one paper's tables that differ between a revision and the working tree."""
+    before = dict(_cells(Report(paper, source=since)))
     after = dict(_cells(Report(paper)))
     for key in dict.fromkeys((*after, *before)):
         old, new = before.get(key, Cell("")), after.get(key, Cell(""))
         if _content(old) != _content(new):
-            yield Change(paper, "/".join(key), old, new)
+            yield Change(paper, key[0], "/".join(key), old, new)
 
 
-def changed_files(commit: str) -> list[str]:
-    """Committed result files whose content differs from that at ``commit``."""
-    done = _git("diff", "--name-only", commit, "--", "pipelines/*/results/*/*.csv")
-    return done.stdout.split()
+def _report(found: Sequence[Change], since: Revision, room: int | None) -> str:
+    """All parts; ``room`` is how many characters the rows may take, None for no limit."""
+    moved = [change for change in found if change.is_verdict]
+    moved.sort(key=lambda change: change.verdicts[0] in ("", NOT_RUN))  # first results after what moved
+    measured = [change for change in found if change.is_measured and not change.is_verdict]
+    derived = [change for change in found if not change.is_measured and not change.is_verdict]
+    left: list[Change] = []
+    grids = []
+    for part in (moved, measured, derived):
+        grid, room = _grid(part, room, left)
+        grids.append(grid)
+    parts = [f"### {text.lines(len(found), 'table cell')} changed since {since.title}\n", grids[0]]
+    parts += [_summary(moved, measured, derived), grids[1]]
+    if grids[2]:
+        parts.append(f"<details><summary>{_texts(derived)}</summary>\n\n{grids[2]}\n</details>\n")
+    return "\n".join(filter(None, [*parts, _NOTE, _pointer(left, since)]))
 
 
-class Revision:
-    """The collected results at one commit: everything the files held, whatever is declared now."""
-
-    def __init__(self, commit: str) -> None:
-        self.commit = commit
-
-    def _show(self, file: Path) -> str:
-        done = _git("show", f"{self.commit}:./{file.relative_to(paths.root()).as_posix()}")
-        return "" if done.returncode else done.stdout
-
-    def environments(self, paper: str, experiment: str, tier: str) -> Mapping[str, Mapping[str, Any]]:
-        """Environment and inputs by run; empty if there were none."""
-        file = collected.env_path(paper, experiment, tier)
-        with self._readable(file):
-            return {run: dict(entry) for run, entry in json.loads(self._show(file) or "{}").items()}
-
-    def read(self, paper: str, experiment: str, tier: str) -> pd.DataFrame:
-        """The rows, in the form of `runs.read`."""
-        file = collected.csv_path(paper, experiment, tier)
-        with self._readable(file):
-            lines = list(csv.reader(io.StringIO(self._show(file))))
-            if lines and tuple(lines[0]) != collected.HEADER:
-                lines = []  # another layout: nothing to compare with
-            frame = pd.DataFrame(lines[1:], columns=list(collected.HEADER))
-            frame["step"] = pd.to_numeric(frame["step"], errors="coerce").astype(float)
-            return frame.astype({"seed": "int64", "value": "float64"})
-
-    @contextlib.contextmanager
-    def _readable(self, file: Path) -> Iterator[None]:
-        try:
-            yield
-        except (ValueError, TypeError, AttributeError, csv.Error):
-            raise UserError(
-                f"{paths.shown(file)} was damaged at {self.commit[:8]}; compare with another revision"
-            ) from None
+def _grid(part: Sequence[Change], room: int | None, left: list[Change]) -> tuple[str, int | None]:
+    """The changes as a table, as far as there is room, and the room that is left after it."""
+    if room is None:
+        return (markdown.grid(_HEADER, [change.line for change in part]) if part else ""), None
+    rows, head = [], len(markdown.grid(_HEADER, []))
+    for change in part:
+        size = len(markdown.grid((), [change.line])) + (0 if rows else head)
+        if size > room:
+            left.append(change)
+        else:
+            rows.append(change.line)
+            room -= size
+    return (markdown.grid(_HEADER, rows) if rows else ""), room
 
 
-def _cells(found: Report) -> Iterator[tuple[tuple[str, str, str], Cell]]:
-    """Cells by place; of claims the effect and the verdict, since the test's details change with them."""
+def _summary(moved: Sequence[Change], measured: Sequence[Change], derived: Sequence[Change]) -> str:
+    """How many of which kind, in one line."""
+    kinds = Counter(" → ".join(side or "none" for side in change.verdicts) for change in moved)
+    named = [f"{count} {kind}" for kind, count in kinds.most_common(_NAMED)]
+    named += ["others"] if len(kinds) > _NAMED else []
+    verdicts = f"{text.lines(len(moved), 'verdict')} changed" + (f" ({', '.join(named)})" if named else "")
+    return f"**{verdicts}, {text.lines(len(measured), 'other measured cell')}, and {_texts(derived)}.**\n"
+
+
+def _texts(derived: Sequence[Change]) -> str:
+    return f"{text.lines(len(derived), 'text')} that follow{'s' if len(derived) == 1 else ''} from such cells"
+
+
+def _pointer(left: Sequence[Change], since: Revision) -> str:
+    """What was left out, and where it is to be found."""
+    if not left:
+        return ""
+    tables = Counter(f"{change.paper}/{change.table}" for change in left)
+    named = [f"{name} ({count})" for name, count in tables.most_common(_NAMED)]
+    named += [f"{len(tables) - _NAMED} more tables"] if len(tables) > _NAMED else []
+    command = f"python -m pipelines diff {since.name} --full"
+    rows = text.lines(len(left), "row")
+    return f"**{rows} left out** for their length, of {text.join(named)}; `{command}` prints all.\n"
+
+
+def _cells(found: Report) -> Iterator[tuple[tuple[str, ...], Cell]]:
+    """Cells by place; a claim is one cell of its effect and its verdict, since its test changes with them."""
     for table in found.tables:
+        if table.claims:
+            yield from _claims(table)
+            continue
         for row, column, cell in table.cells():
-            if not table.claims or column.key in ("ours", "verdict"):
-                yield (table.name, row.key, column.key), cell
+            yield (table.name, row.key, column.key), cell
+
+
+def _claims(table: Table) -> Iterable[tuple[tuple[str, ...], Cell]]:
+    effects: dict[str, str] = {}
+    judged: dict[str, Cell] = {}
+    for row, column, cell in table.cells():
+        if column.key == "ours":
+            effects[row.key] = cell.text
+        elif column.key == "verdict":
+            judged[row.key] = cell
+    for key in dict.fromkeys((*judged, *effects)):
+        yield (table.name, key), Cell(effects.get(key, ""), verdict=judged.get(key, Cell("")).verdict)
 
 
 def _content(cell: Cell) -> tuple[object, ...]:
@@ -147,21 +191,6 @@ def _content(cell: Cell) -> tuple[object, ...]:
     verdict = cell.verdict.text if cell.verdict else ""
     values = tuple(sorted(cell.sample.values.items()))
     return (values or cell.text, cell.sample.tier, verdict)
-
-
-def _line(change: Change) -> tuple[str, ...]:
-    before, after = change.before, change.after
-    difference, common, p = _compare(before, after)
-    return (
-        change.paper,
-        change.place,
-        _shown(before),
-        _shown(after),
-        difference,
-        common,
-        p,
-        _moved(_status(before), _status(after)),
-    )
 
 
 def _compare(before: Cell, after: Cell) -> tuple[str, str, str]:
@@ -187,26 +216,3 @@ def _shown(cell: Cell) -> str:
     if not cell.sample.n:
         return text.plain(cell.text) or "-"
     return f"{text.plain(cell.text)} ({cell.provenance})"
-
-
-def _status(cell: Cell) -> str:
-    return cell.verdict.text if cell.verdict else ""
-
-
-def _moved(before: str, after: str) -> str:
-    if before == after:
-        return after or "-"
-    return f"{before or 'none'} → **{after or 'none'}**"
-
-
-def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(
-            ["git", *arguments],
-            cwd=paths.root(),
-            capture_output=True,
-            check=False,
-            encoding="utf-8",
-        )
-    except FileNotFoundError:
-        raise UserError("git is not installed, so nothing can be compared with an earlier revision") from None
