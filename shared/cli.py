@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from shared import paths
-from shared.errors import UserError
+from shared.errors import Mistakes, UserError
 from shared.interface import PRECISIONS
 from shared.paths import TIERS, shown
 
@@ -46,7 +46,8 @@ def main(argv: Sequence[str] | None = None, paper: str | None = None) -> int:
     except UserError as error:
         if arguments.debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        said = str(error).replace("\n", "\nerror: ") if isinstance(error, Mistakes) else error
+        print(f"error: {said}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
         print(

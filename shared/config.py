@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from shared import declarations, paths
-from shared.errors import UserError, unknown
+from shared.errors import UserError, each, unknown
 from shared.loading import attribute, blamed
 from shared.settings import resolve
 
@@ -107,9 +107,12 @@ class Experiment:
             raise UserError(f"{self.paper}/{self.name}: {unknown('arm', arm, self.arms)}")
         layers = (self.settings, self.arm_settings[arm], chosen.overrides, chosen.arms.get(arm, {}))
         merged = {key: value for layer in layers for key, value in layer.items()}
+        file = f"pipelines/{self.paper}/experiments.yaml"
+        lines = {key: line for layer in layers for key, line in getattr(layer, "lines", {}).items()}
+        places = {key: f"{file}, line {line}" for key, line in lines.items()}
         cls = attribute(self.paper, "settings", "Settings")
         with blamed(self.paper):
-            return resolve(cls, merged, where=f"{self.paper}/{self.name}, arm {arm}, tier {tier}")
+            return resolve(cls, merged, where=f"{file}: {self.name}, arm {arm}, tier {tier}", places=places)
 
     def runs(
         self, tier: str, arms: Iterable[str] | None = None, seeds: Iterable[int] | None = None
@@ -126,8 +129,7 @@ class Experiment:
             if seed not in declared:
                 raise UserError(f"{self.paper}/{self.name}: {unknown('seed', seed, map(str, declared))}")
         made = []
-        for arm in chosen_arms:
-            settings = self.settings_of(arm, tier)
+        for arm, settings in zip(chosen_arms, each(lambda arm: self.settings_of(arm, tier), chosen_arms)):
             try:
                 data = {name: checksum(name) for name in datasets(settings)}
             except UserError as error:
@@ -222,7 +224,7 @@ def _experiment(paper: str, name: str, revision: int, values: Mapping[str, Any])
         tiers[tier] = Tier(
             name=tier,
             seeds=declarations.seeds(given["seeds"], f"{paper}/{name}, tier {tier}"),
-            overrides={k: v for k, v in given.items() if k not in declarations.TIER_KEYS},
+            overrides=given.without(declarations.TIER_KEYS),
             arms={arm: v or {} for arm, v in (given.get("arms") or {}).items()},
             replicas=given.get("replicas"),
         )

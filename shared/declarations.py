@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import difflib
+import math
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeGuard
 
 from shared import paths, strict_yaml
-from shared.errors import UserError, unknown
+from shared.errors import Mistakes, UserError, unknown
+from shared.strict_yaml import Mapping
 
 PAPER_KEYS = ("title", "revision", "experiments")
 EXPERIMENT_KEYS = ("title", "produces", "settings", "arms", "tiers", "cost")
+EXPERIMENT_KEYS_NEEDED = ("title", "settings", "arms", "tiers")  # DVC looks at the settings, too
 TIER_KEYS = ("seeds", "arms", "replicas")  # every other key of a tier overrides a setting
 COST_KEYS = ("minutes", "memory_mb")
+_MOST_SEEDS = 10_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
@@ -35,21 +40,20 @@ def parse(paper: str, text: str) -> dict[str, Any]:
     """The declaration of one paper: its keys and experiments, checked for form but not for settings.
 
     Raises:
-        UserError: if the text is not YAML, or has a key or value that makes no sense.
+        UserError: if the text is not YAML, or has keys or values that make no sense: a line for each.
     """
     where = f"pipelines/{paper}/experiments.yaml"
-    content = _mapping(strict_yaml.load(text, where), where)
-    own = [key for key in content if not str(key).startswith((".", "x-"))]
+    content = strict_yaml.load(text, where)
+    own = [key for key, _ in _items(content) if not str(key).startswith((".", "x-"))]
     if own != [paper]:
-        raise UserError(f"{where} should have the one top key {paper!r} (and anchors under x-...), not {own}")
-    declared = _mapping(content[paper], f"{where}: {paper}")
-    _known(declared, PAPER_KEYS, where)
-    _required(declared, ("title", "revision", "experiments"), where)
-    if type(declared["revision"]) is not int or declared["revision"] < 1:
-        raise UserError(f"{where}: revision should be a whole number from 1 on, not {declared['revision']!r}")
-    for name, experiment in _named(declared["experiments"], f"{where}: experiments").items():
-        _check_experiment(experiment, f"{where}: {name}")
-    return declared
+        line = content.lines[own[0]] if own else 1
+        raise UserError(
+            f"{where}, line {line}: there should be the one top key {paper!r} (and anchors under x-...), "
+            f"not {', '.join(map(repr, own)) or 'none'}"
+        )
+    if mistakes := list(_check_paper(paper, content)):
+        raise Mistakes(f"{where}, line {line}: {said}" for line, said in sorted(mistakes))
+    return dict(content[paper])
 
 
 def seeds(value: Any, where: str) -> tuple[int, ...]:
@@ -76,75 +80,117 @@ def _span(part: str, where: str) -> Iterable[int]:
     if match is None:
         raise UserError(f"{where}: {part!r} is not a seed or a span of seeds such as 0-4")
     first, last = int(match[1]), int(match[2] or match[1])
+    if last - first > _MOST_SEEDS:
+        raise UserError(f"{where}: {part!r} are more than {_MOST_SEEDS} seeds; name fewer")
     return range(first, last + 1)
 
 
-def _check_experiment(experiment: Any, where: str) -> None:
-    _known(_mapping(experiment, where), EXPERIMENT_KEYS, where)
-    _required(experiment, ("title", "arms", "tiers"), where)
-    if "settings" not in experiment:  # DVC looks at them, too
-        raise UserError(
-            f"{where}: the key 'settings' is missing; if all are as settings.py has them: settings: {{}}"
-        )
-    _mapping(experiment["settings"] or {}, f"{where}: settings")
+#: What to write for a key that seems needless; DVC looks at the settings, too.
+_HINTS = {"settings": "; if all are as settings.py has them: settings: {}"}
+#: The line of a mistake, and what to say of it.
+_Mistake = tuple[int, str]
+
+
+def _check_paper(paper: str, content: Mapping) -> Iterator[_Mistake]:
+    yield from _form(content, paper, PAPER_KEYS, ("title", "revision", "experiments"))
+    declared = content[paper]
+    if not _holds_keys(declared):
+        return
+    revision = declared.get("revision", 1)
+    if type(revision) is not int or revision < 1:
+        line = declared.lines["revision"]
+        yield line, f"revision should be a whole number from 1 on, not {revision!r}"
+    if "experiments" in declared:
+        yield from _names_of(declared, "experiments")
+        for name, experiment in _items(declared["experiments"]):
+            yield from _form(declared["experiments"], name, EXPERIMENT_KEYS, EXPERIMENT_KEYS_NEEDED)
+            if _holds_keys(experiment):
+                yield from _check_experiment(experiment)
+
+
+def _check_experiment(experiment: Mapping) -> Iterator[_Mistake]:
+    yield from _form(experiment, "settings", may_be_empty=True)
     produces = experiment.get("produces") or []
     if not isinstance(produces, list) or not all(isinstance(p, str) for p in produces):
-        raise UserError(
-            f"{where}: produces should be a list of names of tables and figures, not {produces!r}"
-        )
-    arms = _named(experiment["arms"], f"{where}: arms")
-    for name, values in arms.items():
-        _mapping(values or {}, f"{where}: arm {name}")
-    tiers = _mapping(experiment["tiers"], f"{where}: tiers")
-    for name, tier in tiers.items():
+        line = experiment.lines["produces"]
+        yield line, f"produces should be a list of names of tables and figures, not {produces!r}"
+    for key in (key for key in ("arms", "tiers") if key in experiment):
+        yield from _names_of(experiment, key)
+    for arm, _ in _items(experiment.get("arms")):
+        yield from _form(experiment["arms"], arm, may_be_empty=True)
+    for name, tier in _items(experiment.get("tiers")):
+        yield from _form(experiment["tiers"], name, needed=("seeds",))
         if name not in paths.TIERS:
-            raise UserError(f"{where}: {unknown('tier', name, paths.TIERS)}")
-        _required(_mapping(tier, f"{where}: tier {name}"), ("seeds",), f"{where}: tier {name}")
-        for arm, values in _mapping(tier.get("arms") or {}, f"{where}: tier {name}, arms").items():
-            if arm not in arms:
-                raise UserError(f"{where}: tier {name}: {unknown('arm', arm, arms)}")
-            _mapping(values or {}, f"{where}: tier {name}, arm {arm}")
-        replicas = tier.get("replicas", 1)
-        if type(replicas) is not int or replicas < 1:
-            raise UserError(
-                f"{where}: tier {name}: replicas should be a whole number from 1 on, not {replicas!r}"
-            )
-    for name, cost in _mapping(experiment.get("cost") or {}, f"{where}: cost").items():
-        if name not in tiers:
-            raise UserError(f"{where}: cost: {unknown('tier', name, tiers)}")
-        _known(_mapping(cost, f"{where}: cost of {name}"), COST_KEYS, f"{where}: cost of {name}")
-        for key, value in cost.items():
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
-                raise UserError(f"{where}: cost of {name}: {key} should be a number, not {value!r}")
+            yield experiment["tiers"].lines[name], unknown("tier", name, paths.TIERS)
+        if _holds_keys(tier):
+            yield from _check_tier(tier, [arm for arm, _ in _items(experiment.get("arms"))])
+    yield from _form(experiment, "cost", may_be_empty=True)
+    for name, cost in _items(experiment.get("cost")):
+        yield from _form(experiment["cost"], name, COST_KEYS)
+        if name not in dict(_items(experiment.get("tiers"))):
+            known = [tier for tier, _ in _items(experiment.get("tiers"))]
+            yield experiment["cost"].lines[name], f"cost: {unknown('tier', name, known)}"
+        for key, value in _items(cost):
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+                yield cost.lines[key], f"{key} should be a number, not {value!r}"
 
 
-def _mapping(value: Any, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise UserError(f"{where} should hold keys and values, not {value!r}")
-    return value
+def _check_tier(tier: Mapping, arms: list[Any]) -> Iterator[_Mistake]:
+    if "seeds" in tier:
+        try:
+            seeds(tier["seeds"], "")
+        except UserError as error:
+            yield tier.lines["seeds"], str(error).removeprefix(": ")
+    yield from _form(tier, "arms", may_be_empty=True)
+    for arm, _ in _items(tier.get("arms")):
+        yield from _form(tier["arms"], arm, may_be_empty=True)
+        if arms and arm not in arms:  # with none at all, one sentence says it
+            yield tier["arms"].lines[arm], unknown("arm", arm, map(str, arms))
+    replicas = tier.get("replicas", 1)
+    if type(replicas) is not int or replicas < 1:
+        yield tier.lines["replicas"], f"replicas should be a whole number from 1 on, not {replicas!r}"
 
 
-def _named(value: Any, where: str) -> dict[str, Any]:
-    for name in _mapping(value, where):
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise UserError(
-                f"{where}: {name!r} is not a good name; use letters, digits and _.+- (not in front)"
-            )
-    if not value:
-        raise UserError(f"{where} is empty; declare at least one")
-    return value
+def _holds_keys(value: Any) -> TypeGuard[Mapping]:
+    return isinstance(value, Mapping)
 
 
-def _known(value: Mapping[str, Any], keys: tuple[str, ...], where: str) -> None:
-    for key in value:
-        if key not in keys:
-            raise UserError(f"{where}: {unknown('key', key, keys)}")
+def _items(value: Any) -> Iterable[tuple[Any, Any]]:
+    """Keys and values; none where there should be some, which `_form` says."""
+    return value.items() if _holds_keys(value) else ()
 
 
-def _required(value: Mapping[str, Any], keys: tuple[str, ...], where: str) -> None:
-    for key in keys:
-        if key not in value:
-            raise UserError(f"{where}: the key {key!r} is missing")
+def _form(
+    holder: Mapping,
+    name: Any,
+    known: tuple[str, ...] = (),
+    needed: tuple[str, ...] = (),
+    may_be_empty: bool = False,
+) -> Iterator[_Mistake]:
+    """Whether what ``holder`` has under a name, if anything, holds keys: only known ones, all needed ones."""
+    if name not in holder or (may_be_empty and holder[name] is None):
+        return
+    value, line = holder[name], holder.lines[name]
+    if not _holds_keys(value):
+        yield line, f"{name} should hold keys and values, not {value!r}"
+        return
+    foreign = [key for key in value if known and key not in known]
+    for key in foreign:
+        yield value.lines[key], unknown("key", key, known)
+    for key in needed:
+        if key not in value and not difflib.get_close_matches(key, map(str, foreign), cutoff=0.5):
+            yield line, f"{name}: the key {key!r} is missing{_HINTS.get(key, '')}"
+
+
+def _names_of(holder: Mapping, name: str) -> Iterator[_Mistake]:
+    """Whether what it has under a name holds good names, one at least."""
+    yield from _form(holder, name)
+    if holder[name] == {}:
+        yield holder.lines[name], f"{name} is empty; declare at least one"
+    for key, _ in _items(holder[name]):
+        if not isinstance(key, str) or not _NAME.fullmatch(key):
+            line = holder[name].lines[key]
+            yield line, f"{key!r} is not a good name; use letters, digits and _.+- (not in front)"
 
 
 def _names() -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from shared import config, paths, runs, strict_yaml
-from shared.errors import UserError
+from shared.errors import UserError, unknown
 
 #: How often and how long to wait when another DVC process holds its lock or one of the files.
 TRIES, WAIT_SECONDS = 10, 1.0
@@ -36,6 +36,36 @@ def declared() -> tuple[Any, Any]:
         entry["recorded"] for entry in content["vars"] if isinstance(entry, dict) and "recorded" in entry
     )
     return content, found
+
+
+def misspelt() -> list[str]:
+    """A sentence for each paper, experiment or tier under ``recorded`` that is not declared.
+
+    Nothing of what `recorded` and DVC itself say: that the file is missing or of another form.
+
+    Raises:
+        UserError: if it is not YAML, or a paper's declaration is wrong.
+    """
+    try:
+        _, found = declared()
+        papers = [(paper, found[paper], line) for paper, line in found.lines.items()]
+    except UNREADABLE:
+        return []
+    wrong, known = [], config.papers(include_templates=True)
+    for paper, names, line in papers:
+        if paper not in known:
+            wrong.append(f"dvc.yaml, line {line}: recorded: {unknown('paper', paper, known)}")
+        elif isinstance(names, strict_yaml.Mapping):
+            experiments = config.load(paper).experiments
+            for name, tier in names.items():
+                place = f"dvc.yaml, line {names.lines[name]}: recorded.{paper}"
+                if name not in experiments:
+                    wrong.append(f"{place}: {unknown('experiment', name, experiments)}")
+                    continue
+                able = [each for each in experiments[name].tiers if each in paths.COMMITTED_TIERS]
+                if tier not in able:
+                    wrong.append(f"{place} should name a tier of {name}: {' or '.join(able)}, not {tier!r}")
+    return wrong
 
 
 def recorded() -> dict[str, dict[str, str]]:

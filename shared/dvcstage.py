@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shared import config, dvclock, paths
-from shared.errors import UserError, unknown
+from shared.errors import UserError
 
 
 def problems(paper: config.Paper) -> Iterator[str]:
@@ -18,20 +18,17 @@ def problems(paper: config.Paper) -> Iterator[str]:
     calls a missing output a change, and says so itself.
     """
     try:
+        yield from dvclock.misspelt()
         stage, recorded = _read(paper.name)
     except UserError as error:
         yield str(error)
         return
     yield from _stage(paper.name, stage)
-    place = f"dvc.yaml: recorded.{paper.name}"
     for name, experiment in paper.experiments.items():
         able = [tier for tier in experiment.tiers if tier in paths.COMMITTED_TIERS]
         there = [tier for tier in able if _complete(paper, name, tier)]
-        if recorded.get(name) not in able and (there or name in recorded):
-            yield f"{place} should name a tier of {name}: {' or '.join(there or able)}"
-    for name in recorded:
-        if name not in paper.experiments:
-            yield f"{place}: {unknown('experiment', name, paper.experiments)}"
+        if there and name not in recorded:
+            yield f"dvc.yaml: recorded.{paper.name} should name a tier of {name}: {' or '.join(there)}"
 
 
 def _read(paper: str) -> tuple[Any, Mapping[str, Any]]:

@@ -3,11 +3,38 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 
 class UserError(Exception):
     """Something the user can put right: one sentence that says what is wrong and what to do."""
+
+
+class Mistakes(UserError):
+    """Several of them, one sentence a line, each once."""
+
+    def __init__(self, sentences: Iterable[str]) -> None:
+        super().__init__("\n".join(dict.fromkeys(sentences)))
+
+
+def each(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+    """What ``function`` returns for each item; if it fails for some, what it says of all of them.
+
+    Raises:
+        UserError: if it does for an item.
+    """
+    found, refused = [], []
+    for item in items:
+        try:
+            found.append(function(item))
+        except UserError as error:
+            refused.append(error)
+    if len(refused) == 1:
+        raise refused[0]
+    if refused:
+        raise Mistakes(line for error in refused for line in str(error).splitlines())
+    return found
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:

@@ -14,9 +14,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from shared import config, devices, paths, runs, stamps
+from shared import config, devices, dvclock, paths, runs, stamps
 from shared.data import catalogue
 from shared.dvclock import sync
+from shared.errors import Mistakes
 from shared.files import read_json, write_json
 from shared.jobs import Cutter, Job, identifier
 from shared.wish import REMOTE_THREADS, Wish
@@ -122,6 +123,8 @@ def plan(
     _environment()
     wish = Wish.of(options)
     found = [] if wish.train == "never" else wish.experiments()
+    if main and (wrong := dvclock.misspelt()):  # now, not by `sync` after hours of training
+        raise Mistakes(wrong)
     if not main:
         return Plan(wish, tuple(_read_jobs()), tuple(Collection(e.paper, e.name, wish.tier) for e in found))
     stale = [(e, [run for run in e.runs(wish.tier) if runs.why_stale(run)]) for e in found]

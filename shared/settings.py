@@ -8,39 +8,44 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from shared.errors import UserError, unknown
+from shared.errors import Mistakes, UserError, unknown
 
 
-def resolve(cls: type, values: Mapping[str, Any], *, where: str) -> Any:
+def resolve(
+    cls: type, values: Mapping[str, Any], *, where: str, places: Mapping[str, str] | None = None
+) -> Any:
     """Make a ``cls`` (a dataclass) from ``values``, with every value checked against its annotation.
 
     Whole numbers are taken for floats (``1`` is ``1.0``, so both spellings are one setting), text such as
-    ``1e-3`` (which YAML 1.1 does not take for a number) for floats, and lists for tuples.
+    ``"1e-3"`` for floats, and lists for tuples.
 
     Args:
         cls: a dataclass whose fields are int, float, str, bool, tuple[...], or one of these or None.
         values: the keys and values given.
         where: the place named in errors.
+        places: the place of each key, where it is known better.
 
     Raises:
-        UserError: for an unknown or missing key, a value of the wrong type, or one that ``cls`` refuses
-            with a ValueError or UserError in its ``__post_init__``.
+        UserError: for unknown or missing keys and values of the wrong type, a line for each, or for what
+            ``cls`` refuses with a ValueError or UserError in its ``__post_init__``.
     """
     hints = typing.get_type_hints(cls)
     known = {f.name: f for f in dataclasses.fields(cls) if f.init}
-    for key in values:
-        if key not in known:
-            raise UserError(f"{where}: {unknown('setting', key, known)}")
-    missing = [
-        name
-        for name, f in known.items()
-        if name not in values
-        and f.default is dataclasses.MISSING
-        and f.default_factory is dataclasses.MISSING
-    ]
-    if missing:
-        raise UserError(f"{where}: no value for the setting {missing[0]!r}; give one in experiments.yaml")
-    given = {key: _convert(hints[key], value, f"{where}: {key}") for key, value in values.items()}
+    given, mistakes = {}, []
+    for key, value in values.items():
+        place = (places or {}).get(key, where)
+        try:
+            if key not in known:
+                raise UserError(f"{place}: {unknown('setting', key, known)}")
+            given[key] = _convert(hints[key], value, f"{place}: {key}")
+        except UserError as error:
+            mistakes.append(str(error))
+    for name, f in known.items():
+        optional = (f.default, f.default_factory) != (dataclasses.MISSING, dataclasses.MISSING)
+        if name not in values and not optional:
+            mistakes.append(f"{where}: no value for the setting {name!r}; give one in experiments.yaml")
+    if mistakes:
+        raise Mistakes(mistakes)
     try:
         return cls(**given)
     except (ValueError, UserError) as error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,20 @@ from typing import Any
 from shared import paths, strict_yaml
 from shared.data.digest import folder_md5, text_md5
 from shared.data.entries import DataSet, Download, File, Step, Variant
-from shared.errors import UserError, unknown
+from shared.errors import Mistakes, UserError, each, unknown
+from shared.strict_yaml import Mapping
 
 __all__ = ["FORMATS", "STEPS", "DataSet", "Download", "File", "Step", "Variant", "find", "load"]
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+#: Keys of every entry, and of one whose files are kept.
+_TEXTS = ("title", "licence", "citation", "homepage", "manual", "notes")
+_STORED = (
+    *("path", "checksum", "format", "shape", "classes", "mirror", "sources", "downloads", "files"),
+    *("variants", "splits", "generator"),
+)
 #: Formats that there are readers for -> files that a split takes; None for any number.
 FORMATS = {
     **{"idx": 2, "cifar10": None, "cifar100": None},
@@ -68,16 +75,49 @@ def _load(path: Path, mtime: int, size: int) -> dict[str, DataSet]:
         entries = strict_yaml.load(path.read_text(encoding="utf-8"), path.name)
     except UnicodeDecodeError as error:
         raise UserError(f"{path.name} is not text in UTF-8 ({error}); save it as such") from None
-    if not isinstance(entries, dict):
+    if not isinstance(entries, Mapping):
         raise UserError(f"{path.name} must map names of data sets to their entries")
     sets: dict[str, DataSet] = {}
-    for name, entry in entries.items():
+    broken: set[str] = set()
+
+    def read(name: str) -> None:
+        broken.add(name)
+        place = f"{path.name}, line {entries.lines[name]}: the entry of {name!r} is wrong"
         try:
-            derived = "derived" in entry
-            sets[name] = _derived(name, dict(entry), sets) if derived else _stored(name, dict(entry))
-        except (TypeError, KeyError, ValueError, AttributeError) as error:
-            raise UserError(f"datasets.yaml: the entry of {name!r} is wrong: {error}") from None
+            derived = "derived" in entries[name]
+            entry = _own(entries[name], (*_TEXTS, *(("derived",) if derived else _STORED)))
+            if derived and entry["derived"]["from"] in broken - {name}:
+                return  # its own mistake is told
+            sets[name] = _derived(name, entry, sets) if derived else _stored(name, entry)
+            broken.remove(name)
+        except KeyError as error:
+            raise UserError(f"{place}: the key {error} is missing") from None
+        except _Misspelt as error:
+            raise Mistakes(
+                f"{path.name}, line {n}: {name!r} has an {said}" for n, said in error.found
+            ) from None
+        except (TypeError, ValueError, AttributeError) as error:
+            raise UserError(f"{place}: {error}") from None
+
+    each(read, entries)
     return sets
+
+
+class _Misspelt(Exception):
+    """Keys that nobody knows, each with its line and what to say of it."""
+
+    def __init__(self, found: list[tuple[int, str]]) -> None:
+        super().__init__()
+        self.found = found
+
+
+def _own(entry: Any, keys: Collection[str]) -> Mapping:
+    """A copy of a mapping, to be taken apart; raises `_Misspelt` if it has other keys than these."""
+    if not isinstance(entry, Mapping):
+        raise TypeError(f"{entry!r} should hold keys and values")
+    if wrong := [(entry.lines[key], unknown("key", key, keys)) for key in entry if key not in keys]:
+        raise _Misspelt(wrong)
+    return entry.copy()
 
 
 def _simple(name: str) -> str:
@@ -92,29 +132,24 @@ def _hash(value: object, pattern: re.Pattern[str], what: str) -> str:
     return value
 
 
-def _file(name: str, entry: dict[str, Any]) -> File:
-    sha256, bounded = entry.pop("sha256", ""), "at_most" in entry
-    file = File(
+def _file(name: str, given: Any) -> File:
+    entry = _own(given, ("size", "at_most", "md5", "sha256", "from"))
+    sha256, bounded = entry.get("sha256", ""), "at_most" in entry
+    if bounded and "size" in entry:
+        raise ValueError(f"file {name} has a size and at_most; give one of them")
+    return File(
         _simple(name),
-        int(entry.pop("at_most" if bounded else "size")),
-        _hash(entry.pop("md5"), _MD5, "an md5"),
+        int(entry["at_most" if bounded else "size"]),
+        _hash(entry["md5"], _MD5, "an md5"),
         _hash(sha256, _SHA256, "a sha256") if sha256 else "",
-        entry.pop("from", ""),
+        entry.get("from", ""),
         bounded,
     )
-    _nothing_left(entry, f"file {name}")
-    return file
-
-
-def _nothing_left(entry: dict[str, Any], what: str) -> None:
-    if entry:
-        raise ValueError(f"{what} has unknown keys: {', '.join(map(str, entry))}")
 
 
 def _texts(entry: dict[str, Any]) -> dict[str, Any]:
     """Fields that stored and derived sets share."""
-    keys = ("title", "licence", "citation", "homepage", "manual")
-    texts: dict[str, Any] = {key: " ".join(entry.pop(key, "").split()) for key in keys}
+    texts: dict[str, Any] = {key: " ".join(entry.pop(key, "").split()) for key in _TEXTS if key != "notes"}
     return texts | {"notes": tuple(" ".join(note.split()) for note in entry.pop("notes", ()))}
 
 
@@ -125,7 +160,7 @@ def _downloads(entry: dict[str, Any], files: Mapping[str, File]) -> dict[str, Do
     for packed, facts in entry.pop("downloads", {}).items():
         members = {f.name: f for f in files.values() if f.source == packed}
         urls = tuple(f"{url}/{_simple(packed)}" for url in sources)
-        downloads[packed] = Download(packed, urls, members, **facts)
+        downloads[packed] = Download(packed, urls, members, **_own(facts, ("md5", "size")))
     if downloads and bool(sources) == bool(entry.get("manual")):
         raise ValueError("it needs 'sources', or 'manual', a word on how to get what no address serves")
     return downloads
@@ -138,14 +173,14 @@ def _classes(value: int | list[Any]) -> tuple[str, ...]:
 
 def _stored(name: str, entry: dict[str, Any]) -> DataSet:
     """A set that lies in files of its own: downloaded or generated."""
-    files = {n: _file(n, dict(e)) for n, e in entry.pop("files").items()}
+    files = {n: _file(n, e) for n, e in entry.pop("files").items()}
     downloads = _downloads(entry, files)
     generator = entry.pop("generator", "")
     if any(f.source not in downloads for f in files.values()) and not generator:
         raise ValueError("every file needs 'from', one of its downloads, or the set a generator")
     variants = tuple(
-        Variant(n, {f: _file(f, dict(e)) for f, e in v["files"].items()}, " ".join(v["note"].split()))
-        for n, v in entry.pop("variants", {}).items()
+        Variant(n, {f: _file(f, e) for f, e in v["files"].items()}, " ".join(v["note"].split()))
+        for n, v in ((n, _own(v, ("files", "note"))) for n, v in entry.pop("variants", {}).items())
     )
     checksum = _hash(entry.pop("checksum"), _MD5, "an md5")
     if checksum != (right := folder_md5({f.name: f.md5 for f in files.values()})):
@@ -165,7 +200,6 @@ def _stored(name: str, entry: dict[str, Any]) -> DataSet:
         generator=generator,
         **_texts(entry),
     )
-    _nothing_left(entry, "it")
     _check(data_set)
     return data_set
 
@@ -187,7 +221,7 @@ def _check(data_set: DataSet) -> None:
 
 def _derived(name: str, entry: dict[str, Any], sets: Mapping[str, DataSet]) -> DataSet:
     """A set that is computed from another one, with a seed, when it is loaded."""
-    recipe = dict(entry.pop("derived"))
+    recipe = _own(entry.pop("derived"), ("from", "prepare"))
     base_name = recipe.pop("from")
     if base_name not in sets:
         raise ValueError(unknown("data set", base_name, sets) + "; it must come before the sets made from it")
@@ -205,7 +239,6 @@ def _derived(name: str, entry: dict[str, Any], sets: Mapping[str, DataSet]) -> D
     identity = json.dumps([base.checksum, [[s.name, dict(s.settings)] for s in steps]], sort_keys=True)
     texts = _texts(entry)
     texts |= {key: texts[key] or getattr(base, key) for key in ("licence", "citation", "homepage")}
-    _nothing_left({**recipe, **entry}, "it")
     return DataSet(
         name=_simple(name),
         checksum=text_md5(identity),

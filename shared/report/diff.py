@@ -128,9 +128,9 @@ def _grid(part: Sequence[Change], room: int | None, left: list[Change]) -> tuple
     """The changes as a table, as far as there is room, and the room that is left after it."""
     if room is None:
         return (markdown.grid(_HEADER, [change.line for change in part]) if part else ""), None
-    rows, head = [], len(markdown.grid(_HEADER, []))
+    rows, head, empty = [], len(markdown.grid(_HEADER, [])), len(markdown.grid((), []))
     for change in part:
-        size = len(markdown.grid((), [change.line])) + (0 if rows else head)
+        size = len(markdown.grid((), [change.line])) - empty + (0 if rows else head)
         if size > room:
             left.append(change)
         else:

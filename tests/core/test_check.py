@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from toy_results import ON_CPU, call, csv
 
-from shared import collected
+from shared import collected, orchestrate
+from shared.errors import UserError
 
 
 def check(capsys, *arguments):
@@ -31,7 +33,7 @@ def test_check_of_named_targets(toy, capsys):
     toy.declare("revision: 1", "revision: 0")
     code, (line, _) = check(capsys, "toy")
     assert code == 1
-    assert line.startswith("wrong: pipelines/toy/experiments.yaml: revision")
+    assert line.startswith("wrong: pipelines/toy/experiments.yaml, line 4: revision")
 
 
 def test_check_warns_of_missing_runs_and_earlier_code(toy, capsys):
@@ -199,7 +201,22 @@ STAGE_EDITS = {
     "stage of another": ("pipelines.toy run", "pipelines.lconv run", "speaks of pipelines/lconv"),
     "stage params": ("            - toy.revision\n", "", "lacks toy.revision among its params"),
     "stage recorded": ("{walk: lite, race: lite}", "", "write `toy: {}`"),
-    "stage tab": ("  toy:\n", "\ttoy:\n", "dvc.yaml is not valid YAML"),
+    "stage experiment": (
+        "{walk: lite",
+        "{wlak: lite",
+        "dvc.yaml, line 3: recorded.toy: unknown experiment 'wlak'",
+    ),
+    "stage tier": (
+        "{walk: lite",
+        "{walk: leit",
+        "dvc.yaml, line 3: recorded.toy should name a tier of walk: lite, not 'leit'",
+    ),
+    "stage paper": (
+        "toy: {walk",
+        "toi: {walk",
+        "dvc.yaml, line 3: recorded: unknown paper 'toi'; did you mean 'toy'",
+    ),
+    "stage tab": ("  toy:\n", "\ttoy:\n", "dvc.yaml, line 5: not valid YAML"),
 }
 
 
@@ -223,6 +240,15 @@ def test_check_finds_an_edit_of_the_stage(toy, capsys, edit):
     call("run", "--tier", "lite", *ON_CPU)
     toy.edit("../../dvc.yaml", old, new)
     finds(capsys, sentence)
+
+
+@pytest.mark.parametrize("edit", ["stage experiment", "stage tier", "stage paper"])
+def test_snakemake_does_not_begin_with_a_wrong_stage(toy, edit):
+    """`sync` needs the stage, after the last training."""
+    old, new, sentence = STAGE_EDITS[edit]
+    toy.edit("../../dvc.yaml", old, new)
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        orchestrate.plan({"tier": "lite"}, main=True, cores=1)
 
 
 def finds(capsys, sentence):

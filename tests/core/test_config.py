@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -164,8 +165,8 @@ def test_find_is_the_inverse_of_spec(toy):
             "unknown tier 'light'; did you mean 'lite'",
         ),
         ("lite: {minutes: 2", "paper: {minutes: 2", "unknown tier 'paper'"),
-        ("\ntoy:", "\ntoi:", "should have the one top key 'toy'"),
-        ("title: A toy", "title: [", "is not valid YAML"),
+        ("\ntoy:", "\ntoi:", "line 2: there should be the one top key 'toy'"),
+        ("title: A toy", "title: [", "not valid YAML"),
         ("arms:\n        slow: {rate: 0.25}\n        fast: {rate: 2}", "arms: {}", "arms is empty"),
         ("        slow: {", "        a/b: {", "'a/b' is not a good name"),
     ],
@@ -176,6 +177,41 @@ def test_mistakes_are_named(toy, old, new, message):
         _all_runs()
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert re.match(r"pipelines/toy/experiments.yaml, line \d+: ", str(caught.value))
+
+
+def test_each_mistake_has_its_line(toy):
+    toy.declare("title: A toy", "titel: A toy")
+    toy.declare("produces: [table1]", "produces: table1")
+    toy.declare("arms: {turtle: {rate: 0.25}}", "arms: {}")
+    toy.declare("memory_mb", "memory_MB")
+    with pytest.raises(UserError) as caught:
+        config.load("toy")
+    found = re.findall(r"^pipelines/toy/experiments.yaml, line (\d+): ", str(caught.value), re.MULTILINE)
+    lines = (toy.folder / "experiments.yaml").read_text().splitlines()
+    assert [lines[int(line) - 1].split()[0] for line in found] == ["titel:", "produces:", "arms:", "cost:"]
+
+
+def test_each_misspelt_setting_has_its_line(toy):
+    toy.declare("x-toy: &base {rate: 0.5}", "x-toy: &base {rat: 0.5}")
+    toy.declare("slow: {rate: 0.25}", "slow: {raet: 0.25, steps: x}")
+    toy.declare(
+        "demo: {seeds: [0, 1], steps: 2, arms: {fast: {rate: 3.0}}}",
+        "demo:\n          seeds: [0, 1]\n          setps: 2\n          arms: {fast: {rtae: 3.0}}",
+    )
+    with pytest.raises(UserError) as caught:
+        toy.runs("demo")
+    said = [line.partition("; did you mean")[0] for line in str(caught.value).splitlines()]
+    assert said == [
+        f"pipelines/toy/experiments.yaml, line {line}"
+        for line in (
+            "1: unknown setting 'rat'",
+            "11: steps = 'x' should be a whole number",
+            "11: unknown setting 'raet'",
+            "17: unknown setting 'setps'",
+            "18: unknown setting 'rtae'",
+        )
+    ]
 
 
 def _all_runs() -> list[config.Run]:

@@ -153,23 +153,24 @@ def changed(change: Callable[[dict], object]) -> dict[str, dict]:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda e: e.pop("files"), "'files'"),
+        (lambda e: e.pop("files"), "the key 'files' is missing"),
         (lambda e: e.update(path="../outside"), "path must be data/tiny"),
         (lambda e: e.update(format="pickle"), "unknown format 'pickle'"),
         (lambda e: e.update(checksum="0" * 32), "does not follow from its files; write [0-9a-f]{32}"),
         (lambda e: e.update(checksum=12), "not an md5"),
-        (lambda e: e.update(colour="red"), "unknown keys: colour"),
+        (lambda e: e.update(colour="red"), "unknown key 'colour'"),
         (lambda e: e["files"]["train-i"].update(md5="abc"), "'abc' is not an md5"),
         (lambda e: e["files"]["train-i"].update(sha256="abc"), "'abc' is not a sha256"),
-        (lambda e: e["files"]["train-i"].update(shasum="abc"), "unknown keys: shasum"),
+        (lambda e: e["files"]["train-i"].update(shasum="abc"), "unknown key 'shasum'; did you mean 'sha256'"),
         (lambda e: e["files"]["train-i"].pop("from"), "needs 'from'"),
         (lambda e: e["files"].update({"../x": e["files"].pop("train-i")}), "'../x' is not a plain file name"),
         (lambda e: e.update(mirror="../.."), "'../..' is not a plain file name"),
         (lambda e: e["splits"].update(test=["absent"]), "no file 'absent'"),
-        (lambda e: e["downloads"].update({"train-i.gz": {"sha1": "x"}}), "sha1"),
+        (lambda e: e["downloads"].update({"train-i.gz": {"sha1": "x"}}), "unknown key 'sha1'"),
+        (lambda e: e.update(formt=e.pop("format")), "unknown key 'formt'; did you mean 'format'"),
         (lambda e: e.pop("sources"), "needs 'sources', or 'manual'"),
         (lambda e: e.update(manual="ask around"), "needs 'sources', or 'manual'"),
-        (lambda e: e["files"]["train-i"].update(at_most=900), "unknown keys: size"),
+        (lambda e: e["files"]["train-i"].update(at_most=900), "a size and at_most; give one"),
         (lambda e: e["splits"].update(test=["test-i"]), "each of its splits needs 2 files"),
     ],
 )
@@ -180,6 +181,25 @@ def test_mistakes_in_an_entry(
     with pytest.raises(UserError, match=says) as caught:
         catalogue.load()
     assert "'tiny'" in str(caught.value)
+    assert re.match(r"datasets.yaml, line \d+: ", str(caught.value))
+
+
+def test_each_mistake_has_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = checkout(tmp_path, changed(lambda e: e.update(titel="x", formt="idx")))
+    file = folder / "datasets.yaml"
+    file.write_text(file.read_text().replace("derived:", "derivd:"))
+    monkeypatch.setenv("REPRO_ROOT", str(folder))
+    with pytest.raises(UserError) as caught:
+        catalogue.load()
+    said = r"^datasets.yaml, line (\d+): '\w+' has an unknown key '(\w+)'"
+    found = re.findall(said, str(caught.value), re.MULTILINE)
+    assert len(found) == str(caught.value).count("\n") + 1, "nothing of the sets made from a wrong one"
+    lines = file.read_text().splitlines()
+    assert (
+        {lines[int(line) - 1].strip().partition(":")[0] for line, _ in found}
+        == {name for _, name in found}
+        == {"titel", "formt", "derivd"}
+    )
 
 
 @pytest.mark.parametrize(
@@ -188,7 +208,7 @@ def test_mistakes_in_an_entry(
         ({"from": "tinny", "prepare": ["scramble"]}, "did you mean 'tiny'"),
         ({"from": "tiny", "prepare": ["scrambled"]}, "did you mean 'scramble'"),
         ({"from": "tiny", "prepare": [{"rotate": {"angle": 3}}]}, "unknown setting of rotate 'angle'"),
-        ({"from": "tiny", "prepare": ["scramble"], "seed": 3}, "unknown keys: seed"),
+        ({"from": "tiny", "prepare": ["scramble"], "seed": 3}, "unknown key 'seed'"),
         ({"from": "tiny"}, "'prepare'"),
         ({"from": "later", "prepare": ["scramble"]}, "must come before"),
     ],
