@@ -4,7 +4,7 @@
 # More options: shared/wish.py. On a cluster: --workflow-profile profiles/slurm
 from shared import orchestrate
 
-PLAN = orchestrate.plan(
+PLAN = orchestrate.planned(
     config,
     main=workflow.is_main_process,
     cores=workflow.resource_settings.cores,

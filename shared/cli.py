@@ -46,8 +46,7 @@ def main(argv: Sequence[str] | None = None, paper: str | None = None) -> int:
     except UserError as error:
         if arguments.debug:
             raise
-        said = str(error).replace("\n", "\nerror: ") if isinstance(error, Mistakes) else error
-        print(f"error: {said}", file=sys.stderr)
+        print(sentence(error), file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
         print(
@@ -68,6 +67,12 @@ def main(argv: Sequence[str] | None = None, paper: str | None = None) -> int:
             raise
         print(f"error: {_missing(package)}", file=sys.stderr)
         return 2
+
+
+def sentence(error: UserError) -> str:
+    """What a user is shown; several mistakes are a line each."""
+    said = str(error).replace("\n", "\nerror: ") if isinstance(error, Mistakes) else str(error)
+    return f"error: {said}"
 
 
 def _failed_access(error: OSError) -> str:

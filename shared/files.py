@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import tempfile
@@ -13,6 +14,27 @@ from typing import Any
 from filelock import FileLock
 
 from shared.errors import UserError
+
+#: What the system says if a disk has no room, or takes no files: no fault of what was to be written.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_WRITING = (*FULL, errno.EROFS)
+
+
+def is_unwritable(error: OSError, *folders: Path) -> bool:
+    """Whether it says that nothing can be written here, or that a file in one of the folders cannot."""
+    named = [Path(name) for name in (error.filename, error.filename2) if isinstance(name, str)]
+    return error.errno in _NO_WRITING or any(n.is_relative_to(f) for n in named for f in folders)
+
+
+@contextlib.contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Add the name of the file to an error of writing, which has none of its own."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_WRITING and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def write_atomic(path: Path, data: str | bytes) -> None:

@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from shared import config, devices, dvclock, paths, runs, stamps
+from shared import cli, config, devices, dvclock, paths, runs, stamps
 from shared.data import catalogue
 from shared.dvclock import sync
-from shared.errors import Mistakes
+from shared.errors import Mistakes, UserError
 from shared.files import read_json, write_json
 from shared.jobs import Cutter, Job, identifier
 from shared.wish import REMOTE_THREADS, Wish
@@ -143,6 +143,17 @@ def plan(
     made = Plan(wish, tuple(jobs), tuple(collections))
     _write_stamps(made)
     return made
+
+
+def planned(*arguments: Any, **options: Any) -> Plan:
+    """`plan` for the Snakefile: a mistake of the user ends Snakemake with one sentence and the exit code 1.
+
+    Snakemake would show the lines of the program that it went through, too.
+    """
+    try:
+        return plan(*arguments, **options)
+    except UserError as error:
+        sys.exit(cli.sentence(error))
 
 
 def _jobs(

@@ -7,6 +7,7 @@ the header is read. Unpacking stops at the expected size, so a decompression bom
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import lzma
 import posixpath
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from shared.errors import UserError
+from shared.files import named
 
 _ERRORS = (
     *(OSError, EOFError, ValueError, RuntimeError, struct.error, zlib.error, lzma.LZMAError),
@@ -31,12 +33,18 @@ _MOST_MEMBERS = 10_000
 
 @contextlib.contextmanager
 def refusing(name: str) -> Iterator[None]:
-    """Turn whatever goes wrong with an archive into one sentence that begins with its ``name``."""
+    """Turn whatever is wrong with an archive into one sentence that begins with its ``name``.
+
+    What the system says of files and disks is let through: it is no fault of the archive. (A place in a
+    damaged archive that cannot be gone to is an invalid argument to it.)
+    """
     try:
         yield
     except UserError as error:
         raise UserError(f"{name} is refused: {error}") from None
     except _ERRORS as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise
         raise UserError(f"{name} is refused: it is damaged or cut short ({_line(error)})") from None
 
 
@@ -100,7 +108,7 @@ def _line(error: Exception) -> str:
 def _copy(source: IO[bytes], target: Path, size: int, exactly: bool) -> None:
     """Copy ``size`` bytes; one byte more is an error, and one less if there must be ``exactly`` as many."""
     done = 0
-    with open(target, "xb") as file:
+    with named(target), open(target, "xb") as file:
         while block := source.read(min(1 << 20, size + 1 - done)):
             done += len(block)
             if done > size:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from shared import paths
 from shared.errors import UserError
-from shared.files import write_atomic
+from shared.files import is_unwritable, named, write_atomic
 
 _AGENT = "equivariance-reproductions (data set download)"
 _BLOCK = 1 << 18
@@ -37,6 +37,7 @@ def fetch(url: str, limit: int, progress: bool = True) -> Path:
 
     Raises:
         UserError: if the server cannot be reached, refuses, or sends less or more than it says.
+        OSError: if the part cannot be written; what there was of it is removed.
     """
     if urlsplit(url).scheme not in ("http", "https"):
         raise UserError(f"{url} is not an address that begins with http:// or https://")
@@ -54,6 +55,10 @@ def fetch(url: str, limit: int, progress: bool = True) -> Path:
             if attempt == ATTEMPTS or _size(part) <= before:
                 raise UserError(f"{error}; run it again to go on from there") from None
         except (OSError, http.client.HTTPException, ValueError) as error:
+            if isinstance(error, OSError) and is_unwritable(error, part.parent):
+                part.unlink(missing_ok=True)  # it may be what fills the disk
+                _mark(part).unlink(missing_ok=True)
+                raise
             raise UserError(f"it cannot be reached ({getattr(error, 'reason', error)})") from None
     done = part.with_name(part.name.removesuffix(".part"))
     part.replace(done)
@@ -67,7 +72,7 @@ class _Broken(Exception):
 
 def _part(url: str) -> Path:
     """Where the unfinished file of this address lies; two addresses never share one."""
-    name = re.sub(r"[^A-Za-z0-9_.-]", "_", urlsplit(url).path.rsplit("/", 1)[-1]) or "file"
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", urlsplit(url).path.rsplit("/", 1)[-1])[-100:] or "file"
     return paths.store() / "downloads" / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}-{name}.part"
 
 
@@ -103,7 +108,7 @@ def _transfer(url: str, part: Path, limit: int, progress: bool) -> None:
             part.unlink(missing_ok=True)
             raise UserError(f"it has {total} bytes, more than the {limit} that are expected")
         _keep_mark(response, part)
-        with open(part, "ab") as file:
+        with named(part), open(part, "ab") as file:
             file.truncate(start)
             _copy(response, file, part, start, total, limit, progress)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import shutil
@@ -16,7 +17,7 @@ from shared.data import archives, catalogue, download, dvc, readers
 from shared.data.entries import DataSet, Download
 from shared.data.verify import is_there, matches, problems
 from shared.errors import UserError
-from shared.files import lock
+from shared.files import FULL, is_unwritable, lock
 
 #: Directory or URL that serves the publishers' files as MIRROR/<mirror name of the set>/<file name>.
 MIRROR_VARIABLE = "REPRO_MIRROR"
@@ -47,8 +48,10 @@ def get(name: str, mirror: str | os.PathLike[str] | None = None, progress: bool 
     target = paths.root() / data_set.path
     if not problems(data_set, target):
         return target
+    place = str(mirror or os.environ.get(MIRROR_VARIABLE, ""))
+    _look_for(place)
     with lock(paths.store() / "locks" / f"data-{name}"):
-        return _obtain(data_set, target, str(mirror or os.environ.get(MIRROR_VARIABLE, "")), progress)
+        return _obtain(data_set, target, place, progress)
 
 
 def available(name: str) -> bool:
@@ -79,7 +82,20 @@ def _local(place: str) -> Path | None:
     parts = urlsplit(place)
     if not place or parts.scheme in ("http", "https"):
         return None
-    return Path(unquote(parts.path)) if parts.scheme == "file" else Path(place).expanduser()
+    try:
+        return Path(unquote(parts.path)) if parts.scheme == "file" else Path(place).expanduser()
+    except RuntimeError:  # the home folder of somebody unknown
+        return Path(place)
+
+
+def _look_for(mirror: str) -> None:
+    """Refuse a mirror that is neither a folder nor an address: whoever names one wants it to be used."""
+    folder = _local(mirror)
+    if folder is not None and not os.path.isdir(folder):
+        raise UserError(
+            f"the mirror {mirror} is no folder here, and no http address; correct --mirror or "
+            f"{MIRROR_VARIABLE}, or leave it out"
+        )
 
 
 def notes(name: str) -> list[str]:
@@ -118,9 +134,8 @@ def _obtain(data_set: DataSet, target: Path, mirror: str, progress: bool) -> Pat
                 if not way(folder):
                     continue
                 _replace(folder, target)
-        except OSError as error:  # a full disk or a folder of somebody else, say
-            tried.append(f"{data_set.path} cannot be written: {error}")
-            continue
+        except OSError as error:  # a full disk or a folder of somebody else, say: no other way helps
+            raise UserError(_unwritable(data_set, error, target)) from None
         for refused in tried:
             _log.warning("data set %s: %s", data_set.name, refused)
         return target
@@ -138,6 +153,26 @@ def _refusal(data_set: DataSet, tried: list[str]) -> str:
     lines = "".join(f"\n  - {one}" for one in tried)
     trials = f" Tried:{lines}" if lines else ""
     return f"data set {data_set.name!r} cannot be had here; {advice}.{trials}"
+
+
+def _unwritable(data_set: DataSet, error: OSError, target: Path) -> str:
+    """What cannot be written, and what is needed there."""
+    file = Path(next((n for n in (error.filename2, error.filename) if isinstance(n, str)), target))
+    place = next(folder for folder in (file, *file.parents) if folder.is_dir())
+    if error.errno not in FULL:
+        return (
+            f"data set {data_set.name!r} cannot be written: {error.strerror or error} ({paths.shown(file)}); "
+            "see to what is there, to its permissions and its name, then run it again"
+        )
+    free = "" if error.errno == errno.EDQUOT else f" ({_megabytes(shutil.disk_usage(place).free)} are free)"
+    return (
+        f"{error.strerror} in {paths.shown(place)}{free}: data set {data_set.name!r} needs "
+        f"{_megabytes(data_set.size)}, and while it is fetched as much again; make room, then run it again"
+    )
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"
 
 
 @contextlib.contextmanager
@@ -171,6 +206,9 @@ def _fetch_all(data_set: DataSet, folder: Path, mirror: str, progress: bool, tri
                 _fetch(data_set, wanted, place, folder, progress)
                 break
             except (UserError, OSError) as error:
+                here = (folder.parent, paths.store())
+                if isinstance(error, OSError) and is_unwritable(error, *here):
+                    raise
                 tried.append(f"{place}: {error}")
                 _discard(wanted, folder)
         else:
