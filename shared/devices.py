@@ -5,7 +5,9 @@ Torch is not imported here: the choice must be made, through CUDA_VISIBLE_DEVICE
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 import subprocess
 import tempfile
 import time
@@ -24,18 +26,45 @@ _held: dict[str, FileLock] = {}
 def gpus() -> list[str]:
     """Indices of the GPUs this process may use.
 
-    ``REPRO_GPUS`` (such as ``0,1``; empty for none) if set, else ``CUDA_VISIBLE_DEVICES`` if set, else what
-    ``nvidia-smi`` lists.
+    ``REPRO_GPUS`` (such as ``0,1``; empty for none) if set, else ``CUDA_VISIBLE_DEVICES`` if set (which may
+    also hold names), else what ``nvidia-smi`` lists.
+
+    Raises:
+        UserError: if ``REPRO_GPUS`` is anything else than different numbers of GPUs that are there.
     """
-    for variable in ("REPRO_GPUS", "CUDA_VISIBLE_DEVICES"):
-        if variable in os.environ:
-            return [
-                name.strip() for name in os.environ[variable].split(",") if name.strip() not in ("", "-1")
-            ]
+    if "REPRO_GPUS" in os.environ:
+        return _wished(os.environ["REPRO_GPUS"])
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        names = [name.strip() for name in os.environ["CUDA_VISIBLE_DEVICES"].split(",")]
+        return [name for name in names if name not in ("", "-1")]
+    return _listed() or []
+
+
+def _wished(text: str) -> list[str]:
+    """The numbers in ``REPRO_GPUS``."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    numbers = [str(int(name)) for name in names if re.fullmatch("[0-9]+", name)]
+    if len(numbers) < len(names) or len(set(numbers)) < len(numbers):
+        raise UserError(
+            f"REPRO_GPUS={text} should be different numbers of GPUs, such as 0 or 0,1, or empty for none"
+        )
+    there = _listed() if numbers else None
+    absent = [number for number in numbers if there is not None and number not in there]
+    if absent:
+        raise UserError(
+            f"REPRO_GPUS={text} names the GPU {absent[0]}, but `nvidia-smi -L` lists "
+            f"{', '.join(there or ()) or 'none'}; correct it, or unset it to use all"
+        )
+    return numbers
+
+
+@functools.cache
+def _listed() -> list[str] | None:
+    """The GPUs that ``nvidia-smi`` lists; None if it cannot say."""
     try:
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
-        return []
+        return None
     return [str(i) for i, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU ")]
 
 

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from shared import paths
+from shared.errors import UserError
 
 _VERSIONS = ("torch", "numpy", "scipy", "pandas", "scikit-learn", "escnn", "e2cnn")
 #: What a recording itself changes does not make the code dirty.
@@ -60,23 +62,26 @@ def describe(device: str) -> dict[str, Any]:
 def code() -> dict[str, Any]:
     """The commit of the checkout, and whether the code differs from it.
 
-    It does if a tracked file (other than results) was changed, or if there is code that git does not know.
+    It does if a tracked file (other than results) was changed, or if there is code that git does not know;
+    None where git cannot say, as in an unpacked archive or a checkout of another user.
     Taken once per process, because a process computes with the code it has loaded.
     """
-    commit = _git("rev-parse", "HEAD").strip()
-    changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *_NOT_CODE)
-    changes += _git("ls-files", "--others", "--exclude-standard", "--", *_NEW_CODE, *_NOT_CODE)
-    return {"commit": commit or "unknown", "dirty": bool(changes.strip())}
+    commit = _git("rev-parse", "HEAD")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *_NOT_CODE)
+    new = _git("ls-files", "--others", "--exclude-standard", "--", *_NEW_CODE, *_NOT_CODE)
+    known = commit is not None and changed is not None and new is not None
+    return {"commit": (commit or "").strip() or "unknown", "dirty": bool(changed or new) if known else None}
 
 
-def _git(*arguments: str) -> str:
+def _git(*arguments: str) -> str | None:
+    """What git prints; None if it is not there or refuses, as in a checkout of another user."""
     try:
         done = subprocess.run(
             ["git", *arguments], cwd=paths.root(), capture_output=True, text=True, timeout=60
         )
     except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout if done.returncode == 0 else ""
+        return None
+    return done.stdout if done.returncode == 0 else None
 
 
 @functools.lru_cache(maxsize=1)
@@ -122,9 +127,19 @@ def processors() -> int:
 
 
 def default_threads() -> int:
-    """Threads of a training that was told no number: ``OMP_NUM_THREADS``, else one for each processor."""
-    wish = os.environ.get("OMP_NUM_THREADS", "")
-    return int(wish) if wish.isdecimal() and int(wish) else processors()
+    """Threads of a training that was told no number: ``OMP_NUM_THREADS``, else one for each processor.
+
+    Of a list, which OpenMP takes for nested threads, the first number counts.
+
+    Raises:
+        UserError: if ``OMP_NUM_THREADS`` is set to anything else.
+    """
+    wish = os.environ.get("OMP_NUM_THREADS", "").strip()
+    if not wish:
+        return processors()
+    if not re.fullmatch(r"0*[1-9][0-9]*(\s*,\s*[0-9]+)*", wish):
+        raise UserError(f"OMP_NUM_THREADS={wish} should be a whole number from 1 on; correct it or unset it")
+    return int(wish.partition(",")[0])
 
 
 def now() -> str:

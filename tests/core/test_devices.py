@@ -14,13 +14,13 @@ import time
 import pytest
 from filelock import FileLock
 
-from shared import devices, files
+from shared import devices, environment, files
 from shared.errors import UserError
 from shared.interface import OutOfTime
 
 CHOOSE = """
 import os
-from shared import devices
+from shared import devices, environment
 print(devices.choose("auto"), os.environ["CUDA_VISIBLE_DEVICES"])
 """
 
@@ -31,11 +31,14 @@ def alone(monkeypatch, tmp_path):
     monkeypatch.setattr(devices.tempfile, "gettempdir", lambda: str(tmp_path))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    monkeypatch.setenv("PATH", str(tmp_path))  # without nvidia-smi, also in processes of their own
+    devices._listed.cache_clear()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     held: dict[str, FileLock] = {}
     monkeypatch.setattr(devices, "_held", held)
     yield
+    devices._listed.cache_clear()
     for lock in held.values():
         lock.release()
 
@@ -188,3 +191,68 @@ def test_a_link_is_not_followed(tmp_path):
     with pytest.raises(UserError, match="cannot open the lock"), files.lock(tmp_path / "lock"):
         pass
     assert not (tmp_path / "elsewhere").exists()
+
+
+def nvidia_smi(folder, *lines, code=0):
+    """A program of that name in PATH, with these GPUs."""
+    program = folder / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\necho '{os.linesep.join(lines)}'\nexit {code}\n")
+    program.chmod(0o755)
+    devices._listed.cache_clear()
+
+
+GPUS = ("GPU 0: a (UUID: GPU-1)", "GPU 1: a (UUID: GPU-2)")
+
+
+@pytest.mark.parametrize(
+    "text", ["foo", "0,foo", "-1", "0,-1", "0,0", "1, 01", "0;1", "0 1", "1.0", "٣", "all"]
+)
+def test_a_wrong_list_of_gpus_is_one_sentence(monkeypatch, text):
+    monkeypatch.setenv("REPRO_GPUS", text)
+    for wish in ("auto", "cuda", "cuda:0"):
+        with pytest.raises(
+            UserError, match=f"^REPRO_GPUS={text} should be different numbers of GPUs, such as"
+        ):
+            devices.choose(wish)
+
+
+@pytest.mark.parametrize(("text", "names"), [("", []), (" ", []), ("0", ["0"]), (" 1 , 0,", ["1", "0"])])
+def test_right_lists_of_gpus(monkeypatch, tmp_path, text, names):
+    nvidia_smi(tmp_path, *GPUS)
+    monkeypatch.setenv("REPRO_GPUS", text)
+    assert devices.gpus() == names
+
+
+def test_gpus_beyond_those_present(monkeypatch, tmp_path):
+    monkeypatch.setenv("REPRO_GPUS", "1,2")
+    assert devices.gpus() == ["1", "2"], "nobody can say"
+    nvidia_smi(tmp_path, *GPUS)
+    with pytest.raises(
+        UserError, match="REPRO_GPUS=1,2 names the GPU 2, but `nvidia-smi -L` lists 0, 1; correct"
+    ):
+        devices.gpus()
+    nvidia_smi(tmp_path, "No devices were found")
+    with pytest.raises(UserError, match="names the GPU 1, but `nvidia-smi -L` lists none"):
+        devices.gpus()
+    nvidia_smi(tmp_path, "the driver does not answer", code=9)
+    assert devices.gpus() == ["1", "2"], "nobody can say"
+
+
+@pytest.mark.parametrize("text", ["abc", "0", "-2", "1.5", "2,x", "2,"])
+def test_a_wrong_number_of_threads_is_one_sentence(monkeypatch, text):
+    monkeypatch.setenv("OMP_NUM_THREADS", text)
+    with pytest.raises(UserError, match=f"^OMP_NUM_THREADS={text} should be a whole number from 1 on"):
+        environment.default_threads()
+
+
+@pytest.mark.parametrize(("text", "threads"), [("3", 3), (" 3 ", 3), ("3,2", 3)])
+def test_right_numbers_of_threads(monkeypatch, text, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", text)
+    assert environment.default_threads() == threads
+
+
+def test_no_number_of_threads_is_all_processors(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert environment.default_threads() == environment.processors()
+    monkeypatch.setenv("OMP_NUM_THREADS", "")
+    assert environment.default_threads() == environment.processors()

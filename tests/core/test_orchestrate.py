@@ -6,6 +6,7 @@ import json
 import os
 
 import pytest
+from toy_checkout import REPOSITORY
 from toy_plans import plan, stamp_texts, train, trained
 
 from shared import orchestrate, runs
@@ -29,6 +30,13 @@ def test_a_wrong_option_is_one_sentence(toy, options, said):
     with pytest.raises(UserError, match=said.replace("(", r"\(")) as caught:
         plan(**options)
     assert "\n" not in str(caught.value)
+
+
+def test_a_wrong_option_ends_snakemake_with_that_sentence(toy, capsys):
+    with pytest.raises(SystemExit) as stop:
+        orchestrate.planned({"teir": "lite"}, main=True, cores=1)
+    assert str(stop.value).startswith("error: unknown option of --config 'teir'; did you mean 'tier'?")
+    assert "orchestrate.planned(" in (REPOSITORY / "Snakefile").read_text()
 
 
 def test_the_demo_is_the_default_and_recorded_tiers_are_never_trained_unasked(toy):

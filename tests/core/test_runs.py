@@ -87,6 +87,20 @@ def test_where_nobody_tells_the_peak_of_memory_there_is_none(monkeypatch):
     assert "peak_mb" not in environment.Meter().read()
 
 
+@pytest.mark.parametrize("kind", ["ownership", "no git", "no clone"])
+def test_where_git_cannot_say_nothing_is_claimed(toy, monkeypatch, kind):
+    """As in a folder mounted into a container, where git refuses to look at what belongs to another user."""
+    if kind != "no clone":
+        subprocess.run(["git", "init", "-q", toy.root], check=True)
+    if kind == "ownership":
+        monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    if kind == "no git":
+        monkeypatch.setenv("PATH", str(toy.root))
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(toy.root.parent))
+    environment.code.cache_clear()
+    assert environment.code() == {"commit": "unknown", "dirty": None}
+
+
 def test_the_commit_and_whether_it_is_dirty(toy):
     identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
     for command in (["init", "-q"], ["add", "."], [*identity, "commit", "-q", "-m", "all"]):
