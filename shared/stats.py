@@ -12,7 +12,7 @@ approach*, J. Pharmacokin. Biopharm. 15, 1987 (equivalence).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from scipy import special
@@ -49,13 +49,36 @@ class Summary:
         return self.mean - half, self.mean + half
 
 
+def in_order(values: Sequence[float]) -> list[float]:
+    """The numbers of a sample.
+
+    Raises:
+        TypeError: if they are given by seed or as a set: going through a mapping, one meets the seeds.
+    """
+    if isinstance(values, (Mapping, Set, str, bytes)):
+        raise TypeError(f"give the numbers of the sample in a list, not in a {type(values).__name__}")
+    return [float(value) for value in values]
+
+
+def by_seed(values: Mapping[int, float]) -> Mapping[int, float]:
+    """The values of a sample by seed, as they are.
+
+    Raises:
+        TypeError: if they are something else: a list would be asked for its values as if they were places.
+    """
+    if not isinstance(values, Mapping):
+        raise TypeError(f"give the values by seed, not in a {type(values).__name__}: seeds are paired")
+    return values
+
+
 def summary(values: Sequence[float]) -> Summary:
     """Summarize a sample.
 
     Raises:
+        TypeError: if the values are given by seed.
         ValueError: if the sample is empty or holds a value that is not finite.
     """
-    numbers = [float(value) for value in values]
+    numbers = in_order(values)
     if not numbers:
         raise ValueError("cannot summarize an empty sample; check how many runs there are first")
     if not all(map(math.isfinite, numbers)):
@@ -159,9 +182,10 @@ def paired(first: Mapping[int, float], second: Mapping[int, float]) -> Differenc
     """Mean of ``first - second`` over the seeds that both have.
 
     Raises:
+        TypeError: if the values are not given by seed.
         ValueError: if fewer than two seeds are common.
     """
-    common = [seed for seed in first if seed in second]
+    common = [seed for seed in by_seed(first) if seed in by_seed(second)]
     sample = _at_least_two([first[seed] - second[seed] for seed in common])
     return Difference(sample.mean, sample.se, sample.n - 1, sample.n, sample.sd, "paired t")
 
@@ -183,9 +207,10 @@ def compare(first: Mapping[int, float], second: Mapping[int, float]) -> Differen
     independent.
 
     Raises:
+        TypeError: if the values are not given by seed.
         ValueError: if a sample has fewer than two values, or one that is not finite.
     """
-    if set(first) == set(second):
+    if set(by_seed(first)) == set(by_seed(second)):
         return paired(first, second)
     return welch(list(first.values()), list(second.values()))
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from shared.report import text
 from shared.report.published import PaperValue
-from shared.stats import Summary, summary
+from shared.stats import Summary, by_seed, summary
 from shared.verdicts import NOT_RUN, Verdict
 
 
@@ -20,6 +20,9 @@ class Sample:
 
     values: Mapping[int, float] = field(default_factory=dict)
     tier: str = ""
+
+    def __post_init__(self) -> None:
+        by_seed(self.values)  # a list would do for some uses and say nothing
 
     @property
     def n(self) -> int:

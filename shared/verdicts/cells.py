@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from shared import stats
-from shared.verdicts.verdict import DIFFERS, REPRODUCED, TOO_FEW, Verdict, facts, unjudged
+from shared.verdicts.verdict import DIFFERS, REPRODUCED, TOO_FEW, Measured, Verdict, facts, read, unjudged
 
 #: An interval wider than this many of the paper's standard deviations cannot confirm a number.
 WIDEST = 3.0
@@ -18,7 +18,7 @@ SPREAD_KINDS = ("std", "std0", "se", "ci95", "")
 
 
 def cell(
-    ours: Sequence[float],
+    ours: Measured | Sequence[float],
     paper_value: float,
     spread: float | None = None,
     n: int | None = None,
@@ -26,31 +26,33 @@ def cell(
     spread_kind: str = "std",
     rounding: float = 0.0,
     shared_se: float = 0.0,
-    tier: str = "paper",
+    tier: str | None = None,
 ) -> Verdict:
     """Compare our runs with a number the paper prints (rule in the package's docstring).
 
     Args:
-        ours: one value per seed.
+        ours: a sample, or one value per seed in a list.
         paper_value: the printed number, in the same unit.
         spread: what follows the printed plus-minus sign, None if nothing does.
         n: number of runs behind the printed number, None if not stated.
         spread_kind: what ``spread`` is, one of `SPREAD_KINDS`.
         rounding: half a unit of the last printed digit.
         shared_se: standard error that all our runs have in common.
-        tier: tier of our runs.
+        tier: tier of our runs; None for the sample's own, or ``paper`` for a list.
 
     Raises:
+        TypeError: if our values are given by seed.
         ValueError: if ``spread_kind`` is unknown, or one of enough values of ours is not finite.
     """
     if spread_kind not in SPREAD_KINDS:
         raise ValueError(
             f"unknown spread kind {spread_kind!r}; use one of {', '.join(filter(None, SPREAD_KINDS))}"
         )
-    early = unjudged(len(ours), tier)
+    numbers, tier = read(ours, tier)
+    early = unjudged(len(numbers), tier)
     if early:
         return early
-    mine = stats.summary(ours)
+    mine = stats.summary(numbers)
     between_runs = _against_paper(mine, paper_value, spread, n, spread_kind)
     difference = stats.with_known_error(between_runs, shared_se) if shared_se else between_runs
     low, high = difference.interval()
@@ -65,13 +67,17 @@ def cell(
     return replace(found, status=REPRODUCED, reason="the 95 % interval of the difference holds 0")
 
 
-def exactly(ours: Sequence[float], value: float, *, tier: str = "paper") -> Verdict:
-    """Compare a quantity in which there is no chance, such as a number of parameters; one run is enough."""
-    early = unjudged(len(ours), tier, least=1)
+def exactly(ours: Measured | Sequence[float], value: float, *, tier: str | None = None) -> Verdict:
+    """Compare a quantity in which there is no chance, such as a number of parameters; one run is enough.
+
+    Args, Raises: as `cell`.
+    """
+    numbers, tier = read(ours, tier)
+    early = unjudged(len(numbers), tier, least=1)
     if early:
         return early
-    wrong = [number for number in ours if number != value]
-    found = Verdict(DIFFERS if wrong else REPRODUCED, tier, len(ours), (wrong or [value])[0] - value)
+    wrong = [number for number in numbers if number != value]
+    found = Verdict(DIFFERS if wrong else REPRODUCED, tier, len(numbers), (wrong or [value])[0] - value)
     return replace(found, method="equality", reason="not the same number" if wrong else "the same number")
 
 

@@ -7,7 +7,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from shared import stats
-from shared.verdicts.verdict import DIFFERS, NOT_RUN, REPRODUCED, TOO_FEW, Verdict, facts, shortest, unjudged
+from shared.verdicts.verdict import (
+    DIFFERS,
+    NOT_RUN,
+    REPRODUCED,
+    TOO_FEW,
+    Measured,
+    Verdict,
+    facts,
+    read,
+    shortest,
+    unjudged,
+)
 
 #: Seeds beyond which "how many more" is no longer told to the digit.
 _COUNTABLE = 1000
@@ -51,16 +62,30 @@ def same(difference: stats.Difference | None, *, margin: float, tier: str = "pap
 
 
 def within(
-    values: Sequence[float], *, least: float = -math.inf, most: float = math.inf, tier: str = "paper"
+    ours: Measured | Sequence[float],
+    *,
+    least: float = -math.inf,
+    most: float = math.inf,
+    tier: str | None = None,
 ) -> Verdict:
-    """Judge the claim that every single run lies in ``[least, most]``; one that is not finite breaks it."""
-    early = unjudged(len(values), tier)
+    """Judge the claim that every single run lies in ``[least, most]``; one that is not finite breaks it.
+
+    Args:
+        ours: a sample, or one value per seed in a list.
+        least, most: the bounds, which belong to it.
+        tier: tier of our runs; None for the sample's own, or ``paper`` for a list.
+
+    Raises:
+        TypeError: if our values are given by seed.
+    """
+    numbers, tier = read(ours, tier)
+    early = unjudged(len(numbers), tier)
     if early:
         return early
-    broken = sum(not (math.isfinite(value) and least <= value <= most) for value in values)
+    broken = sum(not (math.isfinite(number) and least <= number <= most) for number in numbers)
     status = DIFFERS if broken else REPRODUCED
-    reason = f"{len(values) - broken} of {len(values)} runs keep the bound"
-    return Verdict(status, tier, len(values), method="bound on each run", reason=reason)
+    reason = f"{len(numbers) - broken} of {len(numbers)} runs keep the bound"
+    return Verdict(status, tier, len(numbers), method="bound on each run", reason=reason)
 
 
 def every(parts: Sequence[Verdict]) -> Verdict:

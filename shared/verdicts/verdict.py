@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from shared import stats
 from shared.paths import COMMITTED_TIERS, TIERS
@@ -57,6 +58,31 @@ class Verdict:
             return f"no verdict ({self.tier})"
         word = _OURS.get(self.status, self.status) if self.ours else self.status
         return word if self.tier in ("", "paper") else f"{word} ({self.tier})"
+
+
+class Measured(Protocol):
+    """Our numbers with the tier they come from, as `shared.report.tables.Sample` has them."""
+
+    @property
+    def numbers(self) -> Sequence[float]:
+        """One value per seed."""
+        ...
+
+    @property
+    def tier(self) -> str:
+        """The tier of the runs, "" if there are none."""
+        ...
+
+
+def read(ours: Measured | Sequence[float], tier: str | None) -> tuple[list[float], str]:
+    """The numbers to judge, and their tier: the one given, else a sample's own, else ``paper``.
+
+    Raises:
+        TypeError: if they are given by seed: of a mapping the seeds would be judged.
+    """
+    if isinstance(numbers := getattr(ours, "numbers", None), Sequence):
+        return stats.in_order(numbers), tier or getattr(ours, "tier", "") or "paper"
+    return stats.in_order(ours), tier or "paper"
 
 
 def few(n: int, tier: str) -> Verdict:

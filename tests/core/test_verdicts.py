@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import stats, verdicts
+from shared.report.tables import Sample
 from shared.verdicts import DIFFERS, NOT_RUN, REPRODUCED, TOO_FEW
 
 SIMULATIONS = 1500
@@ -275,3 +276,47 @@ def test_few_refuses_what_could_be_tested():
     assert verdicts.few(0, "lite").status == NOT_RUN
     with pytest.raises(ValueError, match="enough"):
         verdicts.few(3, "paper")
+
+
+SAMPLE = Sample({7: 0.1, 8: 0.2, 9: 0.3}, "lite")
+
+
+def test_a_sample_is_judged_by_its_values_and_its_tier():
+    """Its seeds lie far beyond the bound, its values within."""
+    assert verdicts.within(SAMPLE, most=1).text == "reproduced (lite)"
+    assert verdicts.within(SAMPLE, most=0.25).text == "differs (lite)"
+    assert verdicts.cell(SAMPLE, 0.2).text == verdicts.cell(SAMPLE.numbers, 0.2, tier="lite").text
+    assert verdicts.cell(SAMPLE, 8.0).text == "differs (lite)"
+    assert verdicts.exactly(SAMPLE.map(lambda value: 3.0), 3).text == "reproduced (lite)"
+    assert verdicts.within(SAMPLE, most=1, tier="paper").text == "reproduced"
+    assert verdicts.within(Sample(), most=1).status == NOT_RUN
+
+
+@pytest.mark.parametrize(
+    "data", [SAMPLE.values, SAMPLE.values.keys(), {0.1, 0.2}, "0.1", SAMPLE.values.items()]
+)
+@pytest.mark.parametrize(
+    "judge",
+    [
+        lambda data: verdicts.within(data, most=9),
+        lambda data: verdicts.cell(data, 8.0),
+        lambda data: verdicts.exactly(data, 8.0),
+        stats.summary,
+        stats.one_sample,
+        lambda data: stats.welch(data, [1.0, 2.0]),
+        lambda data: stats.welch([1.0, 2.0], data),
+    ],
+)
+def test_seeds_are_not_taken_for_values(judge, data):
+    with pytest.raises(TypeError, match="give the numbers of the sample in a list"):
+        judge(data)
+
+
+@pytest.mark.parametrize("data", [[0, 1, 2], SAMPLE, SAMPLE.values.keys()])
+def test_values_are_not_taken_for_seeds(data):
+    for pair in ((data, {0: 1.0, 1: 2.0}), ({0: 1.0, 1: 2.0}, data)):
+        for test in (stats.paired, stats.compare):
+            with pytest.raises(TypeError, match="give the values by seed"):
+                test(*pair)
+    with pytest.raises(TypeError, match="give the values by seed"):
+        Sample(data)
