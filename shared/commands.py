@@ -9,9 +9,12 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from shared import collect, collected, config, costs, declarations, devices, exchange, paths
-from shared.errors import UserError, unknown
+from shared import collect, collected, config, costs, declarations, devices, environment, exchange, paths
+from shared.errors import UserError, each, unknown
 from shared.execute import Options, Outcome, execute
+
+#: Threads that a machine with fewer processors may still be asked for; torch crashes at very many.
+MOST_THREADS = 256
 
 
 def _experiments(args: argparse.Namespace) -> list[config.Experiment]:
@@ -22,6 +25,9 @@ def _experiments(args: argparse.Namespace) -> list[config.Experiment]:
     found = []
     for target in args.targets:
         paper, _, name = target.partition("/") if args.paper is None else (args.paper, "/", target)
+        if not name and paper not in (known := config.papers(include_templates=True)):
+            known += [f"{p}/{target}" for p in config.papers() if target in config.load(p).experiments]
+            raise UserError(unknown("paper", target, known))
         declared = config.load(paper)
         found += [declared.experiment(name)] if name else list(declared.experiments.values())
     return found
@@ -37,12 +43,12 @@ def do_list(args: argparse.Namespace) -> int:
 
 def do_run(args: argparse.Namespace) -> int:
     """Compute runs of one tier, collect them, and say what became of them."""
-    runs: list[config.Run] = []
-    for experiment in _experiments(args):
-        if not args.targets and args.tier not in experiment.tiers:
-            continue  # "everything" means what has this tier
-        seeds = None if args.seeds is None else declarations.seeds(args.seeds, "--seeds")
-        runs += experiment.runs(args.tier, args.arms, seeds)
+    seeds = None if args.seeds is None else declarations.seeds(args.seeds, "--seeds")
+    chosen = _experiments(args)
+    if not args.targets:  # "everything" means what has this tier
+        chosen = [experiment for experiment in chosen if args.tier in experiment.tiers]
+    found = each(lambda experiment: experiment.runs(args.tier, args.arms, seeds), chosen)
+    runs = [run for of_one in found for run in of_one]
     if not runs:
         raise UserError(f"no experiment has the tier {args.tier!r}; `list` shows which there are")
     return _compute(runs, args, args.minutes)
@@ -59,6 +65,10 @@ def _compute(
     for name in ("threads", "replicas"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             raise UserError(f"--{name} should be 1 or more, not {getattr(args, name)}")
+    if (args.threads or 1) > (most := max(MOST_THREADS, environment.processors())):
+        raise UserError(
+            f"--threads should be {most} or less, not {args.threads}; more than cores gain nothing"
+        )
     if minutes is not None and not minutes >= 0:  # so that it catches "nan", too
         raise UserError(f"--minutes should be 0 or more, not {minutes:g}")
     options = Options(

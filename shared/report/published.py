@@ -8,6 +8,7 @@ has one line per difference of protocol; it is printed under the tables that it 
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -206,7 +207,7 @@ def _lines(file: Path, columns: tuple[str, ...]) -> list[tuple[str, dict[str, st
         raise UserError(f"{name} does not exist; pipelines/_template has one to start from") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{name} is not text in UTF-8 ({error}); save it as such") from None
-    reader = csv.DictReader(text.splitlines(), strict=True)
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)  # a cell may have several lines
     try:
         if tuple(reader.fieldnames or ()) != columns:
             wrong = _wrong(reader, columns)
@@ -218,7 +219,7 @@ def _lines(file: Path, columns: tuple[str, ...]) -> list[tuple[str, dict[str, st
                 raise UserError(
                     f"{where}: the number of fields is not {len(columns)}; quote fields that hold a comma"
                 )
-            found.append((where, line))
+            found.append((where, {name: " ".join(cell.splitlines()) for name, cell in line.items()}))
         return found
     except csv.Error as error:
         raise UserError(f"{name}, line {reader.line_num}: not valid CSV ({error})") from None

@@ -107,6 +107,11 @@ def test_what_does_not_fit_is_named(toy, capsys):
         ("merge", "/does/not/exist"),
         ("accept", "toy/walk", "--why", ""),
         ("list", "toi"),
+        ("list", "walk"),
+        ("run", "toy/walk", "--tier", "lite", "--threads", "100000"),
+        ("run", "toy/walk", "--tier", "lite", "--seeds", "4-0", *ON_CPU),
+        ("run", "toy/walk", "--tier", "lite", "--seeds", "0-99999999999", *ON_CPU),
+        ("diff", "nowhere"),
     ],
 )
 def test_mistakes_end_in_one_sentence(toy, capsys, arguments):
@@ -115,6 +120,34 @@ def test_mistakes_end_in_one_sentence(toy, capsys, arguments):
     assert err.startswith("error: ")
     assert err.count("\n") == 1
     assert "Traceback" not in out + err
+    assert toy.trained() == []
+
+
+def test_an_experiment_without_its_paper_is_answered_with_both(toy, capsys):
+    assert call("run", "walk", "--tier", "lite", *ON_CPU) == 2
+    assert "unknown paper 'walk'; did you mean 'toy/walk'?" in capsys.readouterr().err
+
+
+def test_several_mistakes_are_a_line_each(toy, capsys):
+    toy.declare("slow: {rate: 0.25}", "slow: {raet: 0.25}")
+    toy.declare("turtle: {rate: 0.25}", "turtle: {rtae: 0.25}")
+    assert call("run", "--tier", "lite", *ON_CPU) == 2
+    out, err = capsys.readouterr()
+    assert [line.partition(";")[0] for line in err.splitlines()] == [
+        "error: pipelines/toy/experiments.yaml, line 11: unknown setting 'raet'",
+        "error: pipelines/toy/experiments.yaml, line 20: unknown setting 'rtae'",
+    ]
+    assert out == ""
+    assert toy.trained() == []
+
+
+@pytest.mark.parametrize(("name", "value"), [("REPRO_GPUS", "foo"), ("OMP_NUM_THREADS", "abc")])
+def test_a_wrong_variable_is_one_sentence(toy, capsys, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    assert call("run", "toy/walk", "--tier", "lite") == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: {name}={value} should be")
+    assert err.count("\n") == 1
     assert toy.trained() == []
 
 
