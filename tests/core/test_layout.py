@@ -208,3 +208,14 @@ def _checks(function: ast.FunctionDef, helpers: set[str]) -> bool:
             if name in {"raises", "warns"} | helpers or name.startswith("assert_"):
                 return True
     return False
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="a copy without git")
+def test_lines_end_the_same_in_every_clone():
+    """With core.autocrlf a clone would have other bytes: for DVC every stage changed, and bash takes no CRLF."""
+    done = subprocess.run(["git", "ls-files", "--eol"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for line in done.stdout.splitlines():
+        facts, _, name = line.partition("\t")
+        index, _, attributes = facts.split(maxsplit=2)
+        assert index in ("i/lf", "i/none", "i/-text"), name
+        assert "eol=lf" in attributes or "-text" in attributes, name

@@ -234,3 +234,12 @@ def test_a_deviation_names_the_tables_that_it_concerns(paper, tables, concerned)
     paper(f"x,y,z,v,w,{tables}", name="deviations.csv", header=",".join(published.DEVIATION_COLUMNS))
     (deviation,) = published.deviations("p")
     assert "".join(name for name in "abc" if deviation.concerns(f"table_{name}")) == concerned
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_cell_of_several_lines_is_one_text(paper, end):
+    """As Alt+Enter in a spreadsheet makes them."""
+    cells = [f'"first{end}second"', f'"a{end}b"', "ours", "why", "effect", ""]
+    paper(",".join(cells), name="deviations.csv", header=",".join(published.DEVIATION_COLUMNS))
+    (deviation,) = published.deviations("p")
+    assert (deviation.what, deviation.paper) == ("first second", "a b")
