@@ -212,7 +212,7 @@ def _checks(function: ast.FunctionDef, helpers: set[str]) -> bool:
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="a copy without git")
 def test_lines_end_the_same_in_every_clone():
-    """With core.autocrlf a clone would have other bytes: for DVC every stage changed, and bash takes no CRLF."""
+    """With core.autocrlf a clone would have other bytes: changed for DVC, and bash takes no CRLF."""
     done = subprocess.run(["git", "ls-files", "--eol"], cwd=ROOT, capture_output=True, text=True, check=True)
     for line in done.stdout.splitlines():
         facts, _, name = line.partition("\t")
