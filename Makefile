@@ -14,8 +14,17 @@ export MALLOC_TRIM_THRESHOLD_ := 20000000000
 
 SNAKEMAKE := snakemake --cores $(JOBS) $(if $(CONFIG),--config $(CONFIG) --)
 READY     := $(VENV)/ready
-# A worker per core with one thread each; the tests of a file stay together, they share what is costly.
-PYTEST    := OMP_NUM_THREADS=1 python -m pytest -n logical --maxprocesses 8 --dist loadfile
+# A worker per core with one thread each. A worker that dies fails its test and is replaced: with --dist load or
+# worksteal, that is; loadfile and loadscope hang then (pytest-xdist 3.8).
+PYTEST    := python -m pytest -n logical --maxprocesses 8 --dist worksteal --max-worker-restart 1000
+# All tests together; one test has the limit in pyproject.toml. (macOS has no `timeout`.)
+TEST_LIMIT ?= 2h
+LIMITED   := $(if $(shell command -v timeout),timeout --foreground --kill-after 30 $(TEST_LIMIT))
+define RUN_TESTS
+@code=0; OMP_NUM_THREADS=1 $(LIMITED) $(PYTEST) $(1) || code=$$?; case $$code in 124 | 137) \
+	echo "make $@: ended after $(TEST_LIMIT), before all tests had run; for more time: make $@ TEST_LIMIT=4h" ;; esac; \
+	exit $$code
+endef
 CODE      := shared pipelines tests benchmarks scripts
 
 .DEFAULT_GOAL := reports
@@ -41,10 +50,10 @@ $(READY): always
 endif
 
 test: $(READY) ## the default tests (minutes)
-	@$(PYTEST)
+	$(call RUN_TESTS)
 
 test-all: $(READY) ## every test, the slow ones too
-	@$(PYTEST) -m "not gpu"
+	$(call RUN_TESTS,-m "not gpu")
 
 lint: $(READY) ## style of Python and of the Snakefile
 	@ruff check $(CODE) && ruff format --check $(CODE) && snakefmt --check Snakefile && snakemake --lint
