@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from shared import paths
+from shared import paths, supervise
 from shared.errors import Mistakes, UserError
 from shared.interface import PRECISIONS
 from shared.paths import TIERS, shown
@@ -37,6 +39,10 @@ def main(argv: Sequence[str] | None = None, paper: str | None = None) -> int:
         user, 130 or 143 after an interruption.
     """
     arguments = parser(paper).parse_args(sys.argv[1:] if argv is None else argv)
+    if argv is None and arguments.command in ("run", "batch") and not arguments.debug:
+        code = supervise.outlive_worker()
+        if code is not None:
+            return code
     try:
         paths.check_program()
         with _terminable():
@@ -101,20 +107,31 @@ def _command(name: str) -> Callable[[argparse.Namespace], int]:
 
 @contextlib.contextmanager
 def _terminable() -> Iterator[None]:
-    """Turn SIGTERM into an exception while a command runs; only possible in the main thread."""
+    """Turn SIGTERM and Ctrl-C into exceptions while a command runs; only possible in the main thread.
 
-    def stop(number: int, frame: Any) -> NoReturn:
-        raise Terminated
+    Both often come twice: to all processes, and passed on by the one that waits (`shared.supervise`).
+    """
+    last = -math.inf
 
+    def stop(number: int, frame: Any) -> None:
+        nonlocal last
+        if time.monotonic() - last > 1:
+            last = time.monotonic()
+            raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+    numbers = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        numbers.append(signal.SIGINT)
     try:
-        before = signal.signal(signal.SIGTERM, stop)
+        before = {number: signal.signal(number, stop) for number in numbers}
     except ValueError:
         yield
         return
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def parser(paper: str | None) -> argparse.ArgumentParser:

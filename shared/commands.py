@@ -9,7 +9,18 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from shared import collect, collected, config, costs, declarations, devices, environment, exchange, paths
+from shared import (
+    collect,
+    collected,
+    config,
+    costs,
+    declarations,
+    devices,
+    environment,
+    exchange,
+    paths,
+    supervise,
+)
 from shared.errors import UserError, each, unknown
 from shared.execute import Options, Outcome, execute
 
@@ -77,7 +88,7 @@ def _compute(
         precision=args.precision,
         replicas=args.replicas,
         refresh=args.refresh,
-        minutes=minutes,
+        minutes=supervise.left_of(minutes),
         debug=args.debug,
         estimate=costs.estimator(runs, "cuda" if args.device != "cpu" and devices.gpus() else "cpu"),
         log=_log,
@@ -85,8 +96,9 @@ def _compute(
     for experiment, tier in _asked(runs):
         collect.verify(experiment, tier)  # before hours of work, not after them
     outcome = Outcome()
+    left = supervise.resume(runs, outcome, _log)
     try:
-        execute(runs, options, outcome)
+        execute(left, options, outcome)
     finally:  # also after an interruption: what is finished shall be in the CSV
         if collecting:
             _collect(runs, outcome)

@@ -10,7 +10,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared import batches, config, devices, environment, failures, fingerprint, loading, precisions, records
+from shared import (
+    batches,
+    config,
+    devices,
+    environment,
+    failures,
+    fingerprint,
+    loading,
+    precisions,
+    records,
+    supervise,
+)
 from shared.costs import settings_key
 from shared.errors import UserError
 from shared.interface import Context, OutOfTime
@@ -102,7 +113,8 @@ class _Session:
 
     def work(self, runs: list[config.Run]) -> None:
         self.before = {run.id: records.signature(run.id) for run in runs}
-        queue = deque((batch, False) for batch in batches.cut(runs, self._replicas))
+        cut = supervise.separated(batches.cut(runs, self._replicas))
+        queue = deque((batch, False) for batch in cut)
         total = len(queue)
         while queue:
             batch, wait = queue.popleft()
@@ -116,7 +128,9 @@ class _Session:
                 mine = [run for run in batch if self._still_needed(run)]
                 self.outcome.valid += [run for run in batch if run not in mine]
                 position = total - len(queue)
+                supervise.tell(self.outcome, mine)
                 smaller = self._attempt(mine, f"[{position}/{total}]") if mine else []
+                supervise.tell(self.outcome)
             queue.extendleft((part, False) for part in reversed(smaller))
             total += len(smaller)
 
@@ -145,7 +159,7 @@ class _Session:
 
     def _attempt(self, batch: list[config.Run], position: str) -> list[list[config.Run]]:
         """Compute one batch; the result is what to try instead if it failed as a whole."""
-        names = f"{batch[0].paper}/{batch[0].experiment} {batch[0].arm} seed {_seeds(batch)}"
+        names = failures.names(batch)
         self.options.log(f"{position} {names} ({batch[0].tier}, {self.device})")
         try:
             self._compute(batch)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 import traceback
+from pathlib import Path
 
 from shared import config, paths
 from shared.errors import UserError
@@ -37,16 +39,45 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or "out of memory" in str(error).lower()
 
 
-def sentence(error: BaseException, names: str, device: str) -> str:
+def sentence(error: BaseException, named: str, device: str) -> str:
     """What went wrong, in one sentence; the traceback of an unexpected error goes to a file."""
     if is_out_of_memory(error):
         return (
-            f"{names}: out of memory on {device}; use a smaller batch or another device; nothing was recorded"
+            f"{named}: out of memory on {device}; use a smaller batch or another device; nothing was recorded"
         )
     if isinstance(error, UserError):
-        return f"{names}: {error}"
-    log = paths.store() / "logs" / f"{hashlib.sha256(names.encode()).hexdigest()[:12]}.log"
+        return f"{named}: {error}"
+    where = _keep(named, "".join(traceback.format_exception(error)))
+    return f"{named}: {type(error).__name__}: {error} (traceback in {where}); nothing was recorded"
+
+
+def killed(batch: list[config.Run], number: int, trace: str) -> str:
+    """What ended the process that computed a batch, with what is most likely behind it.
+
+    Args:
+        batch: the runs.
+        number: the signal.
+        trace: where in the Python code it happened, empty if unknown; goes to a file.
+    """
+    why = f"signal {number} ({signal.strsignal(number) or 'unknown'})"
+    if number == signal.SIGKILL:
+        why += ", most likely because memory ran out: use fewer --replicas, or fewer jobs at a time"
+    elif number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT):
+        why += ", a crash in native code: see docs/processors.md"
+    named = names(batch)
+    where = f" (traceback in {_keep(named, trace)})" if trace else ""
+    return f"{named}: the training was ended by {why}{where}"
+
+
+def names(batch: list[config.Run]) -> str:
+    """A batch as messages call it."""
+    seeds = ",".join(str(run.seed) for run in batch)
+    return f"{batch[0].paper}/{batch[0].experiment} {batch[0].arm} seed {seeds}"
+
+
+def _keep(named: str, text: str) -> Path:
+    """Write a log, over that of an earlier failure of the same batch; its place in the repository."""
+    log = paths.store() / "logs" / f"{hashlib.sha256(named.encode()).hexdigest()[:12]}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_text("".join(traceback.format_exception(error)))
-    where = log.relative_to(paths.root())
-    return f"{names}: {type(error).__name__}: {error} (traceback in {where}); nothing was recorded"
+    log.write_text(text)
+    return log.relative_to(paths.root())

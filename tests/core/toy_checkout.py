@@ -84,12 +84,16 @@ def trouble(kind, seeds, context):
     if kind == "late":
         context.checkpoint.write_text("half way")
         raise OutOfTime("time is up")
-    if kind in ("SIGKILL", "SIGTERM", "SIGINT") and 1 in seeds:
+    if kind in ("SIGSEGV", "SIGBUS", "SIGKILL", "SIGTERM", "SIGINT") and 1 in seeds:
         if not context.checkpoint.exists():
             context.checkpoint.write_text("half way")
             os.kill(os.getpid(), getattr(signal, kind))
             raise AssertionError("still alive")
         context.log(f"resumed from {context.checkpoint.read_text()}")
+    if kind == "waits":
+        (Path(os.environ["TOY_LOG"]).parent / "waiting").write_text(str(os.getpid()))
+        while True:
+            time.sleep(0.01)
 '''
 
 TABLES = """\
@@ -194,4 +198,16 @@ class Toy:
             capture_output=True,
             text=True,
             check=check,
+        )
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """The same in a process group of its own, without waiting for its end."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "pipelines", *arguments],
+            cwd=self.root,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
