@@ -31,9 +31,10 @@ CODE      := shared pipelines tests benchmarks scripts
 .PHONY: reports demo setup test test-all lint format check lock slurm-test bench unlock clean help always
 
 reports: $(READY) ## train what the demo needs, render all reports (open reports/index.html)
-	@echo "Each job writes to logs/; to follow the trainings: tail -f logs/train_*.log"
+	@echo "Each step writes to logs/; a line here for each training that ends"
 	@$(SNAKEMAKE) reports
-	@echo "Done: reports/index.html (recorded results), reports/demo/index.html (trained here)"
+	@echo "Done: reports/index.html (recorded results)$$([ ! -e reports/demo/index.html ] || \
+		echo ', reports/demo/index.html (trained here)')"
 
 demo: $(READY) ## only the demo reports, from trainings on this machine
 	@$(SNAKEMAKE) demo

@@ -80,10 +80,10 @@ for job in PLAN.jobs:
             mem_mb=job.memory_mb,
             runtime=job.minutes,
         params:
-            runs=job.runs,
+            job=job.name,
             device=job.device,
         shell:
-            "bash scripts/logged.sh {log} python -m pipelines batch {params.runs}"
+            "bash scripts/logged.sh {log} python -m pipelines batch --job {params.job}"
             " --device {params.device} --threads {threads} --no-collect"
 
 

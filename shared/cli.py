@@ -210,7 +210,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_for_all(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
     batch = add("batch", "compute the named runs, then collect; for the workflow engines")
-    batch.add_argument("specs", nargs="+", metavar="PAPER/EXPERIMENT/TIER/ARM/SEED")
+    batch.add_argument("specs", nargs="*", metavar="PAPER/EXPERIMENT/TIER/ARM/SEED")
+    batch.add_argument("--job", metavar="NAME", help="the runs of this job in .repro/plan instead")
     batch.add_argument("--no-collect", action="store_true", help="leave the CSV files to `collect`")
     _add_options(batch)
     getting = add("get", "fetch data sets and verify them")

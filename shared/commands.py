@@ -18,7 +18,9 @@ from shared import (
     devices,
     environment,
     exchange,
+    jobs,
     paths,
+    progress,
     supervise,
 )
 from shared.errors import UserError, each, unknown
@@ -67,7 +69,10 @@ def do_run(args: argparse.Namespace) -> int:
 
 def do_batch(args: argparse.Namespace) -> int:
     """Compute the named runs and collect them."""
-    return _compute([config.find(spec) for spec in args.specs], args, collecting=not args.no_collect)
+    if bool(args.specs) == bool(args.job):
+        raise UserError("name either runs (PAPER/EXPERIMENT/TIER/ARM/SEED) or, by --job, a job of Snakemake")
+    specs = jobs.read(args.job).runs if args.job else args.specs
+    return _compute([config.find(spec) for spec in specs], args, collecting=not args.no_collect)
 
 
 def _compute(
@@ -92,6 +97,7 @@ def _compute(
         debug=args.debug,
         estimate=costs.estimator(runs, "cuda" if args.device != "cpu" and devices.gpus() else "cpu"),
         log=_log,
+        watch=progress.report,
     )
     for experiment, tier in _asked(runs):
         collect.verify(experiment, tier)  # before hours of work, not after them

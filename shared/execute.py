@@ -41,6 +41,7 @@ class Options:
         minutes: start nothing that would not fit into this time; None for no limit.
         debug: let errors of the experiment's code through.
         estimate: expected seconds of a run, None if unknown.
+        watch: told what has become of the runs after each batch.
     """
 
     device: str = "auto"
@@ -52,6 +53,7 @@ class Options:
     debug: bool = False
     estimate: Callable[[config.Run], float | None] = lambda run: None
     log: Callable[[str], None] = print
+    watch: Callable[[Outcome], None] = lambda outcome: None
 
 
 @dataclass
@@ -131,6 +133,7 @@ class _Session:
                 supervise.tell(self.outcome, mine)
                 smaller = self._attempt(mine, f"[{position}/{total}]") if mine else []
                 supervise.tell(self.outcome)
+                self.options.watch(self.outcome)
             queue.extendleft((part, False) for part in reversed(smaller))
             total += len(smaller)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-from shared import config, costs
+from shared import config, costs, paths
 from shared.batches import settings_key
+from shared.errors import UserError
+from shared.files import read_json
 
 #: An arm that takes longer than this is worth a job of its own: starting torch is nothing beside it.
 LONG_SECONDS = 60.0
@@ -53,6 +55,18 @@ class Job:
     def done(self) -> str:
         """File that the finished job leaves behind, relative to the repository."""
         return f".repro/plan/{self.name}.done"
+
+
+def read(name: str) -> Job:
+    """The job of that name, from the file that the plan made of it.
+
+    Raises:
+        UserError: if there is none, or it is of another version of this program.
+    """
+    entry = read_json(paths.store() / "plan" / f"{identifier(name)}.json")
+    if not isinstance(entry, dict) or entry.keys() != {field.name for field in fields(Job)}:
+        raise UserError(f"the job {name} was planned by another version of this program; plan it again")
+    return Job(**{key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()})
 
 
 class Cutter:

@@ -6,20 +6,22 @@ has no rule, or a stamp that stays as it is (`shared.stamps`); what is not gets 
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from shared import cli, config, devices, dvclock, paths, runs, stamps
+from shared import cli, config, devices, dvclock, paths, progress, runs, stamps
 from shared.data import catalogue
 from shared.dvclock import sync
 from shared.errors import Mistakes, UserError
-from shared.files import read_json, write_json
-from shared.jobs import Cutter, Job, identifier
+from shared.files import write_json
+from shared.jobs import Cutter, Job, identifier, read
 from shared.wish import REMOTE_THREADS, Wish
 
 __all__ = ["Collection", "Job", "Plan", "Wish", "finish", "plan", "stamps", "sync"]
@@ -28,6 +30,8 @@ __all__ = ["Collection", "Job", "Plan", "Wish", "finish", "plan", "stamps", "syn
 KEEP_DAYS = 14
 #: glibc returns big tensors at each step and page-faults them in again; keeping them gains 10-40 % on a CPU.
 ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "20000000000"}
+#: How lines begin that tell nothing to somebody who waits for trainings.
+SCHEDULING = ("Select jobs to execute", "Execute ", "Touching output file")
 
 
 @dataclass(frozen=True)
@@ -123,9 +127,11 @@ def plan(
     _environment()
     wish = Wish.of(options)
     found = [] if wish.train == "never" else wish.experiments()
-    if main and (wrong := dvclock.misspelt()):  # now, not by `sync` after hours of training
-        raise Mistakes(wrong)
-    if not main:
+    if main:
+        if wrong := dvclock.misspelt():  # now, not by `sync` after hours of training
+            raise Mistakes(wrong)
+        _say_less()
+    else:
         return Plan(wish, tuple(_read_jobs()), tuple(Collection(e.paper, e.name, wish.tier) for e in found))
     stale = [(e, [run for run in e.runs(wish.tier) if runs.why_stale(run)]) for e in found]
     jobs, by_run = _jobs(wish, found, [run for _, missing in stale for run in missing], cores, nodes)
@@ -179,6 +185,8 @@ def _jobs(
     for batch in batches:
         jobs.append(cutter.job(batch, threads, gpu))
         by_run |= {run.id: jobs[-1] for run in batch}
+    if batches:
+        progress.begin({run.spec: cutter.cost(run).seconds for batch in batches for run in batch})
     return jobs, by_run
 
 
@@ -186,9 +194,10 @@ def _read_jobs() -> Iterable[Job]:
     """The jobs of all recent plans, less those of another version of this program or of data now gone."""
     known = catalogue.load()
     for file in sorted((paths.store() / "plan").glob("*.json")):
-        entry = {key: tuple(v) if isinstance(v, list) else v for key, v in read_json(file).items()}
-        if entry.keys() == {field.name for field in fields(Job)} and set(entry["data"]) <= known.keys():
-            yield Job(**entry)
+        with contextlib.suppress(UserError):
+            job = read(file.stem)
+            if set(job.data) <= known.keys():
+                yield job
 
 
 def _environment() -> None:
@@ -198,6 +207,13 @@ def _environment() -> None:
         os.environ["PATH"] = os.pathsep.join(filter(None, (folder, os.environ.get("PATH"))))
     for name, value in ALLOCATOR.items():
         os.environ.setdefault(name, value)
+
+
+def _say_less() -> None:
+    """Keep from the terminal what Snakemake says of its scheduling; it has no option for that."""
+    for handler in logging.getLogger("snakemake.logging").handlers:
+        if not isinstance(handler, logging.FileHandler):
+            handler.addFilter(lambda record: not str(record.msg).startswith(SCHEDULING))
 
 
 def _write_stamps(made: Plan) -> None:

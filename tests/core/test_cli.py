@@ -10,7 +10,7 @@ from subprocess import PIPE
 import pytest
 from toy_results import ON_CPU, call, csv
 
-from shared import cli, collected, listing, runs
+from shared import cli, collected, listing, orchestrate, runs
 
 
 def test_run_computes_and_collects(toy, capsys):
@@ -184,6 +184,22 @@ def test_batch_computes_the_named_runs(toy):
     assert not csv().exists()
     assert call("batch", *specs, *ON_CPU) == 0
     assert len(csv().read_text().splitlines()) == 13
+
+
+def test_batch_takes_the_runs_of_a_job_and_says_how_far_all_are(toy, capsys, monkeypatch):
+    first, second = orchestrate.plan({"tier": "lite", "runs_per_job": 3}, main=True, cores=2).jobs
+    reader, writer = os.pipe()
+    monkeypatch.setenv("REPRO_TERMINAL", str(writer))
+    assert call("batch", "--job", first.name, "--no-collect", *ON_CPU) == 0
+    assert call("batch", "--job", second.name, "--no-collect", *ON_CPU) == 0
+    os.close(writer)
+    with os.fdopen(reader) as terminal:
+        said = [line.partition(",")[0] for line in terminal.read().splitlines()]
+    assert said == [f"{done} of 6 runs" for done in range(1, 7)]
+    assert len(toy.trained()) == 6
+    for wrong in (["--job", "no_such"], ["--job", first.name, first.runs[0]], []):
+        assert call("batch", *wrong, *ON_CPU) == 2
+    assert len(toy.trained()) == 6
 
 
 def test_collect(toy, capsys):

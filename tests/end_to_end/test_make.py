@@ -1,4 +1,4 @@
-"""`make test` on tests that crash or hang: each fails, the others run, and it ends."""
+"""`make`: what it says at the end; and tests that crash or hang: each fails, the others run, and it ends."""
 
 from __future__ import annotations
 
@@ -25,10 +25,7 @@ def test_spin(): re.match("(a+)+$", "a" * 60 + "b")
 def test_sleep(): time.sleep(1e6)
 def test_after(): pass
 """
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not shutil.which("make"), reason="needs make"),
-]
+pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="needs make")
 
 
 @pytest.fixture
@@ -46,11 +43,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def make_test(folder: Path, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """What `make test` prints, both streams together; a hang is an error."""
+def make(folder: Path, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """What `make` prints, both streams together; a hang is an error."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "MAKE", "MFLAGS"))}
     kept["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), kept.get("PATH", "")))
-    command = ["make", "--no-print-directory", "test", *options]
+    command = ["make", "--no-print-directory", *options]
     return subprocess.run(
         command,
         cwd=folder,
@@ -62,19 +59,36 @@ def make_test(folder: Path, *options: str, **variables: str) -> subprocess.Compl
     )
 
 
+@pytest.mark.slow
 def test_tests_that_crash_or_hang_fail_and_the_others_pass(folder: Path) -> None:
     (folder / "tests/test_trouble.py").write_text(TROUBLE)
-    done = make_test(folder, PYTEST_ADDOPTS="-o faulthandler_timeout=5")
+    done = make(folder, "test", PYTEST_ADDOPTS="-o faulthandler_timeout=5")
     assert done.returncode, done.stdout
     assert re.search(r"^4 failed, 15 passed", done.stdout, re.MULTILINE), done.stdout
     for name in ("test_crash", "test_crash_again", "test_spin", "test_sleep"):
         assert f"crashed while running 'tests/test_trouble.py::{name}'" in done.stdout
-    assert make_test(folder, PYTEST_ADDOPTS="--ignore=tests/test_trouble.py").returncode == 0
+    assert make(folder, "test", PYTEST_ADDOPTS="--ignore=tests/test_trouble.py").returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("timeout"), reason="needs timeout of the GNU coreutils")
 def test_all_tests_together_have_a_limit(folder: Path) -> None:
     (folder / "tests/test_trouble.py").write_text("import time\n\ndef test_sleep(): time.sleep(1e6)\n")
-    done = make_test(folder, "TEST_LIMIT=8s")
+    done = make(folder, "test", "TEST_LIMIT=8s")
     assert done.returncode
     assert "make test: ended after 8s, before all tests had run; for more time: " in done.stdout
+
+
+def test_the_last_line_names_only_reports_that_exist(folder: Path) -> None:
+    """Without results of the demo, `make reports CONFIG="train=never"` makes no page of it."""
+    snakemake = folder / ".venv/bin/snakemake"
+    snakemake.parent.mkdir()
+    snakemake.write_text('#!/bin/sh\necho "snakemake $*"\n')
+    snakemake.chmod(0o755)
+    done = make(folder, "reports", "CONFIG=train=never")
+    assert "snakemake --cores all --config train=never -- reports\n" in done.stdout
+    assert done.stdout.endswith("\nDone: reports/index.html (recorded results)\n")
+    (folder / "reports/demo").mkdir(parents=True)
+    (folder / "reports/demo/index.html").touch()
+    ending = "\nDone: reports/index.html (recorded results), reports/demo/index.html (trained here)\n"
+    assert make(folder, "reports").stdout.endswith(ending)
