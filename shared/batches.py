@@ -50,7 +50,11 @@ def checkpoint(batch: list[config.Run], device: str, precision: str) -> Path:
 
 def checkpoints(batch: list[config.Run], device: str, precision: str) -> list[Path]:
     """The checkpoint and what else of its name lies beside it, as far as it is there."""
-    place = checkpoint(batch, device, precision)
+    return beside(checkpoint(batch, device, precision))
+
+
+def beside(place: Path) -> list[Path]:
+    """A checkpoint, and those of single seeds that are named after it, as far as they are there."""
     return sorted(place.parent.glob(f"{place.stem}*"))
 
 

@@ -38,7 +38,9 @@ def main(argv: Sequence[str] | None = None, paper: str | None = None) -> int:
         The exit code: 0 for success, 1 if a run failed or a check found something, 2 for a mistake of the
         user, 130 or 143 after an interruption.
     """
+    began = time.monotonic()  # before the slow imports: --minutes counts from here
     arguments = parser(paper).parse_args(sys.argv[1:] if argv is None else argv)
+    arguments.began = began
     if argv is None and arguments.command in ("run", "batch") and not arguments.debug:
         code = supervise.outlive_worker()
         if code is not None:

@@ -78,9 +78,7 @@ def do_batch(args: argparse.Namespace) -> int:
 def _compute(
     runs: list[config.Run], args: argparse.Namespace, minutes: float | None = None, collecting: bool = True
 ) -> int:
-    for name in ("threads", "replicas"):
-        if getattr(args, name) is not None and getattr(args, name) < 1:
-            raise UserError(f"--{name} should be 1 or more, not {getattr(args, name)}")
+    _check_numbers(args, "threads", "replicas")
     if (args.threads or 1) > (most := max(MOST_THREADS, environment.processors())):
         raise UserError(
             f"--threads should be {most} or less, not {args.threads}; more than cores gain nothing"
@@ -96,6 +94,7 @@ def _compute(
         minutes=supervise.left_of(minutes),
         debug=args.debug,
         estimate=costs.estimator(runs, "cuda" if args.device != "cpu" and devices.gpus() else "cpu"),
+        began=args.began,
         log=_log,
         watch=progress.report,
     )
@@ -106,9 +105,15 @@ def _compute(
     try:
         execute(left, options, outcome)
     finally:  # also after an interruption: what is finished shall be in the CSV
-        if collecting:
+        if collecting and (outcome.done or outcome.valid):
             _collect(runs, outcome)
     return _report(runs, outcome)
+
+
+def _check_numbers(args: argparse.Namespace, *names: str) -> None:
+    for name in names:
+        if getattr(args, name) is not None and getattr(args, name) < 1:
+            raise UserError(f"--{name} should be 1 or more, not {getattr(args, name)}")
 
 
 def _log(line: str) -> None:

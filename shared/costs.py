@@ -33,6 +33,7 @@ def measured(experiment: config.Experiment, tier: str, device: str) -> dict[str,
     for arm in experiment.arms:
         facts = [facts_of.get(run.id) or _stored_facts(run.id) for run in experiment.runs(tier, [arm])]
         same = [f for f in facts if f and f.get("device") == kind and "wall_s" in f]
+        same = [f for f in same if not f.get("resumed")] or same  # their time is that of the last part
         if same:
             memory = [f["peak_mb"] for f in same if "peak_mb" in f]
             seconds = statistics.median(f["wall_s"] for f in same)

@@ -6,8 +6,10 @@ import dataclasses
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from shared import (
@@ -22,7 +24,7 @@ from shared import (
     records,
     supervise,
 )
-from shared.costs import settings_key
+from shared.budget import Budget
 from shared.errors import UserError
 from shared.interface import Context, OutOfTime
 
@@ -38,7 +40,8 @@ class Options:
             the setting of that name, else float32, and for taking valid results as they are.
         replicas: seeds trained at once; None for the tier's own, else all on a GPU and one on the CPU.
         refresh: also compute what has a valid result.
-        minutes: start nothing that would not fit into this time; None for no limit.
+        minutes: start nothing that would not fit into this time, and stop when it is over; None for no limit.
+        began: value of `time.monotonic` from which the minutes count.
         debug: let errors of the experiment's code through.
         estimate: expected seconds of a run, None if unknown.
         watch: told what has become of the runs after each batch.
@@ -52,6 +55,7 @@ class Options:
     minutes: float | None = None
     debug: bool = False
     estimate: Callable[[config.Run], float | None] = lambda run: None
+    began: float = field(default_factory=time.monotonic)
     log: Callable[[str], None] = print
     watch: Callable[[Outcome], None] = lambda outcome: None
 
@@ -91,24 +95,22 @@ def execute(
         (todo if wanted else outcome.valid).append(run)
     if todo:
         try:
-            _Session(options, outcome).work(todo)
+            Session(options, outcome).work(todo)
         except OutOfTime as late:  # before the first batch
             options.log(f"time is up: {late}")
             outcome.left += todo
     return outcome
 
 
-class _Session:
+class Session:
     """One process's work through its batches."""
 
     def __init__(self, options: Options, outcome: Outcome) -> None:
         self.options, self.outcome = options, outcome
-        # set first, because waiting for a GPU counts, too
-        self.deadline = None if options.minutes is None else time.monotonic() + 60 * options.minutes
-        self.device = devices.choose(options.device, options.log, self.deadline)
+        self.budget = Budget(options.minutes, options.began, options.estimate)
+        self.device = devices.choose(options.device, options.log, self.budget.deadline)
         precisions.check_device(options.precision, self.device)
         self.threads = options.threads or environment.default_threads()
-        self.seconds: dict[str, float] = {}  # measured in this session, per run, by settings
         environment.code()  # remember the commit of the code that is being loaded
         self.before: dict[str, object] = {}  # what the store held for the runs to be computed again
         self.said: dict[str, str] = {}  # sentence by reason, of those that many runs may fail for
@@ -118,12 +120,18 @@ class _Session:
         cut = supervise.separated(batches.cut(runs, self._replicas))
         queue = deque((batch, False) for batch in cut)
         total = len(queue)
+        if self.budget.deadline is not None:
+            fitting, sentence = self.budget.fitting(batch for batch, _ in queue)
+            self.options.log(sentence)
+            if not fitting:
+                self.outcome.left += [run for batch, _ in queue for run in batch]
+                return
         while queue:
             batch, wait = queue.popleft()
-            if not self._fits(batch):
+            if not self.budget.fits(batch):
                 self.outcome.left += batch
                 continue
-            with batches.locks(batch, wait, self.deadline) as held:
+            with batches.locks(batch, wait, self.budget.deadline) as held:
                 if not held:  # another process computes it: do the others first, then see
                     queue.append((batch, True))
                     continue
@@ -148,17 +156,6 @@ class _Session:
         if self.options.refresh:
             return records.signature(run.id) == self.before[run.id]
         return precisions.is_wanted(run, self.options.precision)
-
-    def _fits(self, batch: list[config.Run]) -> bool:
-        if self.deadline is None:
-            return True
-        run = batch[0]
-        own = self.seconds.get(settings_key(run))
-        if own is None:
-            own = self.options.estimate(run)
-        if own is None and self.seconds:
-            own = sum(self.seconds.values()) / len(self.seconds)
-        return time.monotonic() + (own or 0.0) * len(batch) < self.deadline
 
     def _attempt(self, batch: list[config.Run], position: str) -> list[list[config.Run]]:
         """Compute one batch; the result is what to try instead if it failed as a whole."""
@@ -191,30 +188,11 @@ class _Session:
 
     def _compute(self, batch: list[config.Run]) -> None:
         first = batch[0]
-        experiment = loading.module(first.paper, "experiment")
-        self._prepare(sys.modules.get("torch"))
+        self._loaded(first)
         precision = self._precision(first)
         checkpoint = batches.checkpoint(batch, self.device, precision)
-        checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        context = Context(self.device, self.threads, precision, checkpoint, self.deadline, self.options.log)
-        code = fingerprint.fingerprint(first.paper)
-        meter = environment.Meter(self.device)
-        settings = first.settings
-        if getattr(settings, "precision", precision) != precision:  # the device cannot do what is declared
-            settings = dataclasses.replace(settings, precision=precision)
-        results = experiment.run(settings, [run.seed for run in batch], context)
-        facts: dict[str, Any] = meter.read()
-        finished = batches.finished(batch, results, context)
-        facts |= environment.describe(self.device) | {
-            "finished": environment.now(),
-            "fingerprint": code,
-            "notes": data_notes(first),
-            "precision": precision,
-            "replicas": len(batch),
-            "threads": self.threads,
-            "wall_s": round(facts["wall_s"] / len(finished), 3),
-        }
-        self.seconds[settings_key(first)] = facts["wall_s"]
+        results, facts = self.train(batch, checkpoint)
+        finished = [run for run in batch if run.seed in results]
         recorded = [self._record(run, results[run.seed], facts) for run in finished]
         if all(recorded):  # else measuring is to be done again, but not training
             for file in batches.checkpoints(batch, self.device, precision):
@@ -223,6 +201,51 @@ class _Session:
             self.options.log(f"{first.spec}: time is up, finished are the seeds {_seeds(finished)}")
             self.outcome.left += [run for run in batch if run not in finished]
 
+    def train(
+        self, batch: list[config.Run], checkpoint: Path | None
+    ) -> tuple[Mapping[int, Iterable[Any]], dict[str, Any]]:
+        """Train and measure a batch; nothing is written but the checkpoint.
+
+        Args:
+            batch: runs that differ in their seed only.
+            checkpoint: file to resume from and to write to; None for none.
+
+        Returns:
+            The rows by seed, only of some seeds if time was up, and the circumstances to record with them.
+
+        Raises:
+            OutOfTime: if time was up before a seed was finished.
+            UserError: if the experiment returned other seeds, and what it raises itself.
+        """
+        first = batch[0]
+        experiment = self._loaded(first)
+        precision = self._precision(first)
+        resumed = checkpoint is not None and bool(batches.beside(checkpoint))
+        if checkpoint:
+            checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        deadline = self.budget.deadline
+        context = Context(self.device, self.threads, precision, checkpoint, deadline, self.options.log)
+        code = fingerprint.fingerprint(first.paper)
+        meter = environment.Meter(self.device)
+        settings = first.settings
+        if getattr(settings, "precision", precision) != precision:  # the device cannot do what is declared
+            settings = dataclasses.replace(settings, precision=precision)
+        with self.budget.kept():
+            results = experiment.run(settings, [run.seed for run in batch], context)
+        facts: dict[str, Any] = meter.read()
+        seconds = facts["wall_s"] / len(batches.finished(batch, results, context))
+        if not resumed:
+            self.budget.learn(first, seconds)
+        return results, facts | environment.describe(self.device) | {
+            "finished": environment.now(),
+            "fingerprint": code,
+            "notes": data_notes(first),
+            "precision": precision,
+            "replicas": len(batch),
+            "threads": self.threads,
+            "wall_s": round(seconds, 3),
+        } | ({"resumed": True} if resumed else {})
+
     def _precision(self, run: config.Run) -> str:
         return precisions.possible(run, self.options.precision, self.device, self._say_once)
 
@@ -230,6 +253,12 @@ class _Session:
         if line not in self.said:
             self.said[line] = line
             self.options.log(line)
+
+    def _loaded(self, run: config.Run) -> ModuleType:
+        """The paper's experiment, with torch ready; the device is certain only after that."""
+        experiment = loading.module(run.paper, "experiment")
+        self._prepare(sys.modules.get("torch"))
+        return experiment
 
     def _prepare(self, torch: Any) -> None:
         """Tell torch, now that it is loaded, the number of threads; make sure that it can use the device."""

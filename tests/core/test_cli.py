@@ -81,7 +81,10 @@ def test_what_does_not_fit_is_named(toy, capsys):
     assert call("run", "toy/race", "--tier", "lite", "--minutes", "30", *ON_CPU) == 0
     out = capsys.readouterr().out
     assert "3 left" in out
+    assert "nothing fits into 30 minutes; the cheapest run, toy/race turtle, needs about 90 minutes" in out
     assert "left for another time: race/turtle/0, race/turtle/1, race/turtle/2" in out
+    assert not (toy.root / ".repro").exists()
+    assert not (toy.folder / "results").exists()
 
 
 @pytest.mark.parametrize(

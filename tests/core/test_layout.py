@@ -30,7 +30,18 @@ ALLOWED = {
 }
 #: Parts that work where torch is not installed.
 WITHOUT_TORCH = {
-    *("batches", "checks", "cli", "collect", "collected", "commands", "config", "costs", "declarations"),
+    *(
+        "batches",
+        "budget",
+        "checks",
+        "cli",
+        "collect",
+        "collected",
+        "commands",
+        "config",
+        "costs",
+        "declarations",
+    ),
     *("devices", "environment", "errors", "exchange", "execute", "failures", "files", "fingerprint"),
     *("interface", "listing", "loading", "paths", "records", "report", "runs", "settings", "stats"),
     *("validity", "verdicts"),
