@@ -22,6 +22,9 @@ from shared.errors import Mistakes, UserError
 from shared.interface import PRECISIONS
 from shared.paths import TIERS, shown
 
+#: Said after Ctrl-C by the commands that record.
+INTERRUPTED = "interrupted; what was finished is recorded, the same command goes on from there"
+
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM, treated as Ctrl-C: what is finished is collected, then the process ends."""
@@ -57,9 +60,7 @@ def main(argv: Sequence[str] | None = None, paper: str | None = None) -> int:
         print(sentence(error), file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
-        print(
-            "interrupted; what was finished is recorded, the same command goes on from there", file=sys.stderr
-        )
+        print(arguments.interrupted, file=sys.stderr)
         return 143 if isinstance(stop, Terminated) else 130
     except BrokenPipeError:  # the reader (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -142,7 +143,7 @@ def parser(paper: str | None) -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog=name, description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    top.set_defaults(paper=paper)
+    top.set_defaults(paper=paper, interrupted=INTERRUPTED)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(command: str, text: str) -> argparse.ArgumentParser:
@@ -177,6 +178,20 @@ def _add_for_both(add: Callable[[str, str], argparse.ArgumentParser], paper: str
     running.add_argument("--seeds", metavar="0-4", help="only these of the declared seeds")
     running.add_argument("--minutes", type=float, metavar="N", help="take what fits into this time")
     _add_options(running)
+    again = add("rerun", "compute recorded runs again and compare; nothing is written, 1 if they differ")
+    again.add_argument("targets", nargs=1, metavar="EXPERIMENT" if paper else "PAPER/EXPERIMENT")
+    again.add_argument("--tier", choices=TIERS, help="default: the highest that is recorded")
+    again.add_argument("--arm", action="append", dest="arms", metavar="ARM", help="default: the cheapest")
+    again.add_argument("--seeds", metavar="0-4", help="default: the cheapest of each arm")
+    again.add_argument(
+        "--device",
+        default="recorded",
+        metavar="cpu|cuda|auto",
+        help="default: as recorded",
+    )
+    again.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: as recorded)")
+    again.add_argument("--precision", choices=PRECISIONS, help="default: as recorded")
+    again.set_defaults(interrupted="interrupted; nothing was written")
     checking = add("check", "are declarations, hand-written files and committed results in order?")
     targets(checking)
     checking.add_argument("--strict-code", action="store_true", help="results of earlier code are an error")

@@ -116,6 +116,28 @@ def _check_numbers(args: argparse.Namespace, *names: str) -> None:
             raise UserError(f"--{name} should be 1 or more, not {getattr(args, name)}")
 
 
+def do_rerun(args: argparse.Namespace) -> int:
+    """Compute recorded runs again, and say what is the same and what differs."""
+    from shared import rerun
+
+    _check_numbers(args, "threads")
+    experiment, *others = _experiments(args)
+    if others:
+        raise UserError(f"name one experiment, such as {experiment.paper}/{experiment.name}")
+    seeds = None if args.seeds is None else declarations.seeds(args.seeds, "--seeds")
+    chosen = rerun.choose(experiment, args.tier, args.arms, seeds)
+    if args.arms is None or seeds is None:
+        print("the cheapest of the recorded runs; --tier, --arm and --seeds name others")
+    options = Options(args.device, args.threads, args.precision, debug=args.debug, log=_log)
+    same = True
+    for batch in chosen:
+        _log(str(batch))
+        lines, agree = rerun.rerun(batch, options)
+        _log("\n".join(lines))
+        same &= agree
+    return 0 if same else 1
+
+
 def _log(line: str) -> None:
     print(line, flush=True)
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,15 +35,21 @@ class Record:
 
     def contradiction(self, other: Record) -> str | None:
         """The first value in which two records of the same run differ, as text; timings may differ."""
-        mine, theirs = (dict(_untimed(record.rows)) for record in (self, other))
-        for key in [*mine, *(key for key in theirs if key not in mine)]:
-            if mine.get(key) != theirs.get(key):
-                return f"{key[0]} at step {key[1]!r} is {mine.get(key)} and {theirs.get(key)}"
+        mine, theirs = untimed(self.rows), untimed(other.rows)
+        for key in differences(mine, theirs):
+            return f"{key[0]} at step {key[1]!r} is {mine.get(key)} and {theirs.get(key)}"
         return None
 
 
-def _untimed(rows: Iterable[Row]) -> Iterator[tuple[tuple[str, Any], float]]:
-    return (((row.metric, row.step), row.value) for row in rows if not is_timing(row.metric))
+def untimed(rows: Iterable[Row]) -> dict[tuple[str, int | float | str], float]:
+    """Values by metric and step, without those that measure time or memory."""
+    return {(row.metric, row.step): row.value for row in rows if not is_timing(row.metric)}
+
+
+def differences(mine: Mapping[Any, float], theirs: Mapping[Any, float]) -> list[Any]:
+    """Where two records differ in a value, or one has none: the keys of `untimed`, in order."""
+    keys = [*mine, *(key for key in theirs if key not in mine)]
+    return [key for key in keys if mine.get(key) != theirs.get(key)]
 
 
 def rows_digest(rows: Iterable[Row]) -> str:

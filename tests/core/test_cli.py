@@ -105,6 +105,10 @@ def test_what_does_not_fit_is_named(toy, capsys):
         ("run", "toy/walk", "--tier", "lite", "--minutes", "-5", *ON_CPU),
         ("run", "toy/walk", "--tier", "lite", "--minutes", "nan", *ON_CPU),
         ("run", "toy/walk", "--tier", "lite", "--precision", "bf16", *ON_CPU),
+        ("rerun", "toy/walk", "--seeds", "9"),
+        ("rerun", "toy/walk", "--arm", "slwo"),
+        ("rerun", "toy/walk", "--threads", "0"),
+        ("rerun", "toy"),
         ("batch", "toy/walk/lite/slow"),
         ("merge", "/does/not/exist"),
         ("accept", "toy/walk", "--why", ""),
@@ -300,8 +304,8 @@ def test_a_closed_pipe_is_no_error(toy):
 @pytest.mark.parametrize(
     ("paper", "names"),
     [
-        (None, "list run check accept collect report batch get merge diff sync"),
-        ("toy", "list run check accept collect table"),
+        (None, "list run rerun check accept collect report batch get merge diff sync"),
+        ("toy", "list run rerun check accept collect table"),
     ],
 )
 def test_help_names_every_command(capsys, paper, names):

@@ -43,7 +43,7 @@ WITHOUT_TORCH = {
         "declarations",
     ),
     *("devices", "environment", "errors", "exchange", "execute", "failures", "files", "fingerprint"),
-    *("interface", "listing", "loading", "paths", "records", "report", "runs", "settings", "stats"),
+    *("interface", "listing", "loading", "paths", "records", "report", "rerun", "runs", "settings", "stats"),
     *("validity", "verdicts"),
 }
 #: Stands for the module of an `import_module` whose name is computed.

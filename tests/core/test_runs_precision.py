@@ -79,6 +79,7 @@ class TorchWithoutCuda:
     threads = 0
     cuda = SimpleNamespace(is_available=lambda: False)
     version = SimpleNamespace(cuda=None)
+    backends = SimpleNamespace(cpu=SimpleNamespace(get_cpu_capability=lambda: "AVX2"))
 
     @classmethod
     def set_num_threads(cls, count):
