@@ -6,6 +6,8 @@ imports enters its code fingerprint: a change in how records are stored must not
 
 from __future__ import annotations
 
+import platform
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +16,23 @@ from typing import Any, NamedTuple
 
 #: Precisions a run can be asked for: plain float32; float32 with TF32 matrix products; bfloat16 autocast.
 PRECISIONS = ("float32", "tf32", "bf16")
+
+
+def bf16_is_native(device: str) -> bool:
+    """Whether "cpu" or "cuda" computes in bf16 itself; emulated, it is several times slower than float32.
+
+    A processor needs instructions for it, and oneDNN leave to use them (``ONEDNN_MAX_CPU_ISA``). True where
+    torch is not loaded: then nothing asks for bf16.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return True
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    allowed = torch.ops.mkldnn._is_mkldnn_bf16_supported()  # torch has no public question for either
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return allowed
+    return allowed and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 class Row(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from shared import config, validity
 from shared.errors import UserError
-from shared.interface import PRECISIONS
+from shared.interface import PRECISIONS, bf16_is_native
 
 
 def of(run: config.Run, wish: str | None) -> str:
@@ -64,13 +64,9 @@ def possible(run: config.Run, wish: str | None, device: str, log: Callable[[str]
     said in the log and in the record; the option is a wish for bf16 itself, and is refused by the training.
     """
     precision = of(run, wish)
-    if precision != "bf16" or wish or device != "cpu":
+    if precision != "bf16" or wish or device != "cpu" or bf16_is_native(device):
         return precision
-    from shared.train.precision import bf16_is_native
-
-    if bf16_is_native(device):
-        return precision
-    log(f"{run.spec}: this processor has no bf16 arithmetic: training in float32")
+    log(f"{run.paper}/{run.experiment}: this processor has no bf16 arithmetic; training in float32")
     return "float32"
 
 

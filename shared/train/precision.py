@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import platform
 from collections.abc import Iterator
 
 import torch
 
 from shared.errors import UserError, unknown
-from shared.interface import PRECISIONS
+from shared.interface import PRECISIONS, bf16_is_native
 
 
 @contextlib.contextmanager
@@ -21,19 +20,6 @@ def tf32(allowed: bool) -> Iterator[None]:
         yield
     finally:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
-
-
-def bf16_is_native(device: str) -> bool:
-    """Whether "cpu" or "cuda" computes in bf16 itself; emulated, it is slower than float32.
-
-    A processor needs instructions for it, and oneDNN leave to use them (``ONEDNN_MAX_CPU_ISA``).
-    """
-    if device == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    allowed = torch.ops.mkldnn._is_mkldnn_bf16_supported()  # torch has no public question for either
-    if platform.machine().lower() not in ("x86_64", "amd64"):
-        return allowed
-    return allowed and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 @contextlib.contextmanager

@@ -8,8 +8,36 @@ from types import SimpleNamespace
 import pytest
 from toy_results import execute
 
-from shared import devices, records
+from shared import devices, precisions, records
 from shared.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def native(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a processor that computes in bf16, whatever this one does."""
+    monkeypatch.setattr(precisions, "bf16_is_native", lambda device: True)
+
+
+def test_declared_bf16_becomes_float32_where_it_would_be_emulated(toy, monkeypatch):
+    toy.edit("settings.py", '    trouble: str = ""', '    trouble: str = ""\n    precision: str = "bf16"')
+    toy.edit(
+        "experiment.py",
+        "def run(settings, seeds, context):",
+        f"def run(settings, seeds, context):\n    {LOOK}",
+    )
+    monkeypatch.setattr(precisions, "bf16_is_native", lambda device: False)
+    lines = []
+    first, second = toy.runs()[:2]
+    execute([first, second], log=lines.append)
+    assert [line for line in lines if "bf16" in line] == [
+        "toy/walk: this processor has no bf16 arithmetic; training in float32"
+    ], "said once"
+    assert records.stored(first.id).environment["precision"] == "float32"
+    assert execute([first]).valid == [first], "a run is valid at any precision"
+
+
+#: What the experiment is given must be what is recorded.
+LOOK = "assert settings.precision == context.precision == 'float32'"
 
 
 def test_precision_that_is_a_setting_cannot_be_overridden(toy):

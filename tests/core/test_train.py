@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 
@@ -222,7 +223,9 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("settings", [{"precision": "bf16"}, {"channels_last": True}])
-def test_faster_settings_stay_near_float32(settings):
+def test_faster_settings_stay_near_float32(settings, monkeypatch):
+    monkeypatch.setattr(sys.modules["shared.train.precision"], "bf16_is_native", lambda device: True)
+
     def losses(**extra: object) -> list[float]:
         model = network(3)
         how = FitSettings(epochs=3, batch_size=10, lr=0.02, **extra)

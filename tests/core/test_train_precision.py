@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import Any
@@ -65,6 +66,25 @@ def test_formats_that_a_device_lacks_are_refused(monkeypatch):
     with pytest.raises(UserError, match="choose float32 or tf32"), precision("bf16", "cuda"):
         pass
     assert asked == [{"including_emulation": False}]
+    monkeypatch.setattr(sys.modules["shared.train.precision"], "bf16_is_native", lambda device: False)
+    with pytest.raises(UserError, match="no bf16 arithmetic"), precision("bf16", "cpu"):
+        pass
+
+
+@pytest.mark.parametrize(("limit", "native"), [("AVX2", False), ("AVX512_CORE_BF16", None)])
+def test_whether_bf16_is_native_is_asked_of_what_may_be_used(limit, native):
+    """None: what this processor says."""
+    code = "import torch; from shared.interface import bf16_is_native as ask; import torch.cpu as cpu; "
+    code += "print(ask('cpu'), cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported())"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "ONEDNN_MAX_CPU_ISA": limit},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said, able = done.stdout.split()
+    assert said == (able if native is None else str(native))
 
 
 def test_the_moments_of_bf16_activations_far_from_zero():
