@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from shared import collect, config, records
+from shared import config, ledger
 
 
 @dataclass(frozen=True)
@@ -28,21 +29,20 @@ def settings_key(run: config.Run) -> str:
 def measured(experiment: config.Experiment, tier: str, device: str) -> dict[str, Cost]:
     """Median cost of one run of each arm that was trained on this kind of device with these settings."""
     kind = device.partition(":")[0]
-    facts_of = collect.environments(experiment.paper, experiment.name, tier)
+    found = ledger.of(experiment.paper)
+    facts_of = found.environments(experiment.name, tier)
+    of_arms: dict[str, list[Mapping[str, Any]]] = {arm: [] for arm in experiment.arms}
+    for run in experiment.runs(tier):
+        stored = None if run.id in facts_of else found.stored(run.id)
+        of_arms[run.arm].append(stored.environment if stored else facts_of.get(run.id, {}))
     costs = {}
-    for arm in experiment.arms:
-        facts = [facts_of.get(run.id) or _stored_facts(run.id) for run in experiment.runs(tier, [arm])]
-        same = [f for f in facts if f and f.get("device") == kind and "wall_s" in f]
+    for arm, facts in of_arms.items():
+        same = [f for f in facts if f.get("device") == kind and "wall_s" in f]
         if same:
             memory = [f["peak_mb"] for f in same if "peak_mb" in f]
             seconds = statistics.median(f["wall_s"] for f in same)
             costs[arm] = Cost(seconds, max(memory, default=None), "measured")
     return costs
-
-
-def _stored_facts(run_id: str) -> dict[str, object] | None:
-    record = records.stored(run_id)
-    return dict(record.environment) if record else None
 
 
 def of_arm(experiment: config.Experiment, tier: str, arm: str, known: dict[str, Cost]) -> Cost:

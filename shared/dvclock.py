@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from shared import config, paths, runs, strict_yaml
+from shared import config, ledger, paths, strict_yaml
 from shared.errors import UserError, unknown
 
 #: How often and how long to wait when another DVC process holds its lock or one of the files.
@@ -125,10 +125,7 @@ def is_settled(paper: str, experiment: str, tier: str) -> bool:
         UserError: if there is no such paper or experiment, or its results are damaged.
     """
     declared = config.load(paper).experiment(experiment)
-    if tier not in declared.tiers:
-        return False
-    stale = any(runs.why_stale(run) for run in declared.runs(tier))
-    return not stale and runs.is_collected(declared, tier)
+    return tier in declared.tiers and ledger.of(paper).is_settled(declared, tier)
 
 
 def _dvc_path() -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from shared import config, costs, devices, validity
+from shared import config, costs, devices, ledger
 
 _HEADER = ("experiment", "tier", "valid", "time of all", "time left", "memory", "cost from")
 
@@ -38,8 +38,8 @@ def text(experiments: Sequence[config.Experiment], tier: str | None = None, show
 def _row(
     experiment: config.Experiment, tier: str, kind: str
 ) -> tuple[tuple[str, ...], list[tuple[config.Run, list[str]]]]:
-    runs = experiment.runs(tier)
-    stale = [(run, why) for run in runs if (why := validity.why_stale(run))]
+    runs, known_runs = experiment.runs(tier), ledger.of(experiment.paper)
+    stale = [(run, why) for run in runs if (why := known_runs.why_stale(run))]
     known = costs.measured(experiment, tier, kind)
     other = "cpu" if kind == "cuda" else "cuda"
     if not known:

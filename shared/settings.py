@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
 from collections.abc import Mapping
@@ -29,7 +30,7 @@ def resolve(
         UserError: for unknown or missing keys and values of the wrong type, a line for each, or for what
             ``cls`` refuses with a ValueError or UserError in its ``__post_init__``.
     """
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     known = {f.name: f for f in dataclasses.fields(cls) if f.init}
     given, mistakes = {}, []
     for key, value in values.items():
@@ -50,6 +51,12 @@ def resolve(
         return cls(**given)
     except (ValueError, UserError) as error:
         raise UserError(f"{where}: {error}") from error
+
+
+@functools.lru_cache(maxsize=64)
+def _hints(cls: type) -> dict[str, Any]:
+    """The types of a class's fields; a paper's ``Settings`` is resolved once for each arm and tier."""
+    return typing.get_type_hints(cls)
 
 
 def _convert(kind: Any, value: Any, where: str) -> Any:

@@ -8,7 +8,7 @@ import re
 import pytest
 from toy_results import ON_CPU, call, csv
 
-from shared import collected, orchestrate
+from shared import orchestrate, paths
 from shared.errors import UserError
 
 
@@ -70,7 +70,7 @@ def damage_duplicate(toy):
 
 
 def damage_sidecar(toy):
-    file = collected.env_path("toy", "walk", "lite")
+    file = paths.sidecar(paths.collected("toy", "walk", "lite"))
     facts = json.loads(file.read_text())
     run = toy.runs()[0].id
     del facts[run]
@@ -79,7 +79,7 @@ def damage_sidecar(toy):
 
 
 def damage_digest(toy):
-    file = collected.env_path("toy", "walk", "lite")
+    file = paths.sidecar(paths.collected("toy", "walk", "lite"))
     facts = json.loads(file.read_text())
     run = toy.runs()[0].id
     del facts[run]["rows"]

@@ -30,10 +30,22 @@ ALLOWED = {
 }
 #: Parts that work where torch is not installed.
 WITHOUT_TORCH = {
-    *("batches", "checks", "cli", "collect", "collected", "commands", "config", "costs", "declarations"),
-    *("devices", "environment", "errors", "exchange", "execute", "failures", "files", "fingerprint"),
-    *("interface", "listing", "loading", "paths", "records", "report", "runs", "settings", "stats"),
-    *("validity", "verdicts"),
+    *("batches", "checks", "cli", "commands", "committed", "config", "costs", "declarations"),
+    *("devices", "environment", "errors", "execute", "failures", "files", "fingerprint"),
+    *(
+        "interface",
+        "ledger",
+        "listing",
+        "loading",
+        "merge",
+        "paths",
+        "records",
+        "report",
+        "runs",
+        "settings",
+        "stats",
+    ),
+    "verdicts",
 }
 #: Stands for the module of an `import_module` whose name is computed.
 COMPUTED = "<computed>"

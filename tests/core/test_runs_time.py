@@ -6,7 +6,7 @@ import time
 
 from toy_results import arms_and_seeds, execute
 
-from shared import devices, runs
+from shared import devices, ledger
 
 
 def test_no_minutes_no_batch(toy):
@@ -48,7 +48,7 @@ def test_seeds_that_were_finished_when_time_was_up_are_recorded(toy):
     assert arms_and_seeds(outcome.left) == [(arm, seed) for arm in ("fast", "slow") for seed in (1, 2)]
     assert not outcome.failed
     assert lines[1] == "toy/walk/lite/slow/0: time is up, finished are the seeds 0"
-    assert [runs.why_stale(run) for run in toy.runs()[:3]] == [[], ["missing"], ["missing"]]
+    assert [ledger.of("toy").why_stale(run) for run in toy.runs()[:3]] == [[], ["missing"], ["missing"]]
 
 
 def test_seeds_that_are_missing_before_the_time_is_up_are_a_fault(toy):

@@ -1,4 +1,4 @@
-"""The committed CSV: a pure function of the records, in declared order, valid without the store."""
+"""What is known of runs, and the committed CSV: a pure function of the records, valid without the store."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import shutil
 import pytest
 from toy_results import execute, lines
 
-from shared import collected, paths, runs
+from shared import committed, ledger, paths, records, runs
 from shared.errors import UserError
 
 
@@ -34,43 +34,43 @@ def test_csv_does_not_depend_on_the_order_of_computing(toy):
     random.Random(0).shuffle(order)
     for run in order:
         execute([run])
-        runs.collect(toy.experiment(), "lite")
+        ledger.of("toy").collect(toy.experiment(), "lite")
     piecemeal = lines(toy)
-    collected.csv_path("toy", "walk", "lite").unlink()
-    runs.collect(toy.experiment(), "lite")
+    paths.collected("toy", "walk", "lite").unlink()
+    ledger.of("toy").collect(toy.experiment(), "lite")
     assert lines(toy) == piecemeal
 
 
 def test_collecting_again_writes_nothing(recorded):
-    file = collected.csv_path("toy", "walk", "lite")
+    file = paths.collected("toy", "walk", "lite")
     before = file.stat().st_mtime_ns
-    assert not runs.collect(recorded.experiment(), "lite")
+    assert not ledger.of("toy").collect(recorded.experiment(), "lite")
     assert file.stat().st_mtime_ns == before
-    assert runs.is_collected(recorded.experiment(), "lite")
+    assert ledger.of("toy").is_collected(recorded.experiment(), "lite")
 
 
 def test_results_are_valid_without_the_store(recorded):
     text = lines(recorded)
     shutil.rmtree(recorded.root / ".repro")
-    assert all(runs.why_stale(run) == [] for run in recorded.runs())
+    assert all(ledger.of("toy").why_stale(run) == [] for run in recorded.runs())
     assert execute(recorded.runs()).done == []
-    assert not runs.collect(recorded.experiment(), "lite")
+    assert not ledger.of("toy").collect(recorded.experiment(), "lite")
     assert lines(recorded) == text
 
 
 def test_another_experiment_takes_over_shared_runs(recorded):
     shutil.rmtree(recorded.root / ".repro")
     race = recorded.experiment("race")
-    assert not runs.is_collected(race, "lite")
+    assert not ledger.of("toy").is_collected(race, "lite")
     assert execute(race.runs("lite")).done == []
-    runs.collect(race, "lite")
+    ledger.of("toy").collect(race, "lite")
     assert [line.split(",")[6] for line in lines(recorded, "race")] == [
         line.split(",")[6] for line in lines(recorded)[:19]
     ]
 
 
 def test_sidecar_is_sorted_and_complete(recorded):
-    text = collected.env_path("toy", "walk", "lite").read_text()
+    text = paths.sidecar(paths.collected("toy", "walk", "lite")).read_text()
     facts = json.loads(text)
     assert list(facts) == sorted(facts)
     assert text == json.dumps(facts, sort_keys=True, indent=1) + "\n"
@@ -81,10 +81,10 @@ def test_sidecar_is_sorted_and_complete(recorded):
 
 def test_rows_of_changed_settings_are_kept_but_not_read(recorded):
     recorded.declare("slow: {rate: 0.25}", "slow: {rate: 0.5}")
-    assert not runs.collect(recorded.experiment(), "lite")
+    assert not ledger.of("toy").collect(recorded.experiment(), "lite")
     assert set(runs.read("toy", "walk", "lite")["arm"]) == {"fast"}
     execute(recorded.runs("lite")[:1])
-    runs.collect(recorded.experiment(), "lite")
+    ledger.of("toy").collect(recorded.experiment(), "lite")
     assert len(lines(recorded)) == 1 + 36
     frame = runs.read("toy", "walk", "lite")
     assert sorted(frame[frame["arm"] == "slow"]["seed"].unique()) == [0]
@@ -95,47 +95,47 @@ def test_two_arms_may_be_the_same_run(toy):
     slow, fast = (next(run for run in toy.runs() if run.arm == arm) for arm in ("slow", "fast"))
     assert slow.id == fast.id
     assert len(execute(toy.runs()).done) == 3
-    runs.collect(toy.experiment(), "lite")
+    ledger.of("toy").collect(toy.experiment(), "lite")
     shutil.rmtree(toy.root / ".repro")
     frame = runs.read("toy", "walk", "lite")
     values = {arm: rows["value"].tolist() for arm, rows in frame.groupby("arm")}
     assert values["slow"] == values["fast"]
     assert not frame.duplicated(["arm", "seed", "metric", "step"]).any()
-    assert collected.of("toy", "walk", "lite").problems == ()
-    file = collected.csv_path("toy", "walk", "lite")
+    assert ledger.of("toy").committed("walk", "lite").problems == ()
+    file = paths.collected("toy", "walk", "lite")
     file.write_text(file.read_text().replace("walk,fast,0,angle,7.5,1.0", "walk,fast,0,angle,7.5,2.0"))
-    assert collected.of("toy", "walk", "lite").problems == (
+    assert ledger.of("toy").committed("walk", "lite").problems == (
         f"run {slow.id} has other values in arm fast than in the arm before",
     )
 
 
 def test_undeclared_rows_are_dropped(recorded):
     recorded.declare("seeds: 0-2}", "seeds: [0, 2]}")
-    assert runs.collect(recorded.experiment(), "lite")
+    assert ledger.of("toy").collect(recorded.experiment(), "lite")
     assert sorted({line.split(",")[3] for line in lines(recorded)[1:]}) == ["0", "2"]
 
 
 def test_nothing_to_collect_leaves_no_file(toy):
-    assert not runs.collect(toy.experiment(), "lite")
+    assert not ledger.of("toy").collect(toy.experiment(), "lite")
     assert not paths.results("toy", "lite").exists()
-    assert runs.is_collected(toy.experiment(), "lite")
+    assert ledger.of("toy").is_collected(toy.experiment(), "lite")
 
 
 def test_refreshed_rows_replace_the_collected_ones(recorded):
     before = lines(recorded)
     recorded.edit("experiment.py", "draw(0, settings.rate)", "1 + draw(0, settings.rate)")
     execute(recorded.runs()[:1], refresh=True)
-    assert runs.collect(recorded.experiment(), "lite")
+    assert ledger.of("toy").collect(recorded.experiment(), "lite")
     changed = [old != new for old, new in zip(before, lines(recorded))]
     assert changed[1:5] == [True] * 4
     assert not any(changed[7:])
-    assert runs.earlier_code("toy", "walk", "lite") == {run.id for run in recorded.runs()[1:]}
+    assert ledger.of("toy").earlier_code("walk", "lite") == {run.id for run in recorded.runs()[1:]}
 
 
 def test_demo_results_are_not_among_the_committed_files(toy):
     execute(toy.runs("demo"))
-    runs.collect(toy.experiment(), "demo")
-    assert collected.csv_path("toy", "walk", "demo").is_relative_to(toy.root / ".repro")
+    ledger.of("toy").collect(toy.experiment(), "demo")
+    assert paths.collected("toy", "walk", "demo").is_relative_to(toy.root / ".repro")
     assert not (toy.folder / "results").exists()
 
 
@@ -160,13 +160,81 @@ def test_frame_has_fixed_kinds(recorded):
     ],
 )
 def test_a_damaged_csv_is_named(recorded, damage, message):
-    file = collected.csv_path("toy", "walk", "lite")
+    file = paths.collected("toy", "walk", "lite")
     file.write_text(damage(file.read_text()))
     with pytest.raises(UserError, match=message):
         runs.read("toy", "walk", "lite")
 
 
 def test_a_damaged_sidecar_is_named(recorded):
-    collected.env_path("toy", "walk", "lite").write_text("<<<<<<< HEAD\n")
+    paths.sidecar(paths.collected("toy", "walk", "lite")).write_text("<<<<<<< HEAD\n")
     with pytest.raises(UserError, match=r"walk.env.json is not valid JSON"):
         runs.read("toy", "walk", "lite")
+
+
+@pytest.fixture
+def opened(monkeypatch) -> list[str]:
+    """Names of the CSV files and of the records that are read from now on."""
+    names: list[str] = []
+    read, stored = committed.read_file, records.stored
+    monkeypatch.setattr(committed, "read_file", lambda file: names.append(file.name) or read(file))
+    monkeypatch.setattr(records, "stored", lambda run: names.append(run) or stored(run))
+    return names
+
+
+def test_each_file_is_read_once_and_again_when_it_changed(recorded, opened):
+    race = recorded.experiment("race")
+    ledger.of("toy").collect(race, "lite")
+    opened.clear()
+    for _ in range(2):
+        for run in [*recorded.runs(), *race.runs("lite"), *recorded.runs("demo")]:
+            ledger.of("toy").why_stale(run)
+    assert opened == ["walk.csv", "race.csv"], "the records are known from collecting"
+    sidecar = paths.sidecar(paths.collected("toy", "walk", "lite"))
+    sidecar.write_text(sidecar.read_text().replace('"cpu"', '"CPU"'))
+    assert "CPU" in {facts["device"] for facts in ledger.of("toy").environments("walk", "lite").values()}
+    ledger.of("toy").why_stale(recorded.runs("demo")[0])
+    assert opened == ["walk.csv", "race.csv", "walk.csv"]
+
+
+def test_what_other_processes_do_is_seen(recorded):
+    before = ledger.Ledger("toy")
+    first, other = recorded.runs("demo")[0], recorded.runs("demo")[1]
+    assert [before.why_stale(run) for run in (first, other)] == [["missing"], ["missing"]]
+    only = ("--arm", first.arm, "--seeds", str(first.seed))
+    recorded.command("run", "toy/walk", "--tier", "demo", *only, check=True)
+    assert before.why_stale(first) == [], "a record in the store, at once"
+    assert before.committed("walk", "demo").runs == {}, "collected files as they were"
+    assert before.refresh().committed("walk", "demo").runs == {(first.arm, first.seed): first.id}
+    assert before.why_stale(other) == ["missing"]
+    shutil.rmtree(recorded.root / ".repro")
+    assert before.refresh().why_stale(first) == ["missing"]
+
+
+def test_a_record_written_anew_replaces_the_one_known(recorded):
+    run, known = recorded.runs()[0], ledger.of("toy")
+    assert known.stored(run.id).environment["device"] == "cpu"
+    found = records.stored(run.id)
+    records.save(records.Record(run.id, found.inputs, found.rows, {**found.environment, "device": "cuda"}))
+    assert known.stored(run.id).environment["device"] == "cuda"
+    records.stored_path(run.id).unlink()
+    assert known.stored(run.id) is None
+
+
+def test_a_folder_that_may_not_be_read_is_not_an_empty_one(recorded, monkeypatch):
+    def refuse(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(committed.os, "scandir", refuse)
+    with pytest.raises(PermissionError):
+        ledger.of("toy").why_stale(recorded.runs()[0])
+
+
+def test_ledgers_of_two_checkouts_are_two(recorded, tmp_path, monkeypatch):
+    run = recorded.runs()[0]
+    assert ledger.of("toy").why_stale(run) == []
+    other = shutil.copytree(recorded.root, tmp_path / "other")
+    shutil.rmtree(other / ".repro")
+    shutil.rmtree(other / "pipelines" / "toy" / "results")
+    monkeypatch.setenv("REPRO_ROOT", str(other))
+    assert ledger.of("toy").why_stale(run) == ["missing"]
