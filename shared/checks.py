@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from shared import config, dvcstage, fingerprint, ledger, paths, records
+from shared import config, dvc_files, fingerprint, ledger, paths, records
 from shared.committed import Committed
 from shared.errors import UserError
 from shared.report import published
@@ -108,7 +108,7 @@ def _concerned(report: Report, tables: list[str]) -> Iterator[Problem]:
 
 def _stage(paper: config.Paper) -> Iterator[Problem]:
     if not paper.name.startswith("_"):
-        yield from map(Problem, dvcstage.problems(paper))
+        yield from map(Problem, dvc_files.problems(paper))
 
 
 def _code(paper: config.Paper) -> Iterator[Problem]:

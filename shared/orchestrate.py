@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from shared import cli, config, devices, dvclock, ledger, paths, stamps
+from shared import cli, config, devices, dvc_files, ledger, paths, stamps
 from shared.data import catalogue
-from shared.dvclock import sync
+from shared.dvc_files import sync
 from shared.errors import Mistakes, UserError
 from shared.files import read_json, write_json
 from shared.jobs import Cutter, Job, identifier
@@ -123,7 +123,7 @@ def plan(
     _environment()
     wish = Wish.of(options)
     found = [] if wish.train == "never" else wish.experiments()
-    if main and (wrong := dvclock.misspelt()):  # now, not by `sync` after hours of training
+    if main and (wrong := dvc_files.misspelt()):  # now, not by `sync` after hours of training
         raise Mistakes(wrong)
     if not main:
         return Plan(wish, tuple(_read_jobs()), tuple(Collection(e.paper, e.name, wish.tier) for e in found))

@@ -121,6 +121,8 @@ stages:
     foreach: ${recorded.toy}
     do:
       cmd: python -m pipelines.toy run ${key} --tier ${item}
+      deps:
+        - pipelines/toy/settings.py
       params:
         - pipelines/toy/experiments.yaml:
             - toy.revision
@@ -130,6 +132,7 @@ stages:
       outs:
         - pipelines/toy/results/${item}/${key}.csv:
             cache: false
+            persist: true
 """
 
 
