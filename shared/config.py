@@ -17,7 +17,6 @@ from typing import Any
 from shared import declarations, paths
 from shared.errors import UserError, each, unknown
 from shared.loading import attribute, blamed
-from shared.settings import resolve
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ class Experiment:
         lines = {key: line for layer in layers for key, line in getattr(layer, "lines", {}).items()}
         places = {key: f"{file}, line {line}" for key, line in lines.items()}
         with blamed(self.paper):
-            found = resolve(cls, merged, where=where, places=places)
+            found = declarations.resolve(cls, merged, where=where, places=places)
         self._known[tier, arm] = found
         return found
 

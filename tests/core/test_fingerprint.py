@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from shared import fingerprint, syntax
+from shared import fingerprint
 
 FILES = {
     "datasets.yaml": "{}\n",
@@ -208,7 +208,7 @@ class C(Generic[T], metaclass=type): "Doc."
 
 def test_text_is_the_same_on_every_python():
     """Pinned on one version; if others disagreed, everybody's results would seem to be of earlier code."""
-    digest = syntax.Source("sample", None, SAMPLE).digest
+    digest = fingerprint.Source("sample", None, SAMPLE).digest
     assert digest == "d1d8cca2d4b86609"
 
 
@@ -219,5 +219,5 @@ def test_nothing_of_the_syntax_gets_lost():
     for index in range(len(names)):
         tree = ast.parse(SAMPLE)
         [node for node in ast.walk(tree) if isinstance(node, ast.Name)][index].id = "other"
-        seen.add(syntax.Source("sample", None, ast.unparse(tree)).digest)
+        seen.add(fingerprint.Source("sample", None, ast.unparse(tree)).digest)
     assert len(seen) == len(names)

@@ -42,7 +42,6 @@ WITHOUT_TORCH = {
         "records",
         "report",
         "runs",
-        "settings",
         "stats",
     ),
     "verdicts",
