@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from shared import config, costs, declarations, devices, ledger, merge, paths
+from shared import batches, config, declarations, devices, ledger, merge, paths
 from shared.errors import UserError, unknown
 from shared.execute import Options, Outcome, execute
 
@@ -69,7 +69,7 @@ def _compute(
         refresh=args.refresh,
         minutes=minutes,
         debug=args.debug,
-        estimate=costs.estimator(runs, "cuda" if args.device != "cpu" and devices.gpus() else "cpu"),
+        estimate=batches.estimator(runs, "cuda" if args.device != "cpu" and devices.gpus() else "cpu"),
         log=_log,
     )
     for experiment, tier in _asked(runs):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared import batches, config, devices, environment, failures, fingerprint, loading, precisions, records
-from shared.costs import settings_key
+from shared.batches import settings_key
 from shared.errors import UserError
 from shared.interface import Context, OutOfTime
 

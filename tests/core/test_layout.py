@@ -30,7 +30,7 @@ ALLOWED = {
 }
 #: Parts that work where torch is not installed.
 WITHOUT_TORCH = {
-    *("batches", "checks", "cli", "commands", "committed", "config", "costs", "declarations"),
+    *("batches", "checks", "cli", "commands", "committed", "config", "declarations"),
     *("devices", "environment", "errors", "execute", "failures", "files", "fingerprint"),
     *(
         "interface",
