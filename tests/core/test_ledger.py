@@ -238,3 +238,48 @@ def test_ledgers_of_two_checkouts_are_two(recorded, tmp_path, monkeypatch):
     shutil.rmtree(other / "pipelines" / "toy" / "results")
     monkeypatch.setenv("REPRO_ROOT", str(other))
     assert ledger.of("toy").why_stale(run) == ["missing"]
+
+
+def snapshot(toy):
+    files = [*(toy.root / ".repro" / "runs").glob("*"), *(toy.folder / "results").rglob("*.*")]
+    return {file: file.read_bytes() for file in files}
+
+
+def test_accept_keeps_results_with_the_reason_on_record(toy):
+    execute(toy.runs())
+    ledger.of("toy").collect(toy.experiment(), "lite")
+    csv = paths.collected("toy", "walk", "lite").read_text()
+    old = runs.environments("toy", "walk", "lite")[toy.runs()[0].id]["fingerprint"]
+    toy.edit("experiment.py", "draw(0, settings.rate)", "draw(0.0, settings.rate)")
+    assert len(ledger.of("toy").earlier_code("walk", "lite")) == 6
+    assert ledger.of("toy").accept(toy.experiment(), "lite", " 0.0 is 0 ") == 6
+    assert ledger.of("toy").earlier_code("walk", "lite") == set()
+    facts = runs.environments("toy", "walk", "lite")[toy.runs()[0].id]
+    (stamp,) = facts["accepted"]
+    assert (stamp["from"], stamp["to"], stamp["why"]) == (old, facts["fingerprint"], "0.0 is 0")
+    assert paths.collected("toy", "walk", "lite").read_text() == csv
+    assert not ledger.of("toy").collect(toy.experiment(), "lite"), "the store knows of it, too"
+    assert records.stored(toy.runs()[0].id).environment["fingerprint"] == facts["fingerprint"]
+    assert ledger.of("toy").accept(toy.experiment(), "lite", "again") == 0
+
+
+def test_accept_vouches_for_no_edited_rows(toy):
+    execute(toy.runs())
+    ledger.of("toy").collect(toy.experiment(), "lite")
+    toy.edit("experiment.py", "draw(0, settings.rate)", "draw(0.0, settings.rate)")
+    file = paths.collected("toy", "walk", "lite")
+    file.write_text(file.read_text().replace(",angle,7.5,1.0", ",angle,7.5,2.25", 1))
+    before = snapshot(toy)
+    with pytest.raises(UserError, match="do not match its sidecar"):
+        ledger.of("toy").accept(toy.experiment(), "lite", "0.0 is 0")
+    assert snapshot(toy) == before
+
+
+def test_accept_does_not_touch_results_of_other_settings(toy):
+    execute(toy.runs())
+    ledger.of("toy").collect(toy.experiment(), "lite")
+    toy.declare("slow: {rate: 0.25}", "slow: {rate: 0.5}")
+    toy.edit("experiment.py", "draw(0, settings.rate)", "draw(0.0, settings.rate)")
+    assert ledger.of("toy").accept(toy.experiment(), "lite", "0.0 is 0") == 3
+    with pytest.raises(UserError, match="say why"):
+        ledger.of("toy").accept(toy.experiment(), "lite", "  ")
