@@ -98,6 +98,11 @@ def test_a_stage_names_the_data_sets_of_what_is_recorded(toy):
     assert said() == []
     toy.edit("../../dvc.yaml", "tiny.checksum]", "tiny.checksum, other.checksum]")
     assert "should not have `do: params: datasets.yaml: other.checksum`" in said()[0]
-    toy.edit("../../dvc.yaml", "{walk: lite, race: lite}", "{}")
-    toy.edit("../../dvc.yaml", ", other.checksum", "")
+    toy.declare("lite: {seeds: 0-2}", "lite: {seeds: 0-2}\n        paper: {seeds: [0], dataset: other}")
     assert said() == [], "what will be recorded may be named before"
+    toy.edit("../../dvc.yaml", ", other.checksum", "")
+    assert said() == [], "and need not be"
+    toy.edit("../../dvc.yaml", "{walk: lite, race: lite}", "{walk: paper, race: lite}")
+    assert said() == ["dvc.yaml: the stage toy lacks `do: params: datasets.yaml: other.checksum`"]
+    toy.edit("../../dvc.yaml", "{walk: paper, race: lite}", "{}")
+    assert said() == []
