@@ -55,8 +55,11 @@ class Committed:
             return None
         environment = dict(self.environments[run_id])
         inputs = environment.pop("inputs", {})
-        environment.pop("rows", None)
-        return Record(run_id, inputs, self.rows[run_id], environment)
+        digest = environment.pop("rows", None)
+        record = Record(run_id, inputs, self.rows[run_id], environment)
+        if digest is not None:
+            record.__dict__["digest"] = digest  # it was found equal when the files were read
+        return record
 
 
 def signatures(folder: Path) -> dict[Path, tuple[Any, Any]]:

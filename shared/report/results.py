@@ -51,6 +51,7 @@ class Results:
         self._source = source
         self._frames: dict[str, pd.DataFrame] = {}
         self._arm_tiers: dict[str, dict[str, str]] = {}
+        self._arm_runs: dict[str, dict[str, set[str]]] = {}
         self._groups: dict[str, dict[tuple[str, str], pd.DataFrame]] = {}
         self._curves: dict[tuple[str, str, str], pd.DataFrame] = {}
         self._records: dict[str, dict[str, Mapping[str, Any]]] = {}
@@ -258,8 +259,11 @@ class Results:
     def settings(self, experiment: str, key: str, arm: str | None = None) -> list[Any]:
         """The different values that the runs shown, of one arm or of all, have for one setting."""
         found: list[Any] = []
-        frame = self.frame(experiment)
-        chosen = set(frame["run"] if arm is None else frame.loc[frame["arm"] == arm, "run"])
+        if experiment not in self._arm_runs:
+            pairs = self.frame(experiment)[["arm", "run"]].drop_duplicates()
+            self._arm_runs[experiment] = {name: set(runs) for name, runs in pairs.groupby("arm")["run"]}
+        by_arm = self._arm_runs[experiment]
+        chosen = set().union(*by_arm.values()) if arm is None else by_arm.get(arm, set())
         for run, record in self.records(experiment).items():
             value = record.get("inputs", {}).get("settings", {}).get(key) if run in chosen else None
             if value is not None and value not in found:
