@@ -55,7 +55,8 @@ def checkpoint(batch: list[config.Run], device: str, precision: str) -> Path:
     So a training that began at another precision is not gone on with and then recorded as this one.
     """
     kind = device.partition(":")[0]
-    text = " ".join([kind, precision, fingerprint.fingerprint(batch[0].paper), *(run.id for run in batch)])
+    code = fingerprint.fingerprint(batch[0].paper, batch[0].data)
+    text = " ".join([kind, precision, code, *(run.id for run in batch)])
     return paths.store() / "checkpoints" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.pt"
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from shared import config, dvc_files, fingerprint, ledger, paths, records
 from shared.committed import Committed
+from shared.data import catalogue
 from shared.errors import UserError
 from shared.report import published
 from shared.report.contents import Report
@@ -112,9 +113,9 @@ def _stage(paper: config.Paper) -> Iterator[Problem]:
 
 
 def _code(paper: config.Paper) -> Iterator[Problem]:
-    """Whether the modules that the experiment uses can be read."""
+    """Whether the modules that the experiment uses, and the readers, can be read."""
     try:
-        fingerprint.fingerprint(paper.name)
+        fingerprint.fingerprint(paper.name, catalogue.load())
     except UserError as error:
         yield Problem(str(error))
 

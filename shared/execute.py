@@ -180,7 +180,7 @@ class _Session:
         checkpoint = batches.checkpoint(batch, self.device, precision)
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
         context = Context(self.device, self.threads, precision, checkpoint, self.deadline, self.options.log)
-        code = fingerprint.fingerprint(first.paper)
+        code = fingerprint.fingerprint(first.paper, first.data)
         meter = environment.Meter(self.device)
         settings = first.settings
         if getattr(settings, "precision", precision) != precision:  # the device cannot do what is declared

@@ -156,13 +156,19 @@ class Ledger:
             here = self.committed(run.experiment, run.tier)
             old = here.environments.get(here.runs.get((run.arm, run.seed), ""), {})
             return _changes(old.get("inputs", {}), run.inputs) or ["missing"]
-        if run.tier in RETRAINED_TIERS and self.is_earlier_code(record.environment):
+        facts = {**record.environment, "inputs": record.inputs}
+        if run.tier in RETRAINED_TIERS and self.is_earlier_code(facts):
             return ["code"]
         return []
 
     def is_earlier_code(self, facts: Mapping[str, Any]) -> bool:
-        """Whether a result with this environment was made by other code than the present one."""
-        return facts.get("fingerprint") != fingerprint.fingerprint(self.paper)
+        """Whether the run of an entry of the sidecar was made by other code than the present one."""
+        return facts.get("fingerprint") != self._code(facts)
+
+    def _code(self, facts: Mapping[str, Any]) -> str:
+        """The fingerprint of the present code for the run of an entry of the sidecar."""
+        data = facts.get("inputs", {}).get("data")
+        return fingerprint.fingerprint(self.paper, data if isinstance(data, dict) else ())
 
     # What is known of an experiment
 
@@ -312,13 +318,13 @@ class Ledger:
             raise UserError(
                 'say why the earlier results still hold, as in --why "renamed a variable; same rows"'
             )
-        code = fingerprint.fingerprint(self.paper)
         with self._locked(experiment, tier) as file:
             here = self.committed(experiment.name, tier)
             facts = json.loads(json.dumps(here.environments))
             there = [run.id for run in experiment.runs(tier) if here.record(run.id)]
-            earlier = [run_id for run_id in there if facts[run_id].get("fingerprint") != code]
+            earlier = [run_id for run_id in there if self.is_earlier_code(facts[run_id])]
             for run_id in earlier:
+                code = self._code(facts[run_id])
                 stamp = {"from": facts[run_id].get("fingerprint"), "to": code, "why": why.strip()}
                 stamp["commit"] = str(environment.code()["commit"])
                 facts[run_id]["accepted"] = [*facts[run_id].get("accepted", []), stamp]

@@ -178,7 +178,7 @@ def test_the_core_can_be_imported_where_there_is_no_unix():
 def test_baselines_are_imported_in_one_place():
     for library in ("escnn", "e2cnn"):
         assert set(offenders([*CORE, *PIPELINES], library)) <= {"shared/steerable_library.py"}
-    computed = {"shared/__init__.py", "shared/loading.py", "shared/steerable_library.py"}
+    computed = {f"shared/{name}.py" for name in ("__init__", "data/loading", "loading", "steerable_library")}
     assert set(offenders([*CORE, *PIPELINES], COMPUTED)) == computed
 
 

@@ -6,10 +6,12 @@ import json
 import random
 import shutil
 
+import data_server
 import pytest
+import yaml
 from toy_results import execute, lines
 
-from shared import committed, ledger, paths, records, runs
+from shared import committed, fingerprint, ledger, paths, records, runs
 from shared.errors import UserError
 
 
@@ -283,3 +285,23 @@ def test_accept_does_not_touch_results_of_other_settings(toy):
     assert ledger.of("toy").accept(toy.experiment(), "lite", "0.0 is 0") == 3
     with pytest.raises(UserError, match="say why"):
         ledger.of("toy").accept(toy.experiment(), "lite", "  ")
+
+
+def test_readers_are_part_of_the_code_of_runs_that_read_such_data(toy, monkeypatch):
+    entries = data_server.catalogue([data_server.NOWHERE])
+    (toy.root / "datasets.yaml").write_text(yaml.safe_dump(entries))
+    toy.edit("settings.py", "    steps", "    dataset: str = ''\n    steps")
+    toy.declare("slow: {rate: 0.25}", "slow: {rate: 0.25, dataset: tiny}")
+    code = {"": "the paper's", "tiny": "the paper's and a reader's"}
+    monkeypatch.setattr(fingerprint, "fingerprint", lambda paper, data=(): code["".join(data)])
+    for tier in ("lite", "demo"):
+        assert len(execute(toy.runs(tier)).done) == len(toy.runs(tier))
+        assert ledger.of("toy").collect(toy.experiment(), tier)
+    assert ledger.of("toy").earlier_code("walk", "lite") == set()
+    code["tiny"] = "a reader has changed"
+    slow = {run.id for run in toy.runs() if run.arm == "slow"}
+    assert ledger.of("toy").earlier_code("walk", "lite") == slow
+    stale = [run.arm for run in toy.runs("demo") if ledger.of("toy").why_stale(run) == ["code"]]
+    assert stale == [run.arm for run in toy.runs("demo") if run.arm == "slow"]
+    assert ledger.of("toy").accept(toy.experiment(), "lite", "only how it reads") == len(slow)
+    assert ledger.of("toy").earlier_code("walk", "lite") == set()
