@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from shared import config
-from shared.costs import settings_key
+from shared.batches import settings_key
 from shared.interface import OutOfTime
 
 #: Seconds after which an experiment that did not stop when it was told so is told again.

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from shared import collect, collected, config, dvcstage, fingerprint, paths, records, validity
+from shared import config, dvc_files, fingerprint, ledger, paths, records
+from shared.committed import Committed
+from shared.data import catalogue
 from shared.errors import UserError
 from shared.report import published
 from shared.report.contents import Report
@@ -107,13 +109,13 @@ def _concerned(report: Report, tables: list[str]) -> Iterator[Problem]:
 
 def _stage(paper: config.Paper) -> Iterator[Problem]:
     if not paper.name.startswith("_"):
-        yield from map(Problem, dvcstage.problems(paper))
+        yield from map(Problem, dvc_files.problems(paper))
 
 
 def _code(paper: config.Paper) -> Iterator[Problem]:
-    """Whether the modules that the experiment uses can be read."""
+    """Whether the modules that the experiment uses, and the readers, can be read."""
     try:
-        fingerprint.fingerprint(paper.name)
+        fingerprint.fingerprint(paper.name, catalogue.load())
     except UserError as error:
         yield Problem(str(error))
 
@@ -126,7 +128,7 @@ def _leftovers(paper: config.Paper) -> Iterator[Problem]:
             yield Problem(f"{shown} is none of {', '.join(paths.COMMITTED_TIERS)}; delete or move it")
     for tier in paths.COMMITTED_TIERS:
         for file in sorted(paths.results(paper.name, tier).glob("*")):
-            name = file.name.removesuffix(".csv").removesuffix(".env.json")
+            name = file.name.removesuffix(".csv").removesuffix(paths.SIDECAR)
             experiment = paper.experiments.get(name)
             if experiment is None or tier not in experiment.tiers:
                 shown = file.relative_to(paths.root())
@@ -145,7 +147,8 @@ def _tier(experiment: config.Experiment, tier: str) -> Iterator[Problem]:
             yield Problem(
                 f"{where}: the arms {first[run.id].arm} and {run.arm} have the same settings; drop one"
             )
-    here = collected.of(experiment.paper, experiment.name, tier)
+    known = ledger.of(experiment.paper)
+    here = known.committed(experiment.name, tier)
     yield from (Problem(f"{where}: {text}") for text in here.problems)
     if not here.rows and not here.environments:
         return
@@ -163,18 +166,18 @@ def _tier(experiment: config.Experiment, tier: str) -> Iterator[Problem]:
         yield Problem(f"{where}: {len(missing)} of {len(declared)} runs are not recorded", warning=True)
     for run in declared:
         if here.runs.get((run.arm, run.seed), run.id) != run.id:
-            why = "; ".join(validity.why_stale(run)) or "a newer result is not collected"
+            why = "; ".join(known.why_stale(run)) or "a newer result is not collected"
             yield Problem(f"{where}: {run.arm} with seed {run.seed} is stale ({why})")
-    if not here.damage and not collect.is_collected(experiment, tier):
+    if not here.damage and not known.is_collected(experiment, tier):
         yield Problem(
             f"{where}: the CSV is not up to date; `python -m pipelines collect` writes it", warning=True
         )
 
 
-def _damage(experiment: config.Experiment, tier: str, here: collected.Collected) -> str:
+def _damage(experiment: config.Experiment, tier: str, here: Committed) -> str:
     """What has happened to the two files of an experiment, and the remedy that works."""
-    paper, name = experiment.paper, experiment.name
-    file, sidecar = collected.csv_path(paper, name, tier), collected.env_path(paper, name, tier)
+    file = paths.collected(experiment.paper, experiment.name, tier)
+    sidecar = paths.sidecar(file)
     for lost, left in ((file, sidecar), (sidecar, file)):
         if not lost.exists():
             said = f"{paths.shown(lost)} is lost ({left.name} is there)"
@@ -184,13 +187,13 @@ def _damage(experiment: config.Experiment, tier: str, here: collected.Collected)
         runs = f"the rows of {count} runs" if count > 1 else f"the rows of run {next(iter(here.damage))}"
         said = f"{runs} in {paths.shown(file)} do not match its sidecar {sidecar.name}"
     try:
-        collect.compose(experiment, tier)
+        ledger.of(experiment.paper).compose(experiment, tier)
     except UserError:
         return f"{said}; restore both files from git"
     return f"{said}; `python -m pipelines collect` writes both files anew from the store"
 
 
-def _entries(here: collected.Collected, where: str) -> Iterator[Problem]:
+def _entries(here: Committed, where: str) -> Iterator[Problem]:
     """Whether the sidecar's entry of each run that is not damaged says what the run is."""
     for run, facts in here.environments.items():
         if run in here.damage:
@@ -212,7 +215,7 @@ def earlier_code(paper: config.Paper) -> list[str]:
         for tier in (tier for tier in experiment.tiers if tier in paths.COMMITTED_TIERS):
             try:
                 runs = {run.id for run in experiment.runs(tier)}
-                earlier = collect.earlier_code(paper.name, name, tier) & runs
+                earlier = ledger.of(paper.name).earlier_code(name, tier) & runs
             except UserError:
                 continue  # reported by _tier
             if earlier:
@@ -229,7 +232,7 @@ def _contradictions(paper: config.Paper) -> Iterator[Problem]:
     for name, experiment in paper.experiments.items():
         for tier in (tier for tier in experiment.tiers if tier in paths.COMMITTED_TIERS):
             try:
-                here = collected.of(paper.name, name, tier)
+                here = ledger.of(paper.name).committed(name, tier)
             except UserError:
                 continue  # reported by _tier
             for run, rows in here.rows.items():

@@ -10,15 +10,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from shared import (
-    collect,
-    collected,
+    batches,
     config,
-    costs,
     declarations,
     devices,
     environment,
-    exchange,
     jobs,
+    ledger,
+    merge,
     paths,
     progress,
     supervise,
@@ -93,13 +92,13 @@ def _compute(
         refresh=args.refresh,
         minutes=supervise.left_of(minutes),
         debug=args.debug,
-        estimate=costs.estimator(runs, "cuda" if args.device != "cpu" and devices.gpus() else "cpu"),
+        estimate=batches.estimator(runs, "cuda" if args.device != "cpu" and devices.gpus() else "cpu"),
         began=args.began,
         log=_log,
         watch=progress.report,
     )
     for experiment, tier in _asked(runs):
-        collect.verify(experiment, tier)  # before hours of work, not after them
+        ledger.of(experiment.paper).verify(experiment, tier)  # before hours of work, not after them
     outcome = Outcome()
     left = supervise.resume(runs, outcome, _log)
     try:
@@ -151,15 +150,8 @@ def _asked(runs: Iterable[config.Run]) -> list[tuple[config.Experiment, str]]:
 def _collect(runs: Iterable[config.Run], outcome: Outcome) -> None:
     """Collect the experiments asked for, then what else of the same papers their runs belong to."""
     asked = _asked(runs)
-    done = {run.id for run in outcome.done}
-    for experiment, tier in asked:
-        collect.collect(experiment, tier)
-    for paper in dict.fromkeys(experiment.paper for experiment, _ in asked):
-        for experiment in config.load(paper).experiments.values():
-            for tier in (tier for tier in experiment.tiers if (experiment, tier) not in asked):
-                shares = any(run.id in done for run in experiment.runs(tier))
-                if shares and collect.is_worth_collecting(experiment, tier):
-                    collect.collect(experiment, tier)
+    papers = dict.fromkeys(experiment.paper for experiment, _ in asked)
+    ledger.collect(asked, ledger.sharing(papers, {run.id for run in outcome.done}))
 
 
 def _report(runs: list[config.Run], outcome: Outcome) -> int:
@@ -182,13 +174,13 @@ def _number(runs: Iterable[config.Run]) -> int:
 
 def do_collect(args: argparse.Namespace) -> int:
     """Write the CSV files of experiments from the store: those named, or those that somebody began."""
-    begun = functools.cache(lambda paper, tier: collect.unasked(config.load(paper), tier))
+    begun = functools.cache(lambda paper, tier: ledger.of(paper).unasked(tier))
     for experiment in _experiments(args):
         named = (experiment.name if args.paper else f"{experiment.paper}/{experiment.name}") in args.targets
         for tier in (tier for tier in experiment.tiers if args.tier in (None, tier)):
             wanted = named or experiment.name in begun(experiment.paper, tier)
-            if wanted and collect.collect(experiment, tier):
-                file = collected.csv_path(experiment.paper, experiment.name, tier)
+            if wanted and ledger.of(experiment.paper).collect(experiment, tier):
+                file = paths.collected(experiment.paper, experiment.name, tier)
                 print(f"{'wrote' if file.exists() else 'removed'} {paths.shown(file)}")
     return 0
 
@@ -230,7 +222,7 @@ def do_accept(args: argparse.Namespace) -> int:
     total = 0
     for experiment in _experiments(args):
         for tier in (tier for tier in tiers if tier in experiment.tiers):
-            count = exchange.accept(experiment, tier, args.why)
+            count = ledger.of(experiment.paper).accept(experiment, tier, args.why)
             total += count
             if count:
                 print(f"{experiment.paper}/{experiment.name} ({tier}): {count} runs accepted")
@@ -244,7 +236,7 @@ def do_merge(args: argparse.Namespace) -> int:
     path = Path(args.path)
     if not path.exists():
         raise UserError(f"{path} does not exist; name a record, a results folder or another checkout")
-    merged = exchange.merge(path)
+    merged = merge.merge(path)
     print(f"{merged.new} new runs, {merged.known} known already")
     if merged.undeclared:
         print(f"{merged.undeclared} of them belong to no declared experiment; they stay in the store")

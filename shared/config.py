@@ -17,7 +17,6 @@ from typing import Any
 from shared import declarations, paths
 from shared.errors import UserError, each, unknown
 from shared.loading import attribute, blamed
-from shared.settings import resolve
 
 
 @dataclass(frozen=True)
@@ -85,6 +84,7 @@ class Experiment:
     cost: Mapping[str, Mapping[str, float]]
     settings: Mapping[str, Any]
     arm_settings: Mapping[str, Mapping[str, Any]]
+    _known: dict[tuple[Any, ...], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def tier(self, name: str) -> Tier:
         """The tier called ``name``.
@@ -102,17 +102,33 @@ class Experiment:
         Raises:
             UserError: for an unknown arm, tier or key, or a value of the wrong type.
         """
+        return self._settings(attribute(self.paper, "settings", "Settings"), arm, tier)
+
+    def _settings(self, cls: type, arm: str, tier: str) -> Any:
+        """The settings of one arm at one tier, resolved once as long as the paper's class is the same."""
         chosen = self.tier(tier)
         if arm not in self.arm_settings:
             raise UserError(f"{self.paper}/{self.name}: {unknown('arm', arm, self.arms)}")
+        if type(self._known.get((tier, arm))) is cls:
+            return self._known[tier, arm]
         layers = (self.settings, self.arm_settings[arm], chosen.overrides, chosen.arms.get(arm, {}))
         merged = {key: value for layer in layers for key, value in layer.items()}
         file = f"pipelines/{self.paper}/experiments.yaml"
+        where = f"{file}: {self.name}, arm {arm}, tier {tier}"
         lines = {key: line for layer in layers for key, line in getattr(layer, "lines", {}).items()}
         places = {key: f"{file}, line {line}" for key, line in lines.items()}
-        cls = attribute(self.paper, "settings", "Settings")
         with blamed(self.paper):
-            return resolve(cls, merged, where=f"{file}: {self.name}, arm {arm}, tier {tier}", places=places)
+            found = declarations.resolve(cls, merged, where=where, places=places)
+        self._known[tier, arm] = found
+        return found
+
+    def _run(self, arm: str, tier: str, seed: int, settings: Any, data: Mapping[str, str]) -> Run:
+        """One run; the one made before, whose name is known already, if nothing has changed."""
+        run = self._known.get((tier, arm, seed))
+        if run is None or run.settings is not settings or run.data != data:
+            run = Run(self.paper, self.name, arm, tier, seed, settings, self.revision, data)
+            self._known[tier, arm, seed] = run
+        return run
 
     def runs(
         self, tier: str, arms: Iterable[str] | None = None, seeds: Iterable[int] | None = None
@@ -128,15 +144,14 @@ class Experiment:
         for seed in chosen_seeds:
             if seed not in declared:
                 raise UserError(f"{self.paper}/{self.name}: {unknown('seed', seed, map(str, declared))}")
+        cls = attribute(self.paper, "settings", "Settings")
         made = []
-        for arm, settings in zip(chosen_arms, each(lambda arm: self.settings_of(arm, tier), chosen_arms)):
+        for arm, settings in zip(chosen_arms, each(lambda arm: self._settings(cls, arm, tier), chosen_arms)):
             try:
                 data = {name: checksum(name) for name in datasets(settings)}
             except UserError as error:
                 raise UserError(f"{self.paper}/{self.name}, arm {arm}, tier {tier}: {error}") from None
-            made += [
-                Run(self.paper, self.name, arm, tier, s, settings, self.revision, data) for s in chosen_seeds
-            ]
+            made += [self._run(arm, tier, seed, settings, data) for seed in chosen_seeds]
         return made
 
 

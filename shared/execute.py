@@ -225,7 +225,7 @@ class Session:
             checkpoint.parent.mkdir(parents=True, exist_ok=True)
         deadline = self.budget.deadline
         context = Context(self.device, self.threads, precision, checkpoint, deadline, self.options.log)
-        code = fingerprint.fingerprint(first.paper)
+        code = fingerprint.fingerprint(first.paper, first.data)
         meter = environment.Meter(self.device)
         settings = first.settings
         if getattr(settings, "precision", precision) != precision:  # the device cannot do what is declared

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 
-from shared import config, costs, paths
-from shared.batches import settings_key
+from shared import config, paths
+from shared.batches import Cost, cost_of_arm, measured_costs, settings_key
 from shared.errors import UserError
 from shared.files import read_json
 
@@ -79,7 +79,7 @@ class Cutter:
 
     def __init__(self, experiments: Mapping[tuple[str, str], config.Experiment], tier: str) -> None:
         self.experiments, self.tier = experiments, tier
-        self._costs: dict[tuple[str, str], dict[str, costs.Cost]] = {}
+        self._costs: dict[tuple[str, str], dict[str, Cost]] = {}
 
     def cut(self, runs: Iterable[config.Run], workers: int, size: int = 0) -> list[list[config.Run]]:
         """Batches of runs, each for one process. A run that several experiments share is in one batch only.
@@ -107,12 +107,12 @@ class Cutter:
             bins[least] = (bins[least][0] + seconds, bins[least][1] + unit)
         return long + [batch for _, batch in bins]
 
-    def cost(self, run: config.Run) -> costs.Cost:
+    def cost(self, run: config.Run) -> Cost:
         """What one run is expected to take on a CPU."""
         key = (run.paper, run.experiment)
         if key not in self._costs:
-            self._costs[key] = costs.measured(self.experiments[key], self.tier, "cpu")
-        return costs.of_arm(self.experiments[key], self.tier, run.arm, self._costs[key])
+            self._costs[key] = measured_costs(self.experiments[key], self.tier, "cpu")
+        return cost_of_arm(self.experiments[key], self.tier, run.arm, self._costs[key])
 
     def job(self, batch: list[config.Run], threads: int, gpu: int) -> Job:
         """The job that trains a batch."""

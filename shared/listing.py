@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from shared import config, costs, devices, validity
+from shared import batches, config, devices, ledger
 
 _HEADER = ("experiment", "tier", "valid", "time of all", "time left", "memory", "cost from")
 
@@ -38,14 +38,14 @@ def text(experiments: Sequence[config.Experiment], tier: str | None = None, show
 def _row(
     experiment: config.Experiment, tier: str, kind: str
 ) -> tuple[tuple[str, ...], list[tuple[config.Run, list[str]]]]:
-    runs = experiment.runs(tier)
-    stale = [(run, why) for run in runs if (why := validity.why_stale(run))]
-    known = costs.measured(experiment, tier, kind)
+    runs, known_runs = experiment.runs(tier), ledger.of(experiment.paper)
+    stale = [(run, why) for run in runs if (why := known_runs.why_stale(run))]
+    known = batches.measured_costs(experiment, tier, kind)
     other = "cpu" if kind == "cuda" else "cuda"
     if not known:
-        known, kind = costs.measured(experiment, tier, other) or known, other
-    each = costs.total(experiment, tier, runs, known)
-    left = costs.total(experiment, tier, [run for run, _ in stale], known)
+        known, kind = batches.measured_costs(experiment, tier, other) or known, other
+    each = batches.total_cost(experiment, tier, runs, known)
+    left = batches.total_cost(experiment, tier, [run for run, _ in stale], known)
     source = f"measured ({kind})" if each.source == "measured" else each.source
     memory = "-" if each.memory_mb is None else f"{each.memory_mb:.0f} MB"
     valid = f"{len(runs) - len(stale)}/{len(runs)}"

@@ -16,9 +16,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from shared import cli, config, devices, dvclock, paths, progress, runs, stamps
+from shared import cli, config, devices, dvc_files, ledger, paths, progress, stamps
 from shared.data import catalogue
-from shared.dvclock import sync
+from shared.dvc_files import sync
 from shared.errors import Mistakes, UserError
 from shared.files import write_json
 from shared.jobs import Cutter, Job, identifier, read
@@ -60,8 +60,8 @@ class Collection:
     @property
     def outputs(self) -> list[str]:
         """CSV and sidecar, relative to the repository."""
-        folder = paths.results(self.paper, self.tier).relative_to(paths.root())
-        return [f"{folder}/{self.experiment}.csv", f"{folder}/{self.experiment}.env.json"]
+        file = paths.collected(self.paper, self.experiment, self.tier)
+        return [str(each.relative_to(paths.root())) for each in (file, paths.sidecar(file))]
 
 
 @dataclass(frozen=True)
@@ -128,18 +128,18 @@ def plan(
     wish = Wish.of(options)
     found = [] if wish.train == "never" else wish.experiments()
     if main:
-        if wrong := dvclock.misspelt():  # now, not by `sync` after hours of training
+        if wrong := dvc_files.misspelt():  # now, not by `sync` after hours of training
             raise Mistakes(wrong)
         _say_less()
     else:
         return Plan(wish, tuple(_read_jobs()), tuple(Collection(e.paper, e.name, wish.tier) for e in found))
-    stale = [(e, [run for run in e.runs(wish.tier) if runs.why_stale(run)]) for e in found]
+    stale = [(e, list(filter(ledger.of(e.paper).why_stale, e.runs(wish.tier)))) for e in found]
     jobs, by_run = _jobs(wish, found, [run for _, missing in stale for run in missing], cores, nodes)
     collections = []
     for experiment, missing in stale:
         trained = tuple(dict.fromkeys(by_run[run.id].done for run in missing))
         collection = Collection(experiment.paper, experiment.name, wish.tier, trained)
-        if missing or not runs.is_collected(experiment, wish.tier):
+        if missing or not ledger.of(experiment.paper).is_collected(experiment, wish.tier):
             stamps.renew(collection.stamp)
         elif wish.tier in paths.COMMITTED_TIERS:
             continue  # a recorded result is a source file: no rule may touch it

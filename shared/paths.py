@@ -10,6 +10,10 @@ from shared.errors import UserError
 #: Tiers whose results are committed; the others live in the ignored store.
 COMMITTED_TIERS = ("lite", "paper")
 TIERS = ("smoke", "demo", "lite", "paper")
+#: How the name of a sidecar ends, where that of its CSV ends with ``.csv``.
+SIDECAR = ".env.json"
+#: Roots found, by REPRO_ROOT and working directory: commands ask ten thousand times.
+_roots: dict[tuple[str, str], Path] = {}
 
 
 def _is_root(folder: Path) -> bool:
@@ -26,7 +30,13 @@ def root() -> Path:
     Raises:
         UserError: if REPRO_ROOT is set to something else than a checkout.
     """
-    chosen = os.environ.get("REPRO_ROOT")
+    asked = (os.environ.get("REPRO_ROOT", ""), os.getcwd())
+    if asked not in _roots:
+        _roots[asked] = _look_for_root(*asked)
+    return _roots[asked]
+
+
+def _look_for_root(chosen: str, here: str) -> Path:
     if chosen:
         folder = Path(chosen).resolve()
         if not _is_root(folder):
@@ -34,11 +44,9 @@ def root() -> Path:
                 f"REPRO_ROOT={chosen} is not a checkout of this repository; unset it or point it at one"
             )
         return folder
-    here = Path.cwd().resolve()
-    for folder in (here, *here.parents):
-        if _is_root(folder):
-            return folder
-    return Path(__file__).resolve().parents[1]
+    place = Path(here).resolve()
+    above = (folder for folder in (place, *place.parents) if _is_root(folder))
+    return next(above, Path(__file__).resolve().parents[1])
 
 
 def shown(file: Path) -> str:
@@ -93,3 +101,13 @@ def results(paper: str, tier: str) -> Path:
     if tier in COMMITTED_TIERS:
         return pipeline(paper) / "results" / tier
     return store() / "results" / paper / tier
+
+
+def collected(paper: str, experiment: str, tier: str) -> Path:
+    """CSV with the collected results of an experiment at a tier; `sidecar` lies beside it."""
+    return results(paper, tier) / f"{experiment}.csv"
+
+
+def sidecar(csv: Path) -> Path:
+    """File beside a CSV of results that says of each run what it was made from, and where."""
+    return csv.with_name(csv.name.removesuffix(".csv") + SIDECAR)

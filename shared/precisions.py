@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from shared import config, validity
+from shared import config, ledger
 from shared.errors import UserError
 from shared.interface import PRECISIONS, bf16_is_native
 
@@ -76,8 +76,8 @@ def is_wanted(run: config.Run, wish: str | None) -> bool:
     Precision does not enter a run's identity, so that a result at any precision is valid to whoever asks
     for none.
     """
-    stale = bool(validity.why_stale(run))
+    stale = bool(ledger.of(run.paper).why_stale(run))
     if stale or wish is None:
         return stale
-    record = validity.known(run)
+    record = ledger.of(run.paper).record(run)
     return record is None or record.environment.get("precision") != wish

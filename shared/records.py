@@ -6,6 +6,7 @@ A record says what it was made from (`inputs`), what came out (`rows`) and under
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -32,6 +33,11 @@ class Record:
     inputs: Mapping[str, Any]
     rows: tuple[Row, ...]
     environment: Mapping[str, Any]
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """`rows_digest` of its rows."""
+        return rows_digest(self.rows)
 
     def contradiction(self, other: Record) -> str | None:
         """The first value in which two records of the same run differ, as text; timings may differ."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared import config, devices, failures, precisions, records, validity
+from shared import config, devices, failures, ledger, precisions, records
 from shared.errors import UserError
 from shared.execute import Options, Outcome, Session
 from shared.listing import duration
@@ -22,6 +22,11 @@ _NO_CAUSE = {"accepted", "commit", "dirty", "finished", "resumed", "throughput",
 _NO_CAUSE |= {"peak_mb", "device_peak_mb"}
 
 UNKNOWN = "not recorded"
+
+
+def _record(run: config.Run) -> records.Record | None:
+    return ledger.of(run.paper).record(run)
+
 
 Place = tuple[str, int | float | str]
 
@@ -127,7 +132,7 @@ def choose(
     for name in [tier] if tier else reversed(experiment.tiers):
         if tier is None and not set(seeds or ()) <= set(experiment.tier(name).seeds):
             continue
-        found = [_batch(experiment, run) for run in experiment.runs(name, arms, seeds) if validity.known(run)]
+        found = [_batch(experiment, run) for run in experiment.runs(name, arms, seeds) if _record(run)]
         if found:
             return _cheapest(found, arms is None, seeds is None)
     at = f"at the tier {tier}" if tier else "at any tier"
@@ -137,7 +142,7 @@ def choose(
 
 def _batch(experiment: config.Experiment, run: config.Run) -> Batch:
     """A recorded run and those beside it: they were finished at the same moment, to the millisecond."""
-    known = {each: validity.known(each) for each in experiment.runs(run.tier, [run.arm])}
+    known = {each: _record(each) for each in experiment.runs(run.tier, [run.arm])}
     own = known[run]
     assert own is not None
     replicas, finished = own.environment.get("replicas", 1), own.environment.get("finished")
@@ -237,7 +242,7 @@ def _meaning(causes: set[str]) -> str:
 def _spreads(run: config.Run) -> Callable[[Place], tuple[float, ...]]:
     """The values at a place of all recorded seeds of a run's arm."""
     arm = config.load(run.paper).experiment(run.experiment).runs(run.tier, [run.arm])
-    found = [records.untimed(known.rows) for known in map(validity.known, arm) if known]
+    found = [records.untimed(known.rows) for known in map(_record, arm) if known]
     return lambda place: tuple(values[place] for values in found if place in values)
 
 

@@ -18,7 +18,7 @@ from shared.data.entries import DataSet, Download, File, Step, Variant
 from shared.errors import Mistakes, UserError, each, unknown
 from shared.strict_yaml import Mapping
 
-__all__ = ["FORMATS", "STEPS", "DataSet", "Download", "File", "Step", "Variant", "find", "load"]
+__all__ = ["FORMATS", "READERS", "STEPS", "DataSet", "Download", "File", "Step", "Variant", "find", "load"]
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _MD5 = re.compile(r"[0-9a-f]{32}")
@@ -33,6 +33,14 @@ _STORED = (
 FORMATS = {
     **{"idx": 2, "cifar10": None, "cifar100": None},
     **{"hdf5": 2, "flowers": 3, "imagenet": 2},
+}
+#: Module that reads each format, by its function ``read(data_set, files, split)``. `shared.data.loading`
+#: imports it by this name, and the fingerprint counts it only for runs that read such a data set.
+READERS = {
+    **dict.fromkeys(("idx", "cifar10", "cifar100"), "shared.data.readers"),
+    "hdf5": "shared.data.hdf5",
+    "flowers": "shared.data.flowers",
+    "imagenet": "shared.data.imagenet",
 }
 #: Preparation steps that a derived set may be made of -> settings that each takes.
 STEPS = {

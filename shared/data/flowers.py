@@ -6,6 +6,7 @@ import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,9 +15,17 @@ from shared.data.matlab import read_mat
 from shared.data.pictures import MOST_BYTES, decode_all
 from shared.errors import UserError
 
+if TYPE_CHECKING:
+    from shared.data.entries import DataSet
+
 #: Variable of setid.mat that names the pictures of a split.
 SPLITS = {"train": "trnid", "valid": "valid", "test": "tstid"}
 _PICTURE = re.compile(r"image_(\d{5})\.jpg")
+
+
+def read(data_set: DataSet, files: list[Path], split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels of a split; see `shared.data.loading.read_split`."""
+    return read_flowers(*files, split, data_set.shape[-1])
 
 
 def read_flowers(

@@ -20,10 +20,17 @@ from shared.errors import UserError
 if TYPE_CHECKING:
     import h5py
 
+    from shared.data.entries import DataSet
+
 #: Filters that HDF5 itself brings: deflate, shuffle, checksum. Others would load a library.
 _FILTERS = {1, 2, 3}
 #: Deflate cannot shrink data more than this, so more is a bomb.
 _MOST_COMPRESSION = 1100
+
+
+def read(data_set: DataSet, files: list[Path], split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels of a split; see `shared.data.loading.read_split`."""
+    return read_pair(*files)
 
 
 def read_pair(

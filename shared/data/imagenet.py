@@ -12,7 +12,7 @@ import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from shared.data.readers import read_npz
 from shared.errors import UserError
 from shared.files import write_atomic
 
+if TYPE_CHECKING:
+    from shared.data.entries import DataSet
+
 _META = "meta.mat"
 _TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 _CLASS = re.compile(r"n\d{8}")
@@ -33,6 +36,12 @@ _MOST_OF_A_CLASS, _MOST = 10_000, 1_000_000
 _TYPES = {"offsets": np.int64, "sizes": np.int32, "labels": np.int16}
 #: Where each picture lies in the archive, how many bytes it has, and its label.
 Index = dict[str, np.ndarray]
+
+
+def read(data_set: DataSet, files: list[Path], split: str) -> tuple[Pictures, np.ndarray]:
+    """Images and labels of a split; see `shared.data.loading.read_split`."""
+    name = f"{data_set.checksum}-{split}"
+    return read_imagenet(*files, split == "train", len(data_set.classes), data_set.shape[-1], name)
 
 
 def read_imagenet(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from shared.data import catalogue, flowers, hdf5, imagenet, prepare, readers
+from shared.data import catalogue, prepare
 from shared.data.catalogue import DataSet, Step
 from shared.data.obtain import get
 from shared.data.pictures import Pictures
@@ -50,7 +51,8 @@ def read_split(data_set: DataSet, folder: Path, split: str) -> tuple[Images, np.
         UserError: if a file is damaged or does not hold what the catalogue says.
     """
     files = [folder / name for name in data_set.splits[split]]
-    images, labels = _read(data_set, files, split)
+    reader = importlib.import_module(catalogue.READERS[data_set.format])
+    images, labels = reader.read(data_set, files, split)
     right = images.dtype in (np.uint8, torch.uint8) and tuple(images.shape) == (len(labels), *data_set.shape)
     if right and labels.ndim == 1 and len(labels):
         right = labels.min() >= 0 and labels.max() < len(data_set.classes)
@@ -58,25 +60,6 @@ def read_split(data_set: DataSet, folder: Path, split: str) -> tuple[Images, np.
         raise UserError(
             f"{folder} does not hold what the catalogue says of {data_set.name}; correct datasets.yaml"
         )
-    return images, labels
-
-
-def _read(data_set: DataSet, files: list[Path], split: str) -> tuple[Images, np.ndarray]:
-    """Images and labels by the reader of the format."""
-    side, classes = data_set.shape[-1], len(data_set.classes)
-    if data_set.format == "idx":
-        images, labels = (readers.read_idx(file) for file in files)
-        return (images[:, None] if images.ndim == 3 else images), labels
-    if data_set.format == "hdf5":
-        return hdf5.read_pair(*files)
-    if data_set.format == "flowers":
-        return flowers.read_flowers(*files, split, side)
-    if data_set.format == "imagenet":
-        name = f"{data_set.checksum}-{split}"
-        return imagenet.read_imagenet(*files, split == "train", classes, side, name)
-    label_bytes = {"cifar10": 1, "cifar100": 2}[data_set.format]
-    batches = [readers.read_cifar(file, label_bytes, classes) for file in files]
-    images, labels = (np.concatenate(arrays) for arrays in zip(*batches))
     return images, labels
 
 

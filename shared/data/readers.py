@@ -13,10 +13,14 @@ import struct
 import zipfile
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from shared.errors import UserError
+
+if TYPE_CHECKING:
+    from shared.data.entries import DataSet
 
 #: Types of IDX files (third byte of the header), always big-endian.
 _IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -34,6 +38,17 @@ _ZIP_ERRORS = (
         zipfile.BadZipFile,
     ),
 )
+
+
+def read(data_set: DataSet, files: list[Path], split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels of a split; see `shared.data.loading.read_split`."""
+    if data_set.format == "idx":
+        images, labels = (read_idx(file) for file in files)
+        return (images[:, None] if images.ndim == 3 else images), labels
+    label_bytes = {"cifar10": 1, "cifar100": 2}[data_set.format]
+    batches = [read_cifar(file, label_bytes, len(data_set.classes)) for file in files]
+    images, labels = (np.concatenate(arrays) for arrays in zip(*batches))
+    return images, labels
 
 
 def _damaged(path: Path, what: str) -> UserError:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from shared import config, paths, runs, verdicts
+from shared import config, ledger, paths, verdicts
 from shared.errors import UserError
 from shared.loading import blamed, made
 from shared.report import published, results, text
@@ -62,7 +62,7 @@ class Headline:
 class Report:
     """The tables, figures, deviations and sources of one paper."""
 
-    def __init__(self, paper: str, demo: bool = False, source: results.Source = runs) -> None:
+    def __init__(self, paper: str, demo: bool = False, source: results.Source = ledger) -> None:
         self.paper = paper
         self.demo = demo
         self.declared = config.load(paper)
@@ -194,11 +194,11 @@ def _origin(
     shown = list(dict.fromkeys(frame["run"]))
     facts = [records[run] for run in shown if run in records]
     notes = list(dict.fromkeys(note for entry in facts for note in entry.get("notes", ())))
-    earlier = runs.earlier_code(paper, experiment, tier) & set(shown)
+    earlier = ledger.of(paper).earlier_code(experiment, tier) & set(shown)
     if earlier:
         notes.append(f"{text.lines(len(earlier), 'run')} of {len(shown)} made by earlier code")
-    folder = paths.results(paper, tier).relative_to(paths.root()).as_posix()
-    files = (f"{folder}/{experiment}.csv", f"{folder}/{experiment}.env.json")
+    csv = paths.collected(paper, experiment, tier)
+    files = tuple(file.relative_to(paths.root()).as_posix() for file in (csv, paths.sidecar(csv)))
     seeds = text.spans([int(seed) for seed in frame["seed"].unique()])
     return Origin(experiment, tier, seeds, _facts(facts, len(shown)), tuple(notes), files, command)
 

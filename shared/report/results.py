@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from shared import config, paths, runs, stats, verdicts
+from shared import config, ledger, paths, stats, verdicts
 from shared.errors import UserError, unknown
 from shared.report import published, tiers
 from shared.report.tables import Cell, Sample, measured
@@ -22,10 +22,10 @@ COLUMNS = ("run", "experiment", "arm", "seed", "metric", "step", "value")
 
 
 class Source(Protocol):
-    """Where results come from; the module `shared.runs` is one: the collected results of the working tree."""
+    """Where results come from; by default the module `shared.ledger`: what is collected in this checkout."""
 
     def read(self, paper: str, experiment: str, tier: str) -> pd.DataFrame:
-        """The rows, as `shared.runs.read` gives them; empty if there are none."""
+        """The rows, as `shared.ledger.read` gives them; empty if there are none."""
         ...
 
     def environments(self, paper: str, experiment: str, tier: str) -> Mapping[str, Mapping[str, Any]]:
@@ -42,7 +42,7 @@ class Results:
         source: where results come from; the working tree by default.
     """
 
-    def __init__(self, paper: str, demo: bool = False, source: Source = runs) -> None:
+    def __init__(self, paper: str, demo: bool = False, source: Source = ledger) -> None:
         self.paper = paper
         self.demo = demo
         self.tiers = ("demo",) if demo else tuple(reversed(paths.COMMITTED_TIERS))
@@ -50,6 +50,8 @@ class Results:
         self.asked: set[tuple[str, str, str]] = set()
         self._source = source
         self._frames: dict[str, pd.DataFrame] = {}
+        self._arm_tiers: dict[str, dict[str, str]] = {}
+        self._arm_runs: dict[str, dict[str, set[str]]] = {}
         self._groups: dict[str, dict[tuple[str, str], pd.DataFrame]] = {}
         self._curves: dict[tuple[str, str, str], pd.DataFrame] = {}
         self._records: dict[str, dict[str, Mapping[str, Any]]] = {}
@@ -81,7 +83,8 @@ class Results:
         if experiment not in self._frames:
             declared = self._declared.experiment(experiment)
             frames = [self._tier(experiment, tier) for tier in self.tiers if tier in declared.tiers]
-            arms = [[frame[frame["arm"] == arm] for frame in frames] for arm in declared.arms]
+            by_arm = [(frame[:0], dict(iter(frame.groupby("arm", sort=False)))) for frame in frames]
+            arms = [[found.get(arm, none) for none, found in by_arm] for arm in declared.arms]
             kept = [frame for frame in tiers.shown(arms) if len(frame)]
             empty = pd.DataFrame(columns=[*COLUMNS, "tier"])
             self._frames[experiment] = pd.concat(kept, ignore_index=True) if kept else empty
@@ -111,13 +114,16 @@ class Results:
         return self._curves[key]
 
     def _pivot(self, experiment: str, rows: pd.DataFrame) -> pd.DataFrame:
-        rows = rows.assign(step=rows["step"].astype(float).fillna(0.0))
-        if rows.duplicated(["seed", "step"]).any():
+        seeds, row = np.unique(rows["seed"].to_numpy(), return_inverse=True)
+        steps, column = np.unique(rows["step"].fillna(0.0).to_numpy(float), return_inverse=True)
+        if len(np.unique(row * len(steps) + column)) < len(rows):
             place = f"{self.paper}/{experiment}: {rows['arm'].iloc[0]}"
             raise UserError(
                 f"{place} has {rows['metric'].iloc[0]} twice for one seed and step; collect it again"
             )
-        return rows.pivot(index="seed", columns="step", values="value").sort_index().sort_index(axis=1)
+        values = np.full((len(seeds), len(steps)), np.nan)
+        values[row, column] = rows["value"]
+        return pd.DataFrame(values, pd.Index(seeds, name="seed"), pd.Index(steps, name="step"))
 
     def picture(self, experiment: str, arm: str, metric: str) -> np.ndarray | None:
         """The square picture of the first seed that has one, recorded row by row with the pixel as step.
@@ -132,9 +138,14 @@ class Results:
 
     def tier(self, experiment: str, arm: str) -> str:
         """The tier that an arm's results come from, "" if it has none."""
-        frame = self.frame(experiment)
-        found = frame.loc[frame["arm"] == arm, "tier"]
-        return "" if found.empty else str(found.iloc[0])
+        return self._tiers_of(experiment).get(arm, "")
+
+    def _tiers_of(self, experiment: str) -> dict[str, str]:
+        """The tier that each arm's results come from."""
+        if experiment not in self._arm_tiers:
+            first = self.frame(experiment).drop_duplicates("arm")
+            self._arm_tiers[experiment] = dict(zip(first["arm"], first["tier"]))
+        return self._arm_tiers[experiment]
 
     def sample(
         self,
@@ -152,9 +163,13 @@ class Results:
             UserError: as `curves`, or if a value is not finite.
         """
         curves = self.curves(experiment, arm, metric)
-        if steps is not None:
-            curves = curves.reindex(columns=[float(step) for step in steps])
-        rows = zip(curves.index, curves.to_numpy(float))
+        values = curves.to_numpy(float)
+        if steps is not None and len(curves):
+            place = {step: i for i, step in enumerate(curves.columns)}
+            missing = np.full(len(curves), np.nan)
+            found = [missing if i is None else values[:, i] for i in (place.get(float(s)) for s in steps)]
+            values = np.stack(found, axis=1) if found else values[:, :0]
+        rows = zip(curves.index, values)
         whole = {int(seed): float(reduce(row)) for seed, row in rows if len(row) and not np.isnan(row).any()}
         broken = [seed for seed, value in whole.items() if not np.isfinite(value)]
         if broken:
@@ -222,7 +237,7 @@ class Results:
 
     def command(self, experiment: str) -> str:
         """What a person types to compute an experiment, at the tier shown or else the shortest declared."""
-        present = set(self.frame(experiment)["tier"])
+        present = set(self._tiers_of(experiment).values())
         shown = [tier for tier in self.tiers if tier in present]
         declared = self._declared.experiment(experiment).tiers
         able = [tier for tier in reversed(self.tiers) if tier in declared]
@@ -244,8 +259,11 @@ class Results:
     def settings(self, experiment: str, key: str, arm: str | None = None) -> list[Any]:
         """The different values that the runs shown, of one arm or of all, have for one setting."""
         found: list[Any] = []
-        frame = self.frame(experiment)
-        chosen = set(frame["run"] if arm is None else frame.loc[frame["arm"] == arm, "run"])
+        if experiment not in self._arm_runs:
+            pairs = self.frame(experiment)[["arm", "run"]].drop_duplicates()
+            self._arm_runs[experiment] = {name: set(runs) for name, runs in pairs.groupby("arm")["run"]}
+        by_arm = self._arm_runs[experiment]
+        chosen = set().union(*by_arm.values()) if arm is None else by_arm.get(arm, set())
         for run, record in self.records(experiment).items():
             value = record.get("inputs", {}).get("settings", {}).get(key) if run in chosen else None
             if value is not None and value not in found:

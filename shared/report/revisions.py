@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from shared import collected, paths
+from shared import committed, paths
 from shared.errors import UserError
 
 #: Brings every branch, every tag and their history into a clone made with --depth or --single-branch.
@@ -55,7 +55,7 @@ class Revision:
 
     def environments(self, paper: str, experiment: str, tier: str) -> Mapping[str, Mapping[str, Any]]:
         """Environment and inputs by run; empty if there were none."""
-        file = collected.env_path(paper, experiment, tier)
+        file = paths.sidecar(paths.collected(paper, experiment, tier))
         with self._readable(file):
             return {run: dict(entry) for run, entry in json.loads(self._show(file) or "{}").items()}
 
@@ -65,15 +65,15 @@ class Revision:
         Raises:
             UserError: if they were damaged, or had other columns at that time.
         """
-        file = collected.csv_path(paper, experiment, tier)
+        file = paths.collected(paper, experiment, tier)
         with self._readable(file):
             lines = list(csv.reader(io.StringIO(self._show(file))))
-            if lines and tuple(lines[0]) != collected.HEADER:
+            if lines and tuple(lines[0]) != committed.HEADER:
                 raise UserError(
                     f"{paths.shown(file)} had other columns at {self.title}: that is before its layout "
                     "changed; compare with a later revision"
                 )
-            frame = pd.DataFrame(lines[1:], columns=list(collected.HEADER))
+            frame = pd.DataFrame(lines[1:], columns=list(committed.HEADER))
             frame["step"] = pd.to_numeric(frame["step"], errors="coerce").astype(float)
             return frame.astype({"seed": "int64", "value": "float64"})
 

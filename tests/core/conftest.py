@@ -14,7 +14,7 @@ import pytest
 from toy_checkout import Toy
 from toy_results import execute
 
-from shared import environment, fingerprint, runs
+from shared import environment, fingerprint, ledger
 from shared.data.obtain import MIRROR_VARIABLE
 
 
@@ -68,7 +68,7 @@ def _forget() -> None:
 def recorded(toy):
     """The toy with the lite tier of `walk` recorded and collected."""
     execute(toy.runs())
-    assert runs.collect(toy.experiment(), "lite")
+    assert ledger.of("toy").collect(toy.experiment(), "lite")
     return toy
 
 

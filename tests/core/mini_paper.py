@@ -119,10 +119,10 @@ def write(root: Path) -> Path:
 
 def record(tier: str = "paper", shift: float = 0.0, seeds: int = 5) -> None:
     """Write invented results of table1 into the checkout that REPRO_ROOT names, as if collected."""
-    from shared import collected, config
+    from shared import committed, config, paths
     from shared.files import write_atomic, write_json
 
-    lines, environments = [",".join(collected.HEADER)], {}
+    lines, environments = [",".join(committed.HEADER)], {}
     for run in config.load("mini").experiment("table1").runs(tier):
         if run.seed >= seeds:
             continue
@@ -144,8 +144,8 @@ def record(tier: str = "paper", shift: float = 0.0, seeds: int = 5) -> None:
             "fingerprint": "old",
             "notes": ["a note on the data"],
         }
-    write_atomic(collected.csv_path("mini", "table1", tier), "\n".join(lines) + "\n")
-    write_json(collected.env_path("mini", "table1", tier), environments)
+    write_atomic(paths.collected("mini", "table1", tier), "\n".join(lines) + "\n")
+    write_json(paths.sidecar(paths.collected("mini", "table1", tier)), environments)
 
 
 def commit(root: Path, message: str = "state") -> str:

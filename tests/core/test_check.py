@@ -8,7 +8,7 @@ import re
 import pytest
 from toy_results import ON_CPU, call, csv
 
-from shared import collected, orchestrate
+from shared import orchestrate, paths
 from shared.errors import UserError
 
 
@@ -70,7 +70,7 @@ def damage_duplicate(toy):
 
 
 def damage_sidecar(toy):
-    file = collected.env_path("toy", "walk", "lite")
+    file = paths.sidecar(paths.collected("toy", "walk", "lite"))
     facts = json.loads(file.read_text())
     run = toy.runs()[0].id
     del facts[run]
@@ -79,7 +79,7 @@ def damage_sidecar(toy):
 
 
 def damage_digest(toy):
-    file = collected.env_path("toy", "walk", "lite")
+    file = paths.sidecar(paths.collected("toy", "walk", "lite"))
     facts = json.loads(file.read_text())
     run = toy.runs()[0].id
     del facts[run]["rows"]
@@ -198,8 +198,30 @@ EDITS = {
 }
 #: The same of dvc.yaml.
 STAGE_EDITS = {
-    "stage of another": ("pipelines.toy run", "pipelines.lconv run", "speaks of pipelines/lconv"),
-    "stage params": ("            - toy.revision\n", "", "lacks toy.revision among its params"),
+    "stage of another": (
+        "pipelines.toy run",
+        "pipelines.lconv run",
+        "should not have `do: cmd: python -m pipelines.lconv run ${key} --tier ${item}`",
+    ),
+    "stage command": (
+        "toy run",
+        "toy rum",
+        "lacks `do: cmd: python -m pipelines.toy run ${key} --tier ${item}`",
+    ),
+    "stage params": (
+        "            - toy.revision\n",
+        "",
+        "lacks `do: params: pipelines/toy/experiments.yaml: toy.revision`",
+    ),
+    "stage deps": ("toy/settings.py", "toy/data.py", "lacks `do: deps: pipelines/toy/settings.py`"),
+    "stage cache": (
+        "            cache: false\n",
+        "",
+        "lacks `do: outs: pipelines/toy/results/${item}/${key}.csv: cache: false`",
+    ),
+    "stage over another": ("${recorded.toy}", "${recorded.lconv}", "lacks `foreach: ${recorded.toy}`"),
+    "stage without do": ("    do:\n", "    dont:\n", "should have the keys foreach and do"),
+    "stage frozen": ("      cmd:", "      frozen: true\n      cmd:", "should not have `do: frozen: true`"),
     "stage recorded": ("{walk: lite, race: lite}", "", "write `toy: {}`"),
     "stage experiment": (
         "{walk: lite",

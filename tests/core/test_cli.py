@@ -10,7 +10,7 @@ from subprocess import PIPE
 import pytest
 from toy_results import ON_CPU, call, csv
 
-from shared import cli, collected, listing, orchestrate, runs
+from shared import cli, ledger, listing, orchestrate, paths
 
 
 def test_run_computes_and_collects(toy, capsys):
@@ -23,7 +23,7 @@ def test_run_computes_and_collects(toy, capsys):
 
 def test_a_shared_run_is_collected_wherever_it_belongs(toy):
     call("run", "toy/walk", "--tier", "lite", *ON_CPU)
-    assert runs.is_collected(toy.experiment("race"), "lite")
+    assert ledger.of("toy").is_collected(toy.experiment("race"), "lite")
     assert len(csv(name="race").read_text().splitlines()) == 19
 
 
@@ -235,7 +235,7 @@ def test_collecting_everything_begins_no_experiment_for_a_shared_run(toy, capsys
 def test_collecting_everything_takes_back_lost_tables(toy):
     """Whichever of the two files is lost, for an experiment that is not complete, too."""
     call("run", "toy/race", "--tier", "lite", "--seeds", "0", *ON_CPU)
-    for lost in (csv(name="race"), collected.env_path("toy", "race", "lite")):
+    for lost in (csv(name="race"), paths.sidecar(paths.collected("toy", "race", "lite"))):
         text = lost.read_text()
         lost.unlink()
         assert call("collect") == 0
@@ -268,7 +268,7 @@ def test_merge(toy, tmp_path, capsys):
     call("batch", *[run.spec for run in toy.runs()[3:5]], *ON_CPU)
     (toy.root / ".repro").rename(tmp_path / "elsewhere")
     csv().unlink()
-    collected.env_path("toy", "walk", "lite").unlink()
+    paths.sidecar(paths.collected("toy", "walk", "lite")).unlink()
     capsys.readouterr()
     assert call("merge", str(tmp_path / "elsewhere")) == 0
     assert "2 new runs, 0 known already" in capsys.readouterr().out

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import config, declarations, settings
+from shared import config, declarations
 from shared.errors import UserError
 from shared.interface import added
 
@@ -244,7 +244,7 @@ def test_settings_take_tuples_and_optional_values():
         pair: tuple[int, str] = (0, "")
         limit: float | None = None
 
-    made = settings.resolve(Settings, {"sizes": [1, 2], "pair": [3, "x"], "limit": 2}, where="here")
+    made = declarations.resolve(Settings, {"sizes": [1, 2], "pair": [3, "x"], "limit": 2}, where="here")
     assert made == Settings((1, 2), (3, "x"), 2.0)
     assert hash(made) == hash(Settings((1, 2), (3, "x"), 2.0))
     for values, message in [
@@ -254,7 +254,7 @@ def test_settings_take_tuples_and_optional_values():
         ({"limit": "none"}, "should be a number"),
     ]:
         with pytest.raises(UserError, match=message):
-            settings.resolve(Settings, values, where="here")
+            declarations.resolve(Settings, values, where="here")
 
 
 def test_a_setting_without_default_must_be_given():
@@ -263,7 +263,7 @@ def test_a_setting_without_default_must_be_given():
         size: int
 
     with pytest.raises(UserError, match="no value for the setting 'size'"):
-        settings.resolve(Settings, {}, where="here")
+        declarations.resolve(Settings, {}, where="here")
 
 
 @given(st.sets(st.integers(0, 99), min_size=1))

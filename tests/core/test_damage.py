@@ -8,7 +8,7 @@ import shutil
 import pytest
 from toy_results import execute, lines
 
-from shared import collect, collected, records, runs
+from shared import ledger, paths, records, runs
 from shared.errors import UserError
 
 
@@ -52,7 +52,7 @@ DAMAGES = [value for name, value in globals().items() if name.startswith("damage
 
 
 def pair(tier="lite", name="walk"):
-    return collected.csv_path("toy", name, tier), collected.env_path("toy", name, tier)
+    return paths.collected("toy", name, tier), paths.sidecar(paths.collected("toy", name, tier))
 
 
 def contents(toy):
@@ -66,11 +66,11 @@ def test_damaged_results_are_neither_taken_nor_written(recorded, damage):
     message = damage(*pair())
     before = contents(recorded)
     with pytest.raises(UserError, match=message):
-        runs.collect(recorded.experiment(), "lite")
+        ledger.of("toy").collect(recorded.experiment(), "lite")
     with pytest.raises(UserError, match=message):
-        collect.verify(recorded.experiment(), "lite")
+        ledger.of("toy").verify(recorded.experiment(), "lite")
     with pytest.raises(UserError, match=message):
-        runs.is_collected(recorded.experiment(), "lite")
+        ledger.of("toy").is_collected(recorded.experiment(), "lite")
     with pytest.raises(UserError, match=message):
         runs.read("toy", "walk", "lite")
     with pytest.raises(UserError, match=message):
@@ -84,33 +84,33 @@ def test_the_store_restores_damaged_results(recorded, damage):
     before = contents(recorded)
     damage(*pair())
     assert execute(recorded.runs()).done == []
-    assert runs.collect(recorded.experiment(), "lite")
+    assert ledger.of("toy").collect(recorded.experiment(), "lite")
     assert contents(recorded) == before
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_another_experiment_restores_damaged_results(recorded, damage):
-    runs.collect(recorded.experiment("race"), "lite")
+    ledger.of("toy").collect(recorded.experiment("race"), "lite")
     shutil.rmtree(recorded.root / ".repro")
     before = contents(recorded)
     damage(*pair(name="race"))
     assert contents(recorded) != before
-    assert runs.collect(recorded.experiment("race"), "lite")
+    assert ledger.of("toy").collect(recorded.experiment("race"), "lite")
     assert contents(recorded) == before
 
 
 def test_an_older_record_in_the_store_does_not_replace_damaged_results(recorded):
     before = shutil.copytree(recorded.root / ".repro", recorded.root / "before")
     execute(recorded.runs(), refresh=True)
-    runs.collect(recorded.experiment(), "lite")
+    ledger.of("toy").collect(recorded.experiment(), "lite")
     shutil.rmtree(recorded.root / ".repro")
     before.rename(recorded.root / ".repro")
-    assert not runs.collect(recorded.experiment(), "lite"), "the collected ones are newer"
+    assert not ledger.of("toy").collect(recorded.experiment(), "lite"), "the collected ones are newer"
     for damage in (damage_an_edited_value, damage_lost_sidecar):
         damage(*pair())
         kept = contents(recorded)
         with pytest.raises(UserError, match="restore both files from git"):
-            runs.collect(recorded.experiment(), "lite")
+            ledger.of("toy").collect(recorded.experiment(), "lite")
         assert contents(recorded) == kept
 
 
@@ -118,8 +118,8 @@ def test_a_newer_record_in_the_store_replaces_damaged_results(recorded):
     first = recorded.runs()[0]
     damage_an_edited_value(*pair())
     execute([first], refresh=True)
-    assert runs.collect(recorded.experiment(), "lite")
-    assert collected.of("toy", "walk", "lite").damage == {}
+    assert ledger.of("toy").collect(recorded.experiment(), "lite")
+    assert ledger.of("toy").committed("walk", "lite").damage == {}
     assert f"{first.id},walk,slow,0,angle,7.5,1.0" in lines(recorded)
 
 
@@ -129,10 +129,10 @@ def test_the_store_wins_over_an_edit_of_both_files(recorded):
     damage_an_edited_value(file, sidecar)
     facts = json.loads(sidecar.read_text())
     run = recorded.runs()[0].id
-    facts[run]["rows"] = records.rows_digest(collected.of("toy", "walk", "lite").rows[run])
+    facts[run]["rows"] = records.rows_digest(ledger.of("toy").committed("walk", "lite").rows[run])
     sidecar.write_text(json.dumps(facts))
-    assert collected.of("toy", "walk", "lite").damage == {}
-    assert runs.collect(recorded.experiment(), "lite")
+    assert ledger.of("toy").committed("walk", "lite").damage == {}
+    assert ledger.of("toy").collect(recorded.experiment(), "lite")
     assert contents(recorded) == before
 
 
@@ -141,7 +141,7 @@ def test_collected_facts_stay_where_the_store_has_the_same_rows(recorded):
     facts = json.loads(sidecar.read_text())
     facts[recorded.runs()[0].id]["fingerprint"] = "accepted elsewhere, and pulled"
     sidecar.write_text(json.dumps(facts, sort_keys=True, indent=1) + "\n")
-    assert not runs.collect(recorded.experiment(), "lite")
+    assert not ledger.of("toy").collect(recorded.experiment(), "lite")
     assert json.loads(sidecar.read_text()) == facts
 
 
@@ -151,7 +151,7 @@ def test_damaged_rows_of_earlier_settings_are_kept_too(recorded):
     damage_an_edited_value(*pair())
     before = contents(recorded)
     with pytest.raises(UserError, match="do not match its sidecar"):
-        runs.collect(recorded.experiment(), "lite")
+        ledger.of("toy").collect(recorded.experiment(), "lite")
     assert contents(recorded) == before
 
 
@@ -159,26 +159,26 @@ def test_damaged_rows_of_what_is_no_longer_declared_go(recorded):
     recorded.declare("slow: {rate: 0.25}\n        ", "")
     shutil.rmtree(recorded.root / ".repro")
     damage_an_edited_value(*pair())
-    assert runs.collect(recorded.experiment(), "lite")
+    assert ledger.of("toy").collect(recorded.experiment(), "lite")
     assert {line.split(",")[2] for line in lines(recorded)[1:]} == {"fast"}
 
 
 def test_damaged_demo_results_are_to_be_deleted(toy):
     execute(toy.runs("demo"))
-    runs.collect(toy.experiment(), "demo")
+    ledger.of("toy").collect(toy.experiment(), "demo")
     file, sidecar = pair("demo")
     good = file.read_bytes()
     damage_an_edited_value(file, sidecar)
     shutil.rmtree(toy.root / ".repro" / "runs")
     advice = r"\.repro/results/toy/demo/walk.csv .*; delete both files; they are made again from \.repro/runs"
     with pytest.raises(UserError, match=advice):
-        runs.collect(toy.experiment(), "demo")
+        ledger.of("toy").collect(toy.experiment(), "demo")
     file.write_bytes(good + b"abc\n")
     run = toy.runs()[0]
     advice = r"^\.repro/results/toy/demo/walk.csv, line 22 is malformed; delete it; it is made again from"
     with pytest.raises(UserError, match=advice):
-        runs.why_stale(run)
+        ledger.of("toy").why_stale(run)
     file.unlink()
     sidecar.unlink()
     execute(toy.runs("demo"))
-    assert runs.collect(toy.experiment(), "demo")
+    assert ledger.of("toy").collect(toy.experiment(), "demo")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 
+import data_server
 import pytest
+import yaml
 
-from shared import fingerprint, syntax
+from shared import fingerprint
 
 FILES = {
     "datasets.yaml": "{}\n",
@@ -164,6 +166,123 @@ def test_every_form_of_import_is_followed(tree, line, module):
     assert set(fingerprint.modules("paper")) == USED | {module}
 
 
+#: Where code lives, changed: files moved, then texts replaced.
+MOVES = {
+    "a module": (
+        {"shared/groups.py": "shared/algebra/groups.py"},
+        {"shared/nn/conv.py": ("from shared.groups import", "from shared.algebra.groups import")},
+    ),
+    "a module of the paper": (
+        {"pipelines/paper/layers.py": "pipelines/paper/parts/layers.py"},
+        {"pipelines/paper/models.py": ("from ..paper.layers", "from .parts.layers")},
+    ),
+    "a module that is imported in a function": (
+        {"shared/late.py": "shared/base/late.py"},
+        {"pipelines/paper/experiment.py": ("from shared.late", "from shared.base.late")},
+    ),
+    "one that is not followed": (
+        {"shared/errors.py": "shared/base/errors.py"},
+        {"shared/train/loop.py": ("shared.errors", "shared.base.errors")},
+    ),
+    "past a package": (
+        {},
+        {"pipelines/paper/experiment.py": ("from shared.train", "from shared.train.loop")},
+    ),
+    "lines": (
+        {},
+        {
+            "pipelines/paper/experiment.py": (
+                "from . import data\nfrom .models import build",
+                "from .models import build\nfrom pipelines.paper import data",
+            )
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_where_code_lives_does_not_count(tree, monkeypatch, move):
+    before = tree.fingerprint()
+    files, edits = MOVES[move]
+    monkeypatch.setattr(fingerprint, "NOT_FOLLOWED", fingerprint.NOT_FOLLOWED | {"shared.base.errors"})
+    for old, new in files.items():
+        (tree.root / new).parent.mkdir(exist_ok=True)
+        (tree.root / old).rename(tree.root / new)
+    for name, (old, new) in edits.items():
+        tree.edit(name, old, new)
+    assert tree.fingerprint() == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("import turn", "import back as turn"),
+        ("from shared.data.prepare import turn", "from shared.data.other import turn"),
+        ("from shared.data import prepare", "from shared.data import other as prepare"),
+        (
+            "from shared.data.prepare import turn\nfrom shared.data.other import late",
+            "from shared.data.prepare import late\nfrom shared.data.other import turn",
+        ),
+    ],
+)
+def test_what_a_name_is_imported_from_counts(tree, old, new):
+    """Also where the same modules are used before and after."""
+    code = "def turn(): return 1\ndef back(): return 2\nlate = 3\n"
+    (tree.root / "shared/data/prepare.py").write_text(code)
+    (tree.root / "shared/data/other.py").write_text(code + "more = 4\n")
+    (tree.root / "pipelines/paper/data.py").write_text(
+        "from shared.data import prepare\nfrom shared.data.prepare import turn\n"
+        "from shared.data.other import late\ndef load():\n    return prepare.back(), turn(), late\n"
+    )
+    uses = "from shared.data import other, prepare\nUSES = (other.turn, prepare.turn)\n"
+    tree.edit("pipelines/paper/layers.py", "class Layer", f"{uses}class Layer")
+    before, used = tree.fingerprint(), set(fingerprint.modules("paper"))
+    tree.edit("pipelines/paper/data.py", old, new)
+    assert set(fingerprint.modules("paper")) == used
+    assert tree.fingerprint() != before
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("from shared import alias", "shared.alias"),
+        ("import shared.alias", "shared.alias"),
+        ("from shared.alias import Group", "shared.alias"),
+        ("from shared.nn import Pooll", "shared.nn.Pooll"),
+        ("from .nothing import x", "pipelines.paper.nothing"),
+    ],
+)
+def test_an_import_that_leads_nowhere_is_an_error(tree, line, name):
+    """For example a lazy alias of another module: that module's code would be overlooked."""
+    tree.edit("pipelines/paper/layers.py", "class Layer", f"{line}\nclass Layer")
+    message = rf"^pipelines.paper.layers imports {name}, which is no module here"
+    with pytest.raises(fingerprint.UserError, match=message):
+        tree.fingerprint()
+
+
+def test_a_reader_counts_for_the_data_sets_of_its_format_only(tree):
+    entries = data_server.catalogue([data_server.NOWHERE])
+    entries["packed"] = {**entries["tiny"], "path": "data/packed", "format": "hdf5"}
+    (tree.root / "datasets.yaml").write_text(yaml.safe_dump(entries, sort_keys=False))
+    for name in ("readers", "hdf5"):
+        (tree.root / f"shared/data/{name}.py").write_text(f"def read(): pass\n{name} = 1\n")
+
+    def of_all():
+        fingerprint.forget()
+        sets = ((), ("gone",), ("tiny",), ("turned",), ("packed",), ("tiny", "packed"))
+        return [fingerprint.fingerprint("paper", data) for data in sets]
+
+    before = of_all()
+    assert before[0] == before[1] == tree.fingerprint()
+    assert before[2] == before[3]
+    assert len(set(before)) == 4
+    for name, changed in (("hdf5", {4, 5}), ("readers", {2, 3, 5})):
+        (tree.root / f"shared/data/{name}.py").write_text(f"def read(): return 1\n{name} = 1\n")
+        after = of_all()
+        assert {i for i, (old, new) in enumerate(zip(before, after)) if old != new} == changed
+        before = after
+
+
 def test_what_only_fetches_verified_content_is_not_followed(tree):
     tree.edit("pipelines/paper/data.py", "prepare\n", "prepare, get\n")
     assert "shared.data.obtain" not in fingerprint.modules("paper")
@@ -208,7 +327,7 @@ class C(Generic[T], metaclass=type): "Doc."
 
 def test_text_is_the_same_on_every_python():
     """Pinned on one version; if others disagreed, everybody's results would seem to be of earlier code."""
-    digest = syntax.Source("sample", None, SAMPLE).digest
+    digest = fingerprint.Source("sample", None, SAMPLE).digest
     assert digest == "d1d8cca2d4b86609"
 
 
@@ -219,5 +338,5 @@ def test_nothing_of_the_syntax_gets_lost():
     for index in range(len(names)):
         tree = ast.parse(SAMPLE)
         [node for node in ast.walk(tree) if isinstance(node, ast.Name)][index].id = "other"
-        seen.add(syntax.Source("sample", None, ast.unparse(tree)).digest)
+        seen.add(fingerprint.Source("sample", None, ast.unparse(tree)).digest)
     assert len(seen) == len(names)

@@ -30,21 +30,10 @@ ALLOWED = {
 }
 #: Parts that work where torch is not installed.
 WITHOUT_TORCH = {
-    *(
-        "batches",
-        "budget",
-        "checks",
-        "cli",
-        "collect",
-        "collected",
-        "commands",
-        "config",
-        "costs",
-        "declarations",
-    ),
-    *("devices", "environment", "errors", "exchange", "execute", "failures", "files", "fingerprint"),
-    *("interface", "listing", "loading", "paths", "records", "report", "rerun", "runs", "settings", "stats"),
-    *("validity", "verdicts"),
+    *("batches", "budget", "checks", "cli", "commands", "committed", "config", "declarations"),
+    *("devices", "environment", "errors", "execute", "failures", "files", "fingerprint"),
+    *("interface", "ledger", "listing", "loading", "merge", "paths", "records", "report", "rerun"),
+    *("runs", "stats", "verdicts"),
 }
 #: Stands for the module of an `import_module` whose name is computed.
 COMPUTED = "<computed>"
@@ -178,7 +167,7 @@ def test_the_core_can_be_imported_where_there_is_no_unix():
 def test_baselines_are_imported_in_one_place():
     for library in ("escnn", "e2cnn"):
         assert set(offenders([*CORE, *PIPELINES], library)) <= {"shared/steerable_library.py"}
-    computed = {"shared/__init__.py", "shared/loading.py", "shared/steerable_library.py"}
+    computed = {f"shared/{name}.py" for name in ("__init__", "data/loading", "loading", "steerable_library")}
     assert set(offenders([*CORE, *PIPELINES], COMPUTED)) == computed
 
 

@@ -68,9 +68,37 @@ def test_samples_need_all_their_steps(mini):
     assert results.sample("table1", "plain", "loss", [0, 1]).numbers[0] == pytest.approx(1.5)
     assert results.sample("table1", "plain", "loss", [0, 99]).n == 0
     assert results.sample("table1", "plain", "no such metric").n == 0
+    assert results.sample("table1", "plain", "loss", []).n == 0
     assert results.last("table1", "plain", "loss").numbers[0] == pytest.approx(0.5)
     assert results.settings("table1", "turned") == [False, True]
     assert results.settings("table1", "turned", "turned") == [True]
+
+
+def test_curves_have_a_row_per_seed_and_a_column_per_step(mini):
+    mini_paper.record(seeds=3)
+    file = paths.collected("mini", "table1", "paper")
+    head, *lines = file.read_text().splitlines()
+    lost = [line for line in lines if ",plain,1,loss,2," not in line]
+    file.write_text("\n".join([head, *reversed(lost)]) + "\n")
+    curves = Results("mini").curves("table1", "plain", "loss")
+    assert (curves.index.name, curves.columns.name) == ("seed", "step")
+    assert (curves.index.tolist(), curves.columns.tolist()) == ([0, 1, 2], [0.0, 1.0, 2.0, 3.0])
+    expected = np.array([[2.0 / (step + 1) + seed / 10 for step in range(4)] for seed in range(3)])
+    expected[1, 2] = np.nan
+    assert np.array_equal(curves.to_numpy(), expected, equal_nan=True)
+    assert list(Results("mini").sample("table1", "plain", "loss").values) == [0, 2]
+    single = Results("mini").curves("table1", "plain", "error")
+    assert single.columns.tolist() == [0.0], "a metric without steps"
+
+
+def test_two_values_at_one_step_are_refused(mini):
+    mini_paper.record()
+    file = paths.collected("mini", "table1", "paper")
+    text = file.read_text()
+    line = next(line for line in text.splitlines() if ",plain,1,loss,2," in line)
+    file.write_text(f"{text}{line}\n")
+    with pytest.raises(UserError, match="plain has loss twice for one seed and step; collect it again"):
+        Results("mini").curves("table1", "plain", "loss")
 
 
 def test_pictures_are_square_arrays_of_the_first_seed(mini):

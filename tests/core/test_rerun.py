@@ -8,8 +8,8 @@ import pytest
 from mini_paper import tree
 from toy_results import call, execute
 
-from shared import collected, records, rerun, runs
 from shared import execute as computing
+from shared import paths, records, rerun, runs
 from shared.interface import Row
 
 
@@ -36,7 +36,7 @@ def test_what_is_recorded_is_computed_again_and_is_the_same(recorded, capsys):
 def test_the_cheapest_is_taken_of_what_is_not_named(recorded, capsys):
     seconds = {("slow", 0): 9.0, ("slow", 1): 3.0, ("slow", 2): 8.0}
     seconds |= {("fast", 0): 7.0, ("fast", 1): 6.0, ("fast", 2): 2.0}
-    sidecar = collected.env_path("toy", "walk", "lite")
+    sidecar = paths.sidecar(paths.collected("toy", "walk", "lite"))
     facts = json.loads(sidecar.read_text())
     for run in recorded.runs():
         facts[run.id]["wall_s"] = seconds[run.arm, run.seed]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from toy_results import execute
 
-from shared import batches, environment, records, runs
+from shared import batches, environment, ledger, records, runs
 from shared.errors import UserError
 from shared.interface import Row
 
@@ -52,7 +52,7 @@ def test_a_record_keeps_every_digit(toy):
     execute(toy.runs())
     for run in toy.runs():
         rows = _walk(run)
-        found = runs.known(run).rows
+        found = ledger.of("toy").record(run).rows
         assert [r for r in found if r.metric != "seconds"] == [r for r in rows if r.metric != "seconds"]
         assert [type(r.step) for r in found] == [int, int, int, str, float, str]
 
@@ -106,7 +106,7 @@ def test_the_commit_and_whether_it_is_dirty(toy):
     for command in (["init", "-q"], ["add", "."], [*identity, "commit", "-q", "-m", "all"]):
         subprocess.run(["git", *command], cwd=toy.root, check=True)
     execute(toy.runs()[:1])
-    runs.collect(toy.experiment(), "lite")
+    ledger.of("toy").collect(toy.experiment(), "lite")
     results = toy.folder / "results" / "lite" / "walk.csv"
     subprocess.run(["git", "add", str(results)], cwd=toy.root, check=True)
     assert environment.code()["dirty"] is False
@@ -160,20 +160,20 @@ def test_a_damaged_record_counts_as_missing(toy):
     run = toy.runs()[0]
     path = records.stored_path(run.id)
     path.write_text(path.read_text()[:-20])
-    assert runs.why_stale(run) == ["missing"]
+    assert ledger.of("toy").why_stale(run) == ["missing"]
     execute([run])
     edited = json.loads(path.read_text())
     edited["inputs"]["seed"] = 9
     path.write_text(json.dumps(edited))
-    assert runs.why_stale(run) == ["missing"]
+    assert ledger.of("toy").why_stale(run) == ["missing"]
 
 
 def test_why_a_run_is_stale(toy):
     execute(toy.runs())
-    runs.collect(toy.experiment(), "lite")
+    ledger.of("toy").collect(toy.experiment(), "lite")
     toy.declare("rate: 0.25", "rate: 0.75")
     toy.declare("revision: 1", "revision: 2")
-    stale = {run.arm: runs.why_stale(run) for run in toy.runs()}
+    stale = {run.arm: ledger.of("toy").why_stale(run) for run in toy.runs()}
     assert stale["slow"] == ["settings.rate: 0.25 -> 0.75", "revision: 1 -> 2"]
     assert stale["fast"] == ["revision: 1 -> 2"]
 
@@ -182,11 +182,11 @@ def test_code_retrains_demo_but_not_lite(toy):
     for tier in ("demo", "lite"):
         execute(toy.runs(tier))
     toy.edit("experiment.py", "draw(0, settings.rate)", "draw(0, settings.rate) + 0")
-    assert [runs.why_stale(run) for run in toy.runs("demo")] == [["code"]] * 4
-    assert [runs.why_stale(run) for run in toy.runs("lite")] == [[]] * 6
+    assert [ledger.of("toy").why_stale(run) for run in toy.runs("demo")] == [["code"]] * 4
+    assert [ledger.of("toy").why_stale(run) for run in toy.runs("lite")] == [[]] * 6
     assert len(execute(toy.runs("demo")).done) == 4
     toy.edit("experiment.py", "def walk", "# as before\ndef walk")
-    assert [runs.why_stale(run) for run in toy.runs("demo")] == [[]] * 4
+    assert [ledger.of("toy").why_stale(run) for run in toy.runs("demo")] == [[]] * 4
 
 
 def test_processes_at_once_train_each_run_once(toy):
@@ -198,5 +198,5 @@ def test_processes_at_once_train_each_run_once(toy):
     for process in started:
         process.stdout.close()
     assert sorted(toy.trained()) == sorted(f"{rate} {seed}" for rate in (0.25, 2.0) for seed in range(10))
-    assert runs.is_collected(toy.experiment(), "lite")
+    assert ledger.of("toy").is_collected(toy.experiment(), "lite")
     assert len(runs.read("toy", "walk", "lite")["run"].unique()) == 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from toy_results import arms_and_seeds, execute
 
-from shared import records, runs
+from shared import ledger, records
 
 
 @pytest.mark.parametrize("kind", ["nan", "diverged"])
@@ -14,7 +14,7 @@ def test_one_bad_seed_fails_alone(toy, kind):
     outcome = execute(toy.runs(), replicas=3)
     assert arms_and_seeds(run for run, _ in outcome.failed) == [("fast", 1)]
     assert len(outcome.done) == 5
-    assert runs.why_stale(outcome.failed[0][0]) == ["missing"]
+    assert ledger.of("toy").why_stale(outcome.failed[0][0]) == ["missing"]
     assert "\n" not in outcome.failed[0][1]
 
 

@@ -8,7 +8,7 @@ import time
 import pytest
 from toy_results import arms_and_seeds, execute
 
-from shared import batches, costs, devices, environment, runs, validity
+from shared import batches, devices, environment, ledger
 from shared.budget import Budget
 from shared.interface import OutOfTime
 
@@ -119,9 +119,9 @@ def test_the_time_of_a_resumed_run_is_not_taken_for_that_of_a_whole_one(toy, mon
     place.write_text("half way")
     wall_times(monkeypatch, 5.0, 100.0)
     execute(toy.runs()[:2])
-    facts = [validity.known(run).environment for run in toy.runs()[:2]]
+    facts = [ledger.of("toy").record(run).environment for run in toy.runs()[:2]]
     assert [each.get("resumed", False) for each in facts] == [True, False]
-    assert costs.measured(toy.experiment(), "lite", "cpu")["slow"].seconds == 100
+    assert batches.measured_costs(toy.experiment(), "lite", "cpu")["slow"].seconds == 100
 
 
 def wall_times(monkeypatch, *seconds):
@@ -157,7 +157,7 @@ def test_seeds_that_were_finished_when_time_was_up_are_recorded(toy):
     assert arms_and_seeds(outcome.left) == [(arm, seed) for arm in ("fast", "slow") for seed in (1, 2)]
     assert not outcome.failed
     assert lines[2] == "toy/walk/lite/slow/0: time is up, finished are the seeds 0"
-    assert [runs.why_stale(run) for run in toy.runs()[:3]] == [[], ["missing"], ["missing"]]
+    assert [ledger.of("toy").why_stale(run) for run in toy.runs()[:3]] == [[], ["missing"], ["missing"]]
 
 
 def test_seeds_that_are_missing_before_the_time_is_up_are_a_fault(toy):

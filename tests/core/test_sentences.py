@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shared import cli, collect, collected, files
+from shared import cli, files, ledger, paths
 
 ON_CPU = ("--device", "cpu", "--threads", "1")
 RUN = ("run", "toy/walk", "--tier", "lite", *ON_CPU)
@@ -34,11 +34,11 @@ def recorded(toy):
 
 
 def csv(tier="lite", name="walk"):
-    return collected.csv_path("toy", name, tier)
+    return paths.collected("toy", name, tier)
 
 
 def sidecar(tier="lite", name="walk"):
-    return collected.env_path("toy", name, tier)
+    return paths.sidecar(paths.collected("toy", name, tier))
 
 
 def contents(toy):
@@ -114,7 +114,7 @@ def test_what_was_asked_for_is_collected_before_damage_elsewhere_is_met(recorded
     assert "walk.csv do not match" in err
     assert csv().read_bytes() == before
     assert csv(name="race").read_bytes() != old
-    assert collect.is_collected(recorded.experiment("race"), "lite")
+    assert ledger.of("toy").is_collected(recorded.experiment("race"), "lite")
 
 
 def not_utf8(file):

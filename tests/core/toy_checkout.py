@@ -125,6 +125,8 @@ stages:
     foreach: ${recorded.toy}
     do:
       cmd: python -m pipelines.toy run ${key} --tier ${item}
+      deps:
+        - pipelines/toy/settings.py
       params:
         - pipelines/toy/experiments.yaml:
             - toy.revision
@@ -134,6 +136,7 @@ stages:
       outs:
         - pipelines/toy/results/${item}/${key}.csv:
             cache: false
+            persist: true
 """
 
 

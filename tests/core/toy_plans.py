@@ -7,7 +7,7 @@ from typing import Any
 
 from toy_results import execute
 
-from shared import config, orchestrate, runs
+from shared import config, ledger, orchestrate
 
 Plan = orchestrate.Plan
 
@@ -25,7 +25,7 @@ def train(tier: str) -> None:
     for experiment in config.load("toy").experiments.values():
         if tier in experiment.tiers:
             assert not execute(experiment.runs(tier)).failed
-            runs.collect(experiment, tier)
+            ledger.of("toy").collect(experiment, tier)
 
 
 def stamp_texts(root: Path) -> dict[str, str]:

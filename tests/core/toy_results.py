@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared import cli, collected, runs
+from shared import cli, paths, runs
 from shared.runs import Options
 
 ON_CPU = ("--device", "cpu", "--threads", "1")
@@ -26,7 +26,7 @@ def arms_and_seeds(found):
 
 def csv(tier="lite", name="walk"):
     """A collected CSV."""
-    return collected.csv_path("toy", name, tier)
+    return paths.collected("toy", name, tier)
 
 
 def lines(toy, name="walk", tier="lite"):

@@ -1,25 +1,32 @@
-"""The committed form of results: a long CSV per experiment and tier, and a sidecar with the circumstances."""
+"""The committed form of results: a long CSV per experiment and tier, and a sidecar with the circumstances.
+
+This module reads and writes the two files; what they mean together with the store is decided in
+`shared.ledger`. The tiers that are not committed have the same two files in the ignored store.
+"""
 
 from __future__ import annotations
 
 import csv
-import functools
+import io
 import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from shared import paths
 from shared.errors import UserError
+from shared.files import write_atomic, write_json
 from shared.interface import Row
 from shared.records import Record, rows_digest
 
 HEADER = ("run", "experiment", "arm", "seed", "metric", "step", "value")
+_ENDINGS = (".csv", paths.SIDECAR)
 
 
 @dataclass(frozen=True)
-class Collected:
+class Committed:
     """One experiment's results at one tier, as the CSV and its sidecar hold them.
 
     Attributes:
@@ -48,62 +55,40 @@ class Collected:
             return None
         environment = dict(self.environments[run_id])
         inputs = environment.pop("inputs", {})
-        environment.pop("rows", None)
-        return Record(run_id, inputs, self.rows[run_id], environment)
+        digest = environment.pop("rows", None)
+        record = Record(run_id, inputs, self.rows[run_id], environment)
+        if digest is not None:
+            record.__dict__["digest"] = digest  # it was found equal when the files were read
+        return record
 
 
-def csv_path(paper: str, experiment: str, tier: str) -> Path:
-    """The collected rows of an experiment at a tier."""
-    return paths.results(paper, tier) / f"{experiment}.csv"
+def signatures(folder: Path) -> dict[Path, tuple[Any, Any]]:
+    """For each CSV of a folder, by name, something that changes whenever it or its sidecar does.
 
-
-def env_path(paper: str, experiment: str, tier: str) -> Path:
-    """The sidecar of `csv_path`: environment and inputs of each run."""
-    return paths.results(paper, tier) / f"{experiment}.env.json"
-
-
-def files(folder: Path) -> list[Path]:
-    """The CSV files of a folder of results, also those of which only the sidecar is left, by name."""
-    sidecars = (
-        file.with_name(f"{file.name.removesuffix('.env.json')}.csv") for file in folder.glob("*.env.json")
-    )
-    return sorted({*folder.glob("*.csv"), *sidecars})
-
-
-def of(paper: str, experiment: str, tier: str) -> Collected:
-    """What is collected of an experiment at a tier; empty if nothing is.
-
-    Raises:
-        UserError: if a file is there but makes no sense.
+    A CSV of which only the sidecar is left is among them.
     """
-    return read_file(csv_path(paper, experiment, tier))
+    try:
+        with os.scandir(folder) as entries:
+            found = {entry.name: entry.stat() for entry in entries if entry.name.endswith(_ENDINGS)}
+    except (FileNotFoundError, NotADirectoryError):  # a folder that may not be read is not an empty one
+        return {}
+    states = {name: (stat.st_mtime_ns, stat.st_size, stat.st_ino) for name, stat in found.items()}
+    files = {folder / f"{name.removesuffix('.csv').removesuffix(paths.SIDECAR)}.csv" for name in states}
+    return {file: (states.get(file.name), states.get(paths.sidecar(file).name)) for file in sorted(files)}
 
 
-def read_file(file: Path) -> Collected:
-    """What a CSV and its sidecar (beside it, ``.env.json``) hold; empty if they do not exist.
+def read_file(file: Path) -> Committed:
+    """What a CSV and its sidecar hold; empty if they do not exist.
 
     Raises:
         UserError: if one is there but makes no sense; the message says where and what to do.
     """
-    sidecar = file.with_name(f"{file.name.removesuffix('.csv')}.env.json")
-    return _read(file, _signature(file), sidecar, _signature(sidecar))
-
-
-def _signature(file: Path) -> tuple[int, ...] | None:
-    try:
-        stat = file.stat()
-    except (FileNotFoundError, NotADirectoryError):  # a folder that may not be read is not an empty one
-        return None
-    return (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-
-
-@functools.lru_cache(maxsize=256)
-def _read(file: Path, signature: Any, sidecar: Path, sidecar_signature: Any) -> Collected:
-    environments = {} if sidecar_signature is None else _environments(sidecar)
+    sidecar = paths.sidecar(file)
+    environments = _environments(sidecar) if sidecar.exists() else {}
     runs: dict[tuple[str, int], str] = {}
     blocks: dict[tuple[str, str], list[Row]] = {}  # by run and arm, since two arms may be the same run
     problems = []
-    for number, run, key, row in () if signature is None else _measured(file):
+    for number, run, key, row in _measured(file) if file.exists() else ():
         if runs.setdefault(key, run) != run:
             arm, seed = key
             problems.append(f"line {number}: {arm} with seed {seed} has two runs, {runs[key]} and {run}")
@@ -116,7 +101,7 @@ def _read(file: Path, signature: Any, sidecar: Path, sidecar_signature: Any) -> 
             rows[run] = tuple(values)
         elif rows_digest(rows[run]) != rows_digest(values):
             problems.append(f"run {run} has other values in arm {arm} than in the arm before")
-    return Collected(runs, rows, environments, tuple(problems), _damage(file, rows, sidecar, environments))
+    return Committed(runs, rows, environments, tuple(problems), _damage(file, rows, sidecar, environments))
 
 
 def _environments(sidecar: Path) -> dict[str, dict[str, Any]]:
@@ -187,3 +172,43 @@ def _remedy(file: Path, what: str = "it") -> str:
     if file.is_relative_to(paths.root()):
         return f"restore {what} from git"
     return f"copy {what} again from where the results were made"
+
+
+def text(blocks: Iterable[tuple[str, str, str, int, Iterable[Row]]]) -> str:
+    """A CSV of (run, experiment, arm, seed, rows), in full precision: Python's shortest exact form."""
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    writer.writerow(HEADER)
+    for run, experiment, arm, seed, rows in blocks:
+        for row in rows:
+            step = row.step if isinstance(row.step, str) else repr(row.step)
+            writer.writerow((run, experiment, arm, seed, row.metric, step, repr(row.value)))
+    return lines.getvalue()
+
+
+def holds(file: Path, content: str, environments: Mapping[str, Any]) -> bool:
+    """Whether `write` would change nothing."""
+    sidecar = paths.sidecar(file)
+    if not environments:
+        return not file.exists() and not sidecar.exists()
+    try:
+        return file.read_text() == content and json.loads(sidecar.read_text()) == environments
+    except (OSError, ValueError):
+        return False
+
+
+def write(file: Path, content: str, environments: Mapping[str, Any]) -> bool:
+    """Write a CSV and its sidecar, each whole or not at all; remove both if no run is known.
+
+    Returns:
+        Whether that changed anything.
+    """
+    if holds(file, content, environments):
+        return False
+    if environments:
+        write_json(paths.sidecar(file), environments)
+        write_atomic(file, content)
+    else:
+        paths.sidecar(file).unlink(missing_ok=True)  # first: rows alone go next time, should this process end
+        file.unlink(missing_ok=True)
+    return True

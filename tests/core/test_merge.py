@@ -1,4 +1,4 @@
-"""Results from elsewhere, and results kept after a refactoring."""
+"""Results from elsewhere."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from shared import collected, records, runs
+from shared import ledger, paths, records, runs
 from shared.errors import UserError
 from shared.runs import Options
 
@@ -20,12 +20,12 @@ def execute(wanted, **options):
 def elsewhere(toy, tmp_path):
     """Another checkout, in which seeds 1 and 2 were recorded; here it was seeds 0 and 1."""
     execute(runs_of(toy, 1, 2))
-    runs.collect(toy.experiment(), "lite")
+    ledger.of("toy").collect(toy.experiment(), "lite")
     other = shutil.copytree(toy.root, tmp_path / "elsewhere")
     shutil.rmtree(toy.root / ".repro")
     shutil.rmtree(toy.folder / "results")
     execute(runs_of(toy, 0, 1))
-    runs.collect(toy.experiment(), "lite")
+    ledger.of("toy").collect(toy.experiment(), "lite")
     return other
 
 
@@ -52,8 +52,8 @@ def snapshot(toy):
 def test_merge_takes_what_is_new(toy, elsewhere, part):
     merged = runs.merge(elsewhere / part)
     assert (merged.new, merged.known, merged.undeclared) == (2, 2, 0)
-    assert all(runs.why_stale(run) == [] for run in toy.runs())
-    assert len(collected.csv_path("toy", "walk", "lite").read_text().splitlines()) == 1 + 36
+    assert all(ledger.of("toy").why_stale(run) == [] for run in toy.runs())
+    assert len(paths.collected("toy", "walk", "lite").read_text().splitlines()) == 1 + 36
     again = runs.merge(elsewhere / part)
     assert (again.new, again.changed) == (0, [])
 
@@ -62,7 +62,7 @@ def test_merge_takes_a_single_record(toy, elsewhere):
     run = runs_of(toy, 2)[0]
     merged = runs.merge(elsewhere / ".repro" / "runs" / f"{run.id}.json")
     assert merged.new == 1
-    assert runs.why_stale(run) == []
+    assert ledger.of("toy").why_stale(run) == []
     assert merged.changed == ["toy/walk (lite)", "toy/race (lite)"], "a record does not say what it was for"
 
 
@@ -155,7 +155,7 @@ def test_merge_refuses_results_without_their_sidecar(toy, elsewhere):
 def test_merge_stops_at_damaged_results_here(toy, elsewhere, seed):
     """Seed 1 is among the merged ones, seed 0 is not, but in the same file."""
     run = next(run for run in runs_of(toy, seed) if run.arm == "fast")
-    file = collected.csv_path("toy", "walk", "lite")
+    file = paths.collected("toy", "walk", "lite")
     file.write_text(
         file.read_text().replace(f"{run.id},walk,fast,{seed},angle,7.5,1.0", "", 1).replace("\n\n", "\n")
     )
@@ -168,7 +168,7 @@ def test_merge_stops_at_damaged_results_here(toy, elsewhere, seed):
     assert snapshot(toy) == before
     stored.write_bytes(kept)
     assert runs.merge(elsewhere).new == 2
-    assert collected.of("toy", "walk", "lite").damage == {}
+    assert ledger.of("toy").committed("walk", "lite").damage == {}
 
 
 def test_a_file_that_is_no_record_is_to_be_copied_anew(toy, elsewhere):
@@ -191,44 +191,4 @@ def test_merged_runs_that_are_not_declared_wait_in_the_store(toy, elsewhere):
     merged = runs.merge(elsewhere)
     assert (merged.new, merged.undeclared) == (2, 2)
     toy.declare("seeds: [0, 1]}\n    race", "seeds: 0-2}\n    race")
-    assert all(runs.why_stale(run) == [] for run in toy.runs())
-
-
-def test_accept_keeps_results_with_the_reason_on_record(toy):
-    execute(toy.runs())
-    runs.collect(toy.experiment(), "lite")
-    csv = collected.csv_path("toy", "walk", "lite").read_text()
-    old = runs.environments("toy", "walk", "lite")[toy.runs()[0].id]["fingerprint"]
-    toy.edit("experiment.py", "draw(0, settings.rate)", "draw(0.0, settings.rate)")
-    assert len(runs.earlier_code("toy", "walk", "lite")) == 6
-    assert runs.accept(toy.experiment(), "lite", " 0.0 is 0 ") == 6
-    assert runs.earlier_code("toy", "walk", "lite") == set()
-    facts = runs.environments("toy", "walk", "lite")[toy.runs()[0].id]
-    (stamp,) = facts["accepted"]
-    assert (stamp["from"], stamp["to"], stamp["why"]) == (old, facts["fingerprint"], "0.0 is 0")
-    assert collected.csv_path("toy", "walk", "lite").read_text() == csv
-    assert not runs.collect(toy.experiment(), "lite"), "the store knows of it, too"
-    assert records.stored(toy.runs()[0].id).environment["fingerprint"] == facts["fingerprint"]
-    assert runs.accept(toy.experiment(), "lite", "again") == 0
-
-
-def test_accept_vouches_for_no_edited_rows(toy):
-    execute(toy.runs())
-    runs.collect(toy.experiment(), "lite")
-    toy.edit("experiment.py", "draw(0, settings.rate)", "draw(0.0, settings.rate)")
-    file = collected.csv_path("toy", "walk", "lite")
-    file.write_text(file.read_text().replace(",angle,7.5,1.0", ",angle,7.5,2.25", 1))
-    before = snapshot(toy)
-    with pytest.raises(UserError, match="do not match its sidecar"):
-        runs.accept(toy.experiment(), "lite", "0.0 is 0")
-    assert snapshot(toy) == before
-
-
-def test_accept_does_not_touch_results_of_other_settings(toy):
-    execute(toy.runs())
-    runs.collect(toy.experiment(), "lite")
-    toy.declare("slow: {rate: 0.25}", "slow: {rate: 0.5}")
-    toy.edit("experiment.py", "draw(0, settings.rate)", "draw(0.0, settings.rate)")
-    assert runs.accept(toy.experiment(), "lite", "0.0 is 0") == 3
-    with pytest.raises(UserError, match="say why"):
-        runs.accept(toy.experiment(), "lite", "  ")
+    assert all(ledger.of("toy").why_stale(run) == [] for run in toy.runs())

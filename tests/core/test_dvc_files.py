@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
+import data_server
 import pytest
+import yaml
 from toy_plans import train
 
-from shared import dvclock, orchestrate, runs
+from shared import config, dvc_files, orchestrate, runs
 from shared.errors import UserError
 
 
@@ -23,8 +25,8 @@ def dvc(toy, monkeypatch) -> list[tuple[str, ...]]:
         )
 
     (toy.root / ".git").mkdir()
-    monkeypatch.setattr(dvclock, "_dvc", call)
-    monkeypatch.setattr(dvclock, "_dvc_path", lambda: "dvc")
+    monkeypatch.setattr(dvc_files, "_dvc", call)
+    monkeypatch.setattr(dvc_files, "_dvc_path", lambda: "dvc")
     return calls
 
 
@@ -46,7 +48,7 @@ def test_sync_commits_nothing_that_was_not_collected(toy, dvc):
 
 
 def test_sync_does_without_dvc(toy, monkeypatch, capsys):
-    monkeypatch.setattr(dvclock, "_dvc_path", lambda: None)
+    monkeypatch.setattr(dvc_files, "_dvc_path", lambda: None)
     assert orchestrate.sync() == 0
     assert "dvc is not installed" in capsys.readouterr().out
 
@@ -69,15 +71,38 @@ def test_sync_waits_for_another_dvc_and_passes_on_other_errors(toy, monkeypatch)
         'case "$2" in status) echo "{}";; *) echo "no such stage" >&2; exit 1;; esac\n'
     )
     script.chmod(0o755)
-    monkeypatch.setattr(dvclock, "_dvc_path", lambda: str(script))
-    monkeypatch.setattr(dvclock, "WAIT_SECONDS", 0.0)
-    assert dvclock._dvc("status", "--json") == "{}\n"
+    monkeypatch.setattr(dvc_files, "_dvc_path", lambda: str(script))
+    monkeypatch.setattr(dvc_files, "WAIT_SECONDS", 0.0)
+    assert dvc_files._dvc("status", "--json") == "{}\n"
     with pytest.raises(UserError, match="`dvc commit x` failed: no such stage"):
-        dvclock._dvc("commit", "x")
+        dvc_files._dvc("commit", "x")
 
 
 def test_recorded_needs_a_readable_dvc_yaml(toy):
-    assert dvclock.recorded() == {"toy": {"walk": "lite", "race": "lite"}}
+    assert dvc_files.recorded() == {"toy": {"walk": "lite", "race": "lite"}}
     (toy.root / "dvc.yaml").write_text("vars: []\n")
     with pytest.raises(UserError, match="restore it from git"):
-        dvclock.recorded()
+        dvc_files.recorded()
+
+
+def test_a_stage_names_the_data_sets_of_what_is_recorded(toy):
+    def said():
+        return list(dvc_files.problems(config.load("toy")))
+
+    entries = data_server.catalogue([data_server.NOWHERE])
+    entries["other"] = {**entries["tiny"], "path": "data/other"}
+    (toy.root / "datasets.yaml").write_text(yaml.safe_dump(entries))
+    toy.edit("settings.py", "    steps", "    dataset: str = 'tiny'\n    steps")
+    assert said() == ["dvc.yaml: the stage toy lacks `do: params: datasets.yaml: tiny.checksum`"]
+    toy.edit("../../dvc.yaml", "      outs:\n", "        - datasets.yaml: [tiny.checksum]\n      outs:\n")
+    assert said() == []
+    toy.edit("../../dvc.yaml", "tiny.checksum]", "tiny.checksum, other.checksum]")
+    assert "should not have `do: params: datasets.yaml: other.checksum`" in said()[0]
+    toy.declare("lite: {seeds: 0-2}", "lite: {seeds: 0-2}\n        paper: {seeds: [0], dataset: other}")
+    assert said() == [], "what will be recorded may be named before"
+    toy.edit("../../dvc.yaml", ", other.checksum", "")
+    assert said() == [], "and need not be"
+    toy.edit("../../dvc.yaml", "{walk: lite, race: lite}", "{walk: paper, race: lite}")
+    assert said() == ["dvc.yaml: the stage toy lacks `do: params: datasets.yaml: other.checksum`"]
+    toy.edit("../../dvc.yaml", "{walk: paper, race: lite}", "{}")
+    assert said() == []
