@@ -73,7 +73,7 @@ def test_what_differs_is_said_with_the_spread_over_seeds(recorded, capsys, monke
     monkeypatch.setattr(computing.environment, "cpu_model", lambda: "Another")
     before = code_of(recorded)
     recorded.edit("experiment.py", "draw(0, settings.rate)) for", "draw(0, settings.rate) + step) for")
-    monkeypatch.setattr(computing.fingerprint, "fingerprint", lambda paper: before)
+    monkeypatch.setattr(computing.fingerprint, "fingerprint", lambda paper, data: before)
     code, lines = again(capsys, "walk", "--arm", "slow", "--seeds", "0")
     assert code == 1
     old = {(row.metric, row.step): row.value for row in runs.rows_of(recorded.runs()[0])}
@@ -93,7 +93,7 @@ def test_what_differs_is_said_with_the_spread_over_seeds(recorded, capsys, monke
 
 def test_without_another_circumstance_a_difference_is_not_explained_away(recorded, capsys, monkeypatch):
     same = code_of(recorded)
-    monkeypatch.setattr(computing.fingerprint, "fingerprint", lambda paper: same)
+    monkeypatch.setattr(computing.fingerprint, "fingerprint", lambda paper, data: same)
     recorded.edit("experiment.py", 'Row("angle", 7.5, 1)', 'Row("angle", 7.5, 2)')
     code, lines = again(capsys, "walk", "--arm", "slow", "--seeds", "0")
     assert code == 1
