@@ -217,7 +217,6 @@ class Results:
             form=form,
             command=self.command(experiment),
             note=note,
-            unit=paper.unit if paper else "",
         )
 
     def command(self, experiment: str) -> str:
