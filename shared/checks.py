@@ -12,7 +12,7 @@ from typing import Any
 
 from shared import collect, collected, config, dvcstage, fingerprint, paths, records, validity
 from shared.errors import UserError
-from shared.report import published
+from shared.report import captions, published
 from shared.report.contents import Report
 
 
@@ -73,6 +73,10 @@ def _names(paper: config.Paper) -> Iterator[Problem]:
             if name not in known:
                 text = f"produces {name!r}, but tables.py and figures.py make only {', '.join(sorted(known))}"
                 yield Problem(f"{paper.name}/{experiment.name} {text}")
+    for name in captions.read(paper.name):
+        if name not in tables:
+            text = f"has words for {name!r}, but tables.py makes only {', '.join(tables)}"
+            yield Problem(f"pipelines/{paper.name}/{captions.FILE} {text}")
     yield from _concerned(report, tables)
     yield from _unused(report, figures)
 

@@ -1,4 +1,4 @@
-"""Tables of the template: our results beside the paper's numbers."""
+"""Tables of the template: our results beside the paper's numbers. What they say stands in captions.md."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _claims(results: Results) -> Table:
     parts = claims.compare(results, ERROR, claims.above(), [pair])
     statement = "p4 convolutions lower the error on turned digits"
     row = claims.row("P4-helps", statement, parts, command=results.command(EXPERIMENT), headline=True)
-    return claims.table(results, [row], [EXPERIMENT], "Differences are in percentage points.")
+    return claims.table(results, [row], [EXPERIMENT])
 
 
 def _table1(results: Results) -> Table:
@@ -35,12 +35,4 @@ def _table1(results: Results) -> Table:
         plain("turn_gap", "Turn gap", Quantity("turn_gap", form=text.scientific)),
         plain("parameters", "Parameters", Quantity("parameters", form=text.thousands)),
     )
-    return table(
-        results,
-        "table1",
-        "Table 1: test error on turned digits",
-        columns,
-        [Line(arm, title) for arm, title in TITLES.items()],
-        caption="Percent of wrong answers, mean ± standard deviation over seeds. *Turn gap*: the largest "
-        "relative change of a logit under a quarter turn, zero to rounding for an exactly invariant network.",
-    )
+    return table(results, "table1", columns, [Line(arm, title) for arm, title in TITLES.items()])

@@ -2,7 +2,8 @@
 
 A `Quantity` says how a run's rows become one number, a `Line` which arms one row of the table is about, and a
 column what it makes of them: `compared`, `plain`, `words`, `change`, `before_after`, or a `Filled` with a
-function of a `Place`. A column is code, so that a table may have one that no other has.
+function of a `Place`. A column is code, so that a table may have one that no other has. Title, caption and
+notes are words, and stand in the paper's ``captions.md``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from shared.report import text
+from shared.report import captions, text
 from shared.report.results import Results, difference
 from shared.report.tables import Cell, Column, Row, Sample, Table, measured
 
@@ -182,23 +183,21 @@ def gap(first: Sample, second: Sample) -> str:
 def table(
     results: Results,
     name: str,
-    title: str,
     columns: Sequence[Column],
     lines: Iterable[Line],
     *,
     experiment: str = "",
-    caption: str = "",
-    notes: Sequence[str] = (),
+    **fields: str,
 ) -> Table:
-    """A table with a row for each line.
+    """A table with a row for each line; its title, caption and notes stand in ``captions.md``.
 
     Args:
         results: ours.
-        name, title, caption: of the table.
+        name: of the table.
         columns: the first is the row header's; the others are `Filled`.
         lines: the rows.
         experiment: where arms are looked up that name none; the one of the table's name if empty.
-        notes: lines below the table; empty ones are left out.
+        fields: what is filled into the words (`shared.report.captions`).
     """
     rows, found = [], []
     filled = [column for column in columns[1:] if isinstance(column, Filled)]
@@ -207,6 +206,6 @@ def table(
         cells = [column.fill(place) for column, place in zip(filled, places)]
         rows.append(Row(line.key, line.title, tuple(cells), line.headline))
         found += [places[0].where(arm)[0] for arm in ("", *line.arms)]
+    said = captions.words(results.paper, name, fields)
     commands = tuple(results.command(one) for one in dict.fromkeys(found))
-    shown = tuple(note for note in notes if note)
-    return Table(name, title, tuple(columns), tuple(rows), caption, commands, shown)
+    return Table(name, said.title, tuple(columns), tuple(rows), said.caption, commands, said.notes)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from shared import stats, verdicts
-from shared.report import text
+from shared.report import captions, text
 from shared.report.build import Quantity, Where
 from shared.report.published import PaperValue
 from shared.report.results import Results, difference
@@ -168,12 +168,12 @@ def row(
     return Row(key, f"**{key}** {statement}", cells, headline)
 
 
-def table(
-    results: Results, rows: Iterable[Row], experiments: Iterable[str], caption: str, notes: Sequence[str] = ()
-) -> Table:
-    """The table of a paper's claims, computed by these experiments."""
+def table(results: Results, rows: Iterable[Row], experiments: Iterable[str], **fields: str) -> Table:
+    """The table of a paper's claims, computed by these experiments; ``fields`` as in `build.table`."""
+    said = captions.words(results.paper, "claims", fields)
     commands = tuple(dict.fromkeys(results.command(experiment) for experiment in experiments))
-    return Table("claims", "Claims", COLUMNS, tuple(rows), caption, commands, tuple(notes), claims=True)
+    made = tuple(rows)
+    return Table("claims", said.title, COLUMNS, made, said.caption, commands, said.notes, claims=True)
 
 
 def _test(verdict: Verdict) -> str:

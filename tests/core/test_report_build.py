@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import mini_paper
 import numpy as np
 import pandas as pd
@@ -30,6 +32,7 @@ from shared.report.tables import Column, Sample, by_seed
 ERROR, LOSS = Quantity("error"), Quantity("loss")
 PLAIN, TURNED, LATE = ("table1", "plain"), ("table1", "turned"), ("other", "late")
 HEAD = Column("arm", "Arm")
+FIELDS = {"protocol": "", "price": "", "device": ""}
 LINES = [
     Line("plain", "Plain", arms={"base": "plain"}, words={"kind": "none"}),
     Line("turned", "Turned", arms={"base": "plain"}, words={"kind": "exact"}, headline=True),
@@ -37,15 +40,37 @@ LINES = [
 ]
 
 
+CAPTIONS = """# Words
+
+## table1: Errors: of two arms
+
+What is *compared*. {protocol}
+And more.
+
+- On {device},
+  in two lines.
+- The price: {price}.
+
+- Always.
+
+## any: Any
+
+## claims: Claims
+
+Caption.
+"""
+
+
 @pytest.fixture
 def results(mini):
     mini_paper.record()
+    (mini / "pipelines/mini/captions.md").write_text(CAPTIONS)
     return Results("mini")
 
 
 def column(results, made, lines=LINES):
     """The cells of one column as text, by row."""
-    found = table(results, "table1", "Title", (HEAD, made), lines)
+    found = table(results, "table1", (HEAD, made), lines, **FIELDS)
     return {row.key: "\n".join(cell.lines()) for row, _, cell in found.cells()}
 
 
@@ -135,26 +160,50 @@ def test_differences_are_those_of_the_seeds_that_both_have():
 # -- tables ------------------------------------------------------------------------------------------------
 
 
-def test_a_table_says_what_computes_it(results):
-    made = table(
-        results, "table1", "T", (HEAD, plain("e", "E", ERROR)), LINES, caption="C.", notes=("", "N.")
-    )
+def test_a_table_has_its_words_and_says_what_computes_it(results):
+    columns = (HEAD, plain("e", "E", ERROR))
+    made = table(results, "table1", columns, LINES, protocol="Two epochs.", price="", device="a CPU")
+    assert (made.title, made.caption) == ("Errors: of two arms", "What is *compared*. Two epochs. And more.")
     assert [row.headline for row in made.rows] == [False, True, False]
     assert made.commands == tuple(results.command(name) for name in ("table1", "other"))
     assert made.footnotes()[1:] == (
         "Cells marked *not run* are filled by `python -m pipelines.mini run other --tier paper`.",
-        "N.",
+        "On a CPU, in two lines.",
+        "Always.",
     )
+
+
+@pytest.mark.parametrize(
+    ("file", "complaint"),
+    [
+        ("## table2: Title\n", "unknown block 'table1'; did you mean 'table2'?"),
+        ("", "unknown block 'table1'; (known: none)"),
+        (None, "unknown block 'table1'"),
+        ("## table1: Title\n\n{protocl}\n", "table1: unknown field 'protocl'; did you mean 'protocol'?"),
+        ("## table1: {t}\n", "table1: unknown field 't'"),
+        ("## table1: Title\n\n- {}\n", "table1: unknown field ''"),
+        ("## table1 Title\n", "write the heading '## table1 Title' as '## name: title'"),
+        ("## table1: A\n## table1: B\n", "two blocks are called 'table1'"),
+    ],
+)
+def test_mistakes_in_captions_are_named(results, mini, file, complaint):
+    path = mini / "pipelines/mini/captions.md"
+    path.unlink()
+    if file is not None:
+        path.write_text(file)
+    with pytest.raises(UserError, match=re.escape(complaint)) as caught:
+        table(results, "table1", (HEAD,), LINES[:0], protocol="")
+    assert str(caught.value).startswith("pipelines/mini/captions.md")
 
 
 def test_an_arm_that_is_not_declared_is_named(results):
     with pytest.raises(UserError, match="unknown arm 'plane'"):
-        table(results, "table1", "T", (HEAD, plain("e", "E", ERROR)), [Line("plane", "Plane")])
+        table(results, "table1", (HEAD, plain("e", "E", ERROR)), [Line("plane", "Plane")], **FIELDS)
 
 
 def test_an_experiment_of_its_own(results):
     made = table(
-        results, "any", "T", (HEAD, plain("e", "E", ERROR)), [Line("plain", "P")], experiment="table1"
+        results, "any", (HEAD, plain("e", "E", ERROR)), [Line("plain", "P")], experiment="table1"
     )
     assert made.rows[0].cells[0].sample.n == 5
 
@@ -198,7 +247,7 @@ def test_the_table_of_claims_names_each_command_once(results):
     row = claims.row(
         "C1", "Turning helps", claims.compare(results, ERROR, claims.above(), [("", PLAIN, TURNED, "")])
     )
-    made = claims.table(results, [row], ["table1", "other", "table1"], "Caption.", ["Note."])
+    made = claims.table(results, [row], ["table1", "other", "table1"])
     assert (made.name, made.claims, len(made.commands)) == ("claims", True, 2)
 
 

@@ -1,0 +1,88 @@
+"""Titles, captions and notes of a paper's tables, from its ``captions.md``: words where a writer finds them.
+
+One block for each table, by its name::
+
+    ## figure5: Figure 5 in numbers: accuracy by the rotation of the test images
+
+    Paragraphs are the caption. {protocol}
+
+    - An item is a note below the table. One of which a field is empty is left out: {price}.
+
+Fields in braces are filled in by ``tables.py``. Lines may be broken anywhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from string import Formatter
+
+from shared import paths
+from shared.errors import UserError, unknown
+
+FILE = "captions.md"
+
+
+@dataclass(frozen=True)
+class Words:
+    """What is written about one table."""
+
+    title: str
+    caption: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def read(paper: str) -> dict[str, Words]:
+    """The blocks of a paper's ``captions.md`` by name, fields not filled in; none without the file.
+
+    Raises:
+        UserError: if a heading has no name or no title, or one name stands twice.
+    """
+    file = paths.pipeline(paper) / FILE
+    if not file.is_file():
+        return {}
+    found: dict[str, Words] = {}
+    for block in re.split(r"^## ", file.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+        heading, _, body = block.partition("\n")
+        name, colon, title = heading.partition(": ")
+        if not colon or not name or not title.strip():
+            raise UserError(f"{_shown(paper)}: write the heading '## {heading}' as '## name: title'")
+        if name in found:
+            raise UserError(f"{_shown(paper)}: two blocks are called {name!r}; keep one of them")
+        parts = [part for part in re.split(r"\n\s*\n|\n(?=- )", body) if part.strip()]
+        notes = tuple(part.strip()[2:] for part in parts if part.strip().startswith("- "))
+        caption = " ".join(part for part in parts if not part.strip().startswith("- "))
+        found[name] = Words(title.strip(), caption, notes)
+    return found
+
+
+def words(paper: str, name: str, fields: Mapping[str, str]) -> Words:
+    """One block with its fields filled in.
+
+    Raises:
+        UserError: as `read`; if there is no such block, or it names a field that is not given.
+    """
+    blocks = read(paper)
+    if name not in blocks:
+        raise UserError(f"{_shown(paper)}: {unknown('block', name, blocks)}")
+    block = blocks[name]
+    for part in (block.title, block.caption, *block.notes):
+        for field in _named(part):
+            if field not in fields:
+                raise UserError(f"{_shown(paper)}, {name}: {unknown('field', field, fields)}")
+    notes = [note for note in block.notes if all(fields[field] for field in _named(note))]
+    title, caption, *notes = (_filled(part, fields) for part in (block.title, block.caption, *notes))
+    return Words(title, caption, tuple(notes))
+
+
+def _named(part: str) -> list[str]:
+    return [field for _, field, _, _ in Formatter().parse(part) if field is not None]
+
+
+def _filled(part: str, fields: Mapping[str, str]) -> str:
+    return " ".join(part.format_map(fields).split())
+
+
+def _shown(paper: str) -> str:
+    return f"pipelines/{paper}/{FILE}"
