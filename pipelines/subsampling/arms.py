@@ -110,7 +110,10 @@ INVENTORY = (
     *("resnet18_imagenet_standard", "p4resnet18_imagenet_standard"),
 )
 
-_MODELS = {
+_NAMES = {
+    **DATASETS,
+    "toy": "One p4 filter (Figure 3)",
+    "standard": "7x7 stem",
     "z2cnn": "Z2CNN",
     "p4cnn": "P4CNN",
     "p4mcnn": "P4MCNN",
@@ -144,9 +147,9 @@ def _word(model: str, side: int) -> str:
     return "exact" if side % period == 1 else "approximate"
 
 
-TITLES = {name: f"{_MODELS[model]}, {side} pixels" for name, (model, side) in _sized().items()}
+TITLES = {name: f"{_NAMES[model]}, {side} pixels" for name, (model, side) in _sized().items()}
 SHORT = {
-    name: _MODELS[model] if model == "z2cnn" else f"{_MODELS[model]} {side}"
+    name: _NAMES[model] if model == "z2cnn" else f"{_NAMES[model]} {side}"
     for name, (model, side) in _sized().items()
 }
 EQUIVARIANCE = {name: _word(model, side) for name, (model, side) in _sized().items()}
@@ -161,6 +164,11 @@ def arm(network: str, training: str) -> str:
 def biased(network: str, std: int, experiment: str = "figure6") -> str:
     """Arm of a network trained on digits turned by N(45, std^2) degrees, one angle per batch or image."""
     return f"{network}_biased{std}{BIAS_EXPERIMENTS[experiment]}"
+
+
+def name_of(network: str) -> str:
+    """Title of a network of `INVENTORY`: ``p4 ResNet-18, ImageNet, 7x7 stem``."""
+    return ", ".join(_NAMES[part] for part in network.split("_"))
 
 
 def stages(network: str) -> tuple[str, ...]:

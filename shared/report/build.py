@@ -187,7 +187,7 @@ def table(
     lines: Iterable[Line],
     *,
     experiment: str = "",
-    **fields: str,
+    **fields: str | None,
 ) -> Table:
     """A table with a row for each line; its title, caption and notes stand in ``captions.md``.
 

@@ -6,7 +6,7 @@ One block for each table, by its name::
 
     Paragraphs are the caption. {protocol}
 
-    - An item is a note below the table. One of which a field is empty is left out: {price}.
+    - An item is a note below the table. One with a field that is None is left out: {price}.
 
 Fields in braces are filled in by ``tables.py``. Lines may be broken anywhere.
 """
@@ -50,14 +50,14 @@ def read(paper: str) -> dict[str, Words]:
             raise UserError(f"{_shown(paper)}: write the heading '## {heading}' as '## name: title'")
         if name in found:
             raise UserError(f"{_shown(paper)}: two blocks are called {name!r}; keep one of them")
-        parts = [part for part in re.split(r"\n\s*\n|\n(?=- )", body) if part.strip()]
-        notes = tuple(part.strip()[2:] for part in parts if part.strip().startswith("- "))
-        caption = " ".join(part for part in parts if not part.strip().startswith("- "))
+        parts = [" ".join(part.split()) for part in re.split(r"\n\s*\n|\n(?=- )", body) if part.strip()]
+        notes = tuple(part.removeprefix("- ") for part in parts if part.startswith("- "))
+        caption = " ".join(part for part in parts if not part.startswith("- "))
         found[name] = Words(title.strip(), caption, notes)
     return found
 
 
-def words(paper: str, name: str, fields: Mapping[str, str]) -> Words:
+def words(paper: str, name: str, fields: Mapping[str, str | None]) -> Words:
     """One block with its fields filled in.
 
     Raises:
@@ -71,17 +71,13 @@ def words(paper: str, name: str, fields: Mapping[str, str]) -> Words:
         for field in _named(part):
             if field not in fields:
                 raise UserError(f"{_shown(paper)}, {name}: {unknown('field', field, fields)}")
-    notes = [note for note in block.notes if all(fields[field] for field in _named(note))]
-    title, caption, *notes = (_filled(part, fields) for part in (block.title, block.caption, *notes))
-    return Words(title, caption, tuple(notes))
+    notes = [note for note in block.notes if all(fields[field] is not None for field in _named(note))]
+    filled = [" ".join(part.format_map(fields).split()) for part in (block.title, block.caption, *notes)]
+    return Words(filled[0], filled[1], tuple(filled[2:]))
 
 
 def _named(part: str) -> list[str]:
     return [field for _, field, _, _ in Formatter().parse(part) if field is not None]
-
-
-def _filled(part: str, fields: Mapping[str, str]) -> str:
-    return " ".join(part.format_map(fields).split())
 
 
 def _shown(paper: str) -> str:

@@ -168,7 +168,7 @@ def row(
     return Row(key, f"**{key}** {statement}", cells, headline)
 
 
-def table(results: Results, rows: Iterable[Row], experiments: Iterable[str], **fields: str) -> Table:
+def table(results: Results, rows: Iterable[Row], experiments: Iterable[str], **fields: str | None) -> Table:
     """The table of a paper's claims, computed by these experiments; ``fields`` as in `build.table`."""
     said = captions.words(results.paper, "claims", fields)
     commands = tuple(dict.fromkeys(results.command(experiment) for experiment in experiments))

@@ -32,7 +32,7 @@ from shared.report.tables import Column, Sample, by_seed
 ERROR, LOSS = Quantity("error"), Quantity("loss")
 PLAIN, TURNED, LATE = ("table1", "plain"), ("table1", "turned"), ("other", "late")
 HEAD = Column("arm", "Arm")
-FIELDS = {"protocol": "", "price": "", "device": ""}
+FIELDS = {"protocol": "", "price": None, "device": ""}
 LINES = [
     Line("plain", "Plain", arms={"base": "plain"}, words={"kind": "none"}),
     Line("turned", "Turned", arms={"base": "plain"}, words={"kind": "exact"}, headline=True),
@@ -162,7 +162,7 @@ def test_differences_are_those_of_the_seeds_that_both_have():
 
 def test_a_table_has_its_words_and_says_what_computes_it(results):
     columns = (HEAD, plain("e", "E", ERROR))
-    made = table(results, "table1", columns, LINES, protocol="Two epochs.", price="", device="a CPU")
+    made = table(results, "table1", columns, LINES, protocol="Two epochs.", price=None, device="a CPU")
     assert (made.title, made.caption) == ("Errors: of two arms", "What is *compared*. Two epochs. And more.")
     assert [row.headline for row in made.rows] == [False, True, False]
     assert made.commands == tuple(results.command(name) for name in ("table1", "other"))
@@ -202,9 +202,7 @@ def test_an_arm_that_is_not_declared_is_named(results):
 
 
 def test_an_experiment_of_its_own(results):
-    made = table(
-        results, "any", (HEAD, plain("e", "E", ERROR)), [Line("plain", "P")], experiment="table1"
-    )
+    made = table(results, "any", (HEAD, plain("e", "E", ERROR)), [Line("plain", "P")], experiment="table1")
     assert made.rows[0].cells[0].sample.n == 5
 
 
