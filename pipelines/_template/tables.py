@@ -1,4 +1,4 @@
-"""Tables of the template: our results beside the paper's numbers. What they say stands in captions.md."""
+"""Tables of the template: our results beside the paper's numbers. Their words stand in captions.md."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ def _claims(results: Results) -> Table:
     known = claims.reference(results.published("claims", "P4-helps", "difference"))
     pair = ("Z2CNN - P4CNN", (EXPERIMENT, "z2cnn"), (EXPERIMENT, "p4cnn"), known)
     parts = claims.compare(results, ERROR, claims.above(), [pair])
-    statement = "p4 convolutions lower the error on turned digits"
-    row = claims.row("P4-helps", statement, parts, command=results.command(EXPERIMENT), headline=True)
+    row = claims.claim(results, "P4-helps", parts, EXPERIMENT, headline=True)
     return claims.table(results, [row], [EXPERIMENT])
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -54,7 +55,7 @@ from pipelines.subsampling.quantities import (
 from shared import verdicts
 from shared.report import text
 from shared.report.build import Quantity, Where
-from shared.report.claims import Pair, Part, Rule, above, bound, compare, part, reference, row, within
+from shared.report.claims import Pair, Part, Rule, above, bound, claim, compare, part, reference, within
 from shared.report.results import Results
 from shared.report.tables import Row, Sample, by_seed
 
@@ -74,6 +75,8 @@ MARGIN_ANGLES = 1.0
 FEW_IMAGES = 2
 #: Largest difference between angles (points) at which a curve still counts as flat.
 FLAT = 2.0
+#: The rule "the first is better than the second".
+BETTER = above()
 
 
 def rows(results: Results) -> Iterator[Row]:
@@ -84,8 +87,7 @@ def rows(results: Results) -> Iterator[Row]:
     yield from _trained_upright(results)
     yield from _biased(results)
     pairs = [(other, EXACT, other) for other in (*APPROXIMATE, PLAIN)]
-    statement = "On upright digits, trained upright, the exact network is the worst: every other one beats it"
-    yield _pairs(results, "S11", statement, pairs, "upright", UPRIGHT)
+    yield _pairs(results, "S11", pairs, "upright", UPRIGHT)
     yield from _trained_on_turned(results)
     yield from _table2(results)
     yield _invariant(results)
@@ -107,13 +109,7 @@ def _parity(results: Results) -> Row:
         bound("even sizes", "exact", even, most=FLOAT32),
         bound("odd sizes", "not exact", odd, least=FLOAT32),
     ]
-    statement = (
-        f"P4CNN from {min(SIDES)} to {max(SIDES)} pixels, trained, is invariant to quarter turns exactly "
-        "where its pool leaves no remainder (largest error of the even sizes, smallest of the odd ones). "
-        "The statement itself, for random weights, all kernels, strides and paddings, mirrors and "
-        "rectangles, is checked by property tests (`tests/`), not by runs"
-    )
-    return row("S1", statement, parts, command=results.command("sizes"))
+    return claim(results, "S1", parts, "sizes", smallest=str(min(SIDES)), largest=str(max(SIDES)))
 
 
 def _toy(results: Results) -> Row:
@@ -126,14 +122,8 @@ def _toy(results: Results) -> Row:
     loss, lowest = Quantity("loss", last=True), Quantity("loss", reduce=np.min)
     right, gap, chance = Quantity("accuracy"), Quantity("logit_gap", reduce=np.max), math.log(2)
     told = every(32, [(loss, -math.inf, 0.01), (right, 100, math.inf)])
-    cannot = every(
-        33,
-        [
-            (loss, -math.inf, chance + 1e-3),
-            (lowest, chance - 1e-3, math.inf),
-            (gap, -math.inf, 1e-6),
-        ],
-    )
+    stays = [(loss, -math.inf, chance + 1e-3), (lowest, chance - 1e-3, math.inf), (gap, -math.inf, 1e-6)]
+    cannot = every(33, stays)
     losses = [loss.of(results, ("figure3", name)).numbers for name in ("toy_32", "toy_33")]
     gaps = gap.of(results, ("figure3", "toy_33")).numbers
     ours = ["", ""]
@@ -146,11 +136,7 @@ def _toy(results: Results) -> Row:
         Part("32 pixels", "tells them apart", ours[0], told),
         Part("33 pixels", "cannot", ours[1], cannot),
     ]
-    statement = (
-        "One p4 filter with stride 2 learns to tell an image from its quarter turn at 32 pixels (loss below "
-        "0.01, all correct); at 33 the loss stays at ln 2 and the logits agree to 1e-6 at every step"
-    )
-    return row("S2", statement, parts, command=results.command("figure3"))
+    return claim(results, "S2", parts, "figure3")
 
 
 def _quarter_turns(results: Results) -> Iterator[Row]:
@@ -162,19 +148,16 @@ def _quarter_turns(results: Results) -> Iterator[Row]:
         shown = f"{in_images(turns_apart(results, where), images)} images" if images else ""
         return bound(label, known, turns_apart(results, where), most=most, form=lambda _: shown)
 
-    statement = (
-        f"A trained exact network's accuracy differs by at most {FEW_IMAGES} images between quarter turns"
-    )
     name, (title, _) = next(iter(FULLY_SWEPT.items()))
     where = ("quarters", name)
     parts = [few(title, "1 of 60,000 images", where, images_at(results, where, (0,)))]
-    yield row("S3", f"{statement} (of the digits tested)", parts, command=results.command("quarters"))
+    yield claim(results, "S3", parts, where[0], few=str(FEW_IMAGES), data="of the digits tested")
     where = ("table2_cifar10", TABLE2["cifar10"][1])
     if not results.tier(*where) and results.tier("table2_reduced", REDUCED[1]):
         where = ("table2_reduced", REDUCED[1])
     parts = [few(SHORT[where[1]], "", where, images_at(results, where, (0,)))]
-    statement = f"{statement} (CIFAR-10)"
-    yield row("S3-cifar10", statement, parts, command=results.command(where[0]), ours=True)
+    said = {"said": "S3", "few": str(FEW_IMAGES), "data": "CIFAR-10"}
+    yield claim(results, "S3-cifar10", parts, where[0], ours=True, **said)
 
 
 def _invariant(results: Results) -> Row:
@@ -184,11 +167,7 @@ def _invariant(results: Results) -> Row:
         bound(label, "exact", worst.of(results, ("table1", arm(EXACT, training))), most=FLOAT32)
         for training, label in (("upright", "upright"), ("uniform", "turned"))
     ]
-    statement = (
-        "The exact network is invariant to quarter turns before and after training: the logits change by at "
-        f"most {FLOAT32:g} of their size in every run. So its accuracy at a and a + 90 degrees is equal (S3)"
-    )
-    return row("S18", statement, parts, command=results.command("table1"))
+    return claim(results, "S18", parts, "table1", most=f"{FLOAT32:g}")
 
 
 #: S21: label, network of the experiment ``networks``, its exact size, and the sizes one pixel off.
@@ -210,11 +189,7 @@ def _one_pixel(results: Results) -> Row:
         known = f"{size} exact, {text.join([str(other) for other in others])} not"
         ours = ("as the paper" if min(switch.numbers) == 1 else "no switch") if switch.n else ""
         parts.append(Part(label, known, ours, verdicts.exactly(switch.numbers, 1, tier=switch.tier)))
-    statement = (
-        "One pixel of input size switches each of the paper's networks between exact and approximate "
-        "(decided by the size atlas for the networks as built; tests hold the atlas against measured errors)"
-    )
-    return row("S21", statement, parts, command=results.command("networks"))
+    return claim(results, "S21", parts, "networks")
 
 
 # -- digits ------------------------------------------------------------------------------------------------
@@ -223,26 +198,25 @@ def _one_pixel(results: Results) -> Row:
 def _pairs(
     results: Results,
     key: str,
-    statement: str,
     pairs: Sequence[tuple[str, str, str]],
     training: str,
     what: Quantity = ACCURACY,
     *,
-    rule: Rule | None = None,
+    rule: Rule = BETTER,
     known: str = "",
-    headline: bool = False,
+    **options: Any,
 ) -> Row:
-    """A claim on the differences of networks, by default that each first one is better than the second.
+    """A claim on the differences of networks.
 
     Args:
         results: ours.
-        key, statement: of the claim.
+        key: of the claim.
         pairs: two networks, and the column of the reference in paper.csv, which is a network, too.
         training: of all of them.
         what: the accuracy that is compared.
-        rule: another rule.
+        rule: what each difference obeys.
         known: key of the reference, if it is another claim's.
-        headline: whether it stands for the paper.
+        options: as `claim` has them.
     """
     compared = [
         (
@@ -253,8 +227,7 @@ def _pairs(
         )
         for first, second, column in pairs
     ]
-    parts = compare(results, what, rule or above(), compared)
-    return row(key, statement, parts, command=results.command(compared[0][1][0]), headline=headline)
+    return claim(results, key, compare(results, what, rule, compared), compared[0][1][0], **options)
 
 
 def _logged(
@@ -266,50 +239,30 @@ def _logged(
 
 def _trained_upright(results: Results) -> Iterator[Row]:
     """S4 to S8."""
-    command = results.command("figure5")
     smallest = ACCURACY.at(*QUARTERS, reduce=lambda v: float(v[0] - v[1:].max()))
     parts = [
         _logged(results, "figure5", n, ("figure5", arm(n, "upright")), smallest, above(10.0), SHORT[n])
         for n in APPROXIMATE
     ]
-    statement = (
-        "Approximate networks trained upright lose at least 10 points at 90, 180 and 270 degrees (the "
-        "smallest of the three losses)"
-    )
-    yield row("S4", statement, parts, command=command)
-    statement = (
-        "The exact network beats the approximate ones on unseen rotations (accuracy averaged over all "
-        "angles, trained upright)"
-    )
+    yield claim(results, "S4", parts, "figure5")
     pairs = [(EXACT, other, other) for other in APPROXIMATE]
-    yield _pairs(results, "S5", statement, pairs, "upright", headline=True)
-    statement = (
-        "Approximate networks still beat the plain CNN on unseen rotations (averaged over all angles, "
-        "trained upright)"
-    )
-    yield _pairs(results, "S6", statement, [(n, PLAIN, n) for n in APPROXIMATE], "upright")
+    yield _pairs(results, "S5", pairs, "upright", headline=True)
+    yield _pairs(results, "S6", [(n, PLAIN, n) for n in APPROXIMATE], "upright")
     spread = f"{logged_spread(results, EXACT):.2f}"
     parts = [
         part(
             SHORT[network],
             f"sd {logged_spread(results, network):.2f} against {spread}",
             [_deviations(results, network), _deviations(results, EXACT)],
-            above(),
+            BETTER,
             paired=False,
         )
         for network in APPROXIMATE
     ]
-    statement = (
-        "Trained upright, approximate networks scatter more between seeds than the exact one (ours: distance "
-        "from the mean, Levene's test)"
-    )
-    yield row("S7", statement, parts, command=command)
+    yield claim(results, "S7", parts, "figure5")
     excess = ACCURACY.at(*TURNED, reduce=lambda v: float(v[1] - max(v[0], v[2])))
-    parts = [_logged(results, "figure5", PLAIN, ("figure5", arm(PLAIN, "upright")), excess, above())]
-    statement = (
-        "The plain CNN trained upright is better at 180 degrees than at 90 and at 270 (the better of the two)"
-    )
-    yield row("S8", statement, parts, command=command)
+    parts = [_logged(results, "figure5", PLAIN, ("figure5", arm(PLAIN, "upright")), excess, BETTER)]
+    yield claim(results, "S8", parts, "figure5")
 
 
 def _deviations(results: Results, network: str) -> Sample:
@@ -323,7 +276,6 @@ def _deviations(results: Results, network: str) -> Sample:
 
 def _biased(results: Results) -> Iterator[Row]:
     """S9 twice (the gap, and that a wider spread of angles narrows it) and S10; one angle per batch."""
-    command = results.command("figure6")
     said = {
         (std, other): results.published("significance", f"biased{std}_mean36_{other}", "difference")
         for std in BIASES
@@ -335,64 +287,40 @@ def _biased(results: Results) -> Iterator[Row]:
         for std in BIASES
         for n in APPROXIMATE
     ]
-    statement = (
-        "Trained on rotations biased towards 45 degrees, the exact network beats the approximate ones "
-        "(averaged over all angles)"
-    )
-    yield row("S9", statement, compare(results, ACCURACY, above(), pairs), command=command)
+    yield claim(results, "S9", compare(results, ACCURACY, BETTER, pairs), "figure6")
     parts = []
     for n in APPROXIMATE:
         printed = [said[std, n] for std in BIASES]
         known = f"{printed[0].value - printed[1].value:+.2f}" if all(printed) else "-"
         ours = {key: ACCURACY.of(results, where) for key, where in place.items()}
-        parts.append(part(SHORT[n], known, [ours[EXACT, std] - ours[n, std] for std in BIASES], above()))
-    statement = "The gap of S9 is smaller where the training angles spread wider (20 minus 40 degrees)"
-    yield row("S9-spread", statement, parts, command=command)
+        parts.append(part(SHORT[n], known, [ours[EXACT, std] - ours[n, std] for std in BIASES], BETTER))
+    yield claim(results, "S9-spread", parts, "figure6")
     parts = []
     for std in BIASES:
         angles = swept(results, "figure6", [place[EXACT, std][1]])
         flat = ACCURACY.at(*angles or ANGLES, reduce=lambda curve: FLAT - float(np.ptp(curve)))
         theirs = logged_range(results, place[EXACT, std][1], angles)
         known = "-" if theirs is None else f"{FLAT - theirs:+.2f}"
-        parts.append(part(f"{std} degrees", known, [flat.of(results, place[EXACT, std])], above()))
-    statement = (
-        "Trained so, the exact network's accuracy hardly depends on the angle: best minus worst angle is "
-        f"below {FLAT:g} points (shown: {FLAT:g} minus that; ours: mean over seeds of each seed's own, "
-        "which is stricter than that of the mean curve; both at the angles where ours is tested on the "
-        "same images, so without the quarter turns if these are tested on more)"
-    )
-    yield row("S10", statement, parts, command=command)
+        parts.append(part(f"{std} degrees", known, [flat.of(results, place[EXACT, std])], BETTER))
+    yield claim(results, "S10", parts, "figure6", flat=f"{FLAT:g}")
 
 
 def _trained_on_turned(results: Results) -> Iterator[Row]:
     """S12 to S14; S13 twice, as the paper says it and as its authors' logs do; what follows from the data."""
     exact = [(EXACT, other, other) for other in APPROXIMATE]
-    for key, reading, what, margin in (
-        ("S12", "as printed (0 degrees only)", UPRIGHT, MARGIN_PRINTED),
-        ("S13", "as meant (averaged over all angles)", ACCURACY, MARGIN_MEAN),
-    ):
-        statement = f"On RotMNIST {reading}, exact and approximate are identical (within {margin} points)"
-        yield _pairs(results, key, statement, exact, "uniform", what, rule=within(margin))
-    statement = (
-        "What the authors' logs show instead: averaged over all angles, exact beats approximate on RotMNIST"
-    )
-    yield _pairs(results, "S13-logs", statement, exact, "uniform", known="S13")
+    for key, what, margin in (("S12", UPRIGHT, MARGIN_PRINTED), ("S13", ACCURACY, MARGIN_MEAN)):
+        yield _pairs(results, key, exact, "uniform", what, rule=within(margin), margin=f"{margin:g}")
+    yield _pairs(results, "S13-logs", exact, "uniform", known="S13")
     pairs = [(network, PLAIN, network) for network in NETWORKS if network != PLAIN]
-    statement = "On RotMNIST every p4 network beats the plain CNN"
-    yield _pairs(results, "S14", f"{statement}, at 0 degrees", pairs, "uniform", UPRIGHT)
-    yield _pairs(results, "S14-mean", f"{statement}, averaged over all angles", pairs, "uniform")
+    yield _pairs(results, "S14", pairs, "uniform", UPRIGHT, where="at 0 degrees")
+    yield _pairs(results, "S14-mean", pairs, "uniform", said="S14", where="averaged over all angles")
     # Initialization, training and a 28-pixel input have the symmetry of the square, so that the accuracy at a
     # quarter turn has the same distribution over seeds as at 0 degrees, whatever the network is.
     where, rule, parts = ("table1", arm(PLAIN, "uniform")), within(MARGIN_ANGLES), []
     for angle in TURNED:
         what = ACCURACY.at(0, angle, reduce=lambda v: float(v[1] - v[0]))
         parts.append(_logged(results, "table1_angles", PLAIN, where, what, rule, f"{angle} degrees"))
-    statement = (
-        "Trained on turned digits, the plain CNN is as good at each quarter turn as upright (within "
-        f"{MARGIN_ANGLES:g} point). The paper does not say so, but it follows from turning them by U(0, 360) "
-        "degrees; in the authors' logs it does not hold"
-    )
-    yield row("S14-angles", statement, parts, command=results.command("table1"), ours=True)
+    yield claim(results, "S14-angles", parts, "table1", ours=True, margin=f"{MARGIN_ANGLES:g}")
 
 
 # -- Table 2 -----------------------------------------------------------------------------------------------
@@ -411,34 +339,31 @@ def _table2(results: Results) -> Iterator[Row]:
     The reduced network counts only where the paper's was not run on CIFAR-10.
     """
 
-    def judged(key: str, dataset: str, statement: str, parts: list[Part]) -> Row:
-        command = results.command(f"table2_{dataset}")
-        return row(f"{key}-{dataset}", statement, parts, command=command, ours=dataset == "reduced")
-
     titles = dict(DATASETS)
     if not results.tier("table2_cifar10", TABLE2["cifar10"][0]):
         titles["reduced"] = "CIFAR-10, reduced network (ours)"
-    for dataset, title in titles.items():
-        parts = [_roles(results, dataset, "unseen", "exact", "approximate")]
-        statement = f"{title}: the exact network beats the approximate one on unseen rotations"
-        yield judged("S15", dataset, f"{statement} (0, 90, 180, 270 degrees)", parts)
+
+    def judged(key: str, dataset: str, parts: list[Part], **fields: str) -> Row:
+        options = {"said": key, "ours": dataset == "reduced", "data": titles[dataset], **fields}
+        return claim(results, f"{key}-{dataset}", parts, f"table2_{dataset}", **options)
+
+    for dataset in titles:
+        yield judged("S15", dataset, [_roles(results, dataset, "unseen", "exact", "approximate")])
     yield _gaps(results)
-    for dataset, title in titles.items():
-        if dataset in AHEAD:
-            statement, rule = "the approximate network beats the exact one", above()
-        else:
-            statement = f"exact and approximate are the same (within {MARGIN_PRINTED} points)"
+    for dataset in titles:
+        which, rule = "the approximate network beats the exact one", BETTER
+        if dataset not in AHEAD:
+            which = f"exact and approximate are the same (within {MARGIN_PRINTED} points)"
             rule = within(MARGIN_PRINTED)
         parts = [_roles(results, dataset, "seen", "approximate", "exact", rule=rule)]
-        yield judged("S16", dataset, f"{title}: on upright images {statement}", parts)
-    for dataset, title in titles.items():
+        yield judged("S16", dataset, parts, which=which)
+    for dataset in titles:
         parts = [
             _roles(results, dataset, rotations, role, "standard", f"{role}, {rotations}")
             for role in ("approximate", "exact")
             for rotations in ROTATIONS
         ]
-        statement = f"{title}: every p4 network beats the standard one, on seen and on unseen rotations"
-        yield judged("S17", dataset, statement, parts)
+        yield judged("S17", dataset, parts)
 
 
 def _pair(results: Results, dataset: str, rotations: str, first: str, second: str, label: str = "") -> Pair:
@@ -456,11 +381,11 @@ def _roles(
     first: str,
     second: str,
     label: str = "",
-    rule: Rule | None = None,
+    rule: Rule = BETTER,
 ) -> Part:
     """One network minus another on a data set."""
     pair = _pair(results, dataset, rotations, first, second, label)
-    return compare(results, ROTATIONS[rotations], rule or above(), [pair])[0]
+    return compare(results, ROTATIONS[rotations], rule, [pair])[0]
 
 
 def _gaps(results: Results) -> Row:
@@ -474,8 +399,7 @@ def _gaps(results: Results) -> Row:
             for _, exact, approximate, _ in pairs
         ]
         parts.append(part(DATASETS[other], known, samples, above(), paired=False))
-    statement = "The gap of S15 is larger on CIFAR-10 than on Flowers102 and PCam"
-    return row("S15-gap", statement, parts, command=results.command("table2_flowers102"))
+    return claim(results, "S15-gap", parts, "table2_flowers102")
 
 
 # -- Figure 4 ----------------------------------------------------------------------------------------------
@@ -522,12 +446,8 @@ def _exact_stages(results: Results, where: Where, ending: str) -> Row:
     for stage in stages(where[1]):
         worst = Quantity(f"energy_{stage}", reduce=np.max).of(results, where)
         parts.append(bound(STAGE_TITLES[stage], "exact", worst.map(math.sqrt), most=FLOAT32))
-    statement = (
-        f"The exact residual network ({SHORT[where[1]]} on CIFAR-10) is equivariant at every depth through "
-        f"all of training: error at most {FLOAT32:g} of the size of the features at every recorded epoch of "
-        "every run"
-    )
-    return row(f"S18-stages{ending}", statement, parts, command=results.command(where[0]), ours=True)
+    fields = {"said": "S18-stages", "network": SHORT[where[1]], "most": f"{FLOAT32:g}"}
+    return claim(results, f"S18-stages{ending}", parts, where[0], ours=True, **fields)
 
 
 def _left(results: Results, where: Where, ending: str, network: str) -> Row:
@@ -541,12 +461,7 @@ def _left(results: Results, where: Where, ending: str, network: str) -> Row:
         else:
             least = Quantity(metric, reduce=np.min).of(results, where)
             parts.append(bound(title, "above 0", least.map(math.sqrt), least=LEFT))
-    statement = (
-        "In the approximate residual network the stem and stage 1 have no error, since nothing is subsampled "
-        "there; after that it is above 0 and does not vanish with training "
-        f"({network}; error relative to the features, the largest or smallest of all epochs)"
-    )
-    return row(f"S19{ending}", statement, parts, command=results.command(where[0]), ours=bool(ending))
+    return claim(results, f"S19{ending}", parts, where[0], said="S19", ours=bool(ending), network=network)
 
 
 def _grown(results: Results, where: Where, ending: str, network: str, moment: str, reading: str) -> Row:
@@ -560,15 +475,12 @@ def _grown(results: Results, where: Where, ending: str, network: str, moment: st
         reading: one of `READINGS`.
     """
     since, measured = MOMENTS[moment]
-    statement = (
-        f"The equivariance error of the last stage ends above its value {since} ({READINGS[reading]}; "
-        f"{network}; ours: log10 of the last by that {measured})"
-    )
+    fields = {"since": since, "measured": measured, "reading": READINGS[reading], "network": network}
     metric = f"{reading}_{stages(where[1])[-1]}"
     growth = _growth(results, where, metric, whole=moment == "-start")
     key = f"S20{moment}{'' if reading == 'mse' else '-energy'}{ending}"
-    parts, ours = [part("", "above 0", [growth], above())], ending in SUBSTITUTES.values()
-    return row(key, statement, parts, command=results.command(where[0]), ours=ours)
+    parts, ours = [part("", "above 0", [growth], BETTER)], ending in SUBSTITUTES.values()
+    return claim(results, key, parts, where[0], said="S20", ours=ours, **fields)
 
 
 def _growth(results: Results, where: Where, metric: str, whole: bool) -> Sample:

@@ -1,6 +1,6 @@
-"""Titles, captions and notes of a paper's tables, from its ``captions.md``: words where a writer finds them.
+"""What a paper's tables and claims say in words, from its ``captions.md``, where a writer finds it.
 
-One block for each table, by its name::
+One block for each table, by its name, and one for each claim::
 
     ## figure5: Figure 5 in numbers: accuracy by the rotation of the test images
 
@@ -8,7 +8,11 @@ One block for each table, by its name::
 
     - An item is a note below the table. One with a field that is None is left out: {price}.
 
-Fields in braces are filled in by ``tables.py``. Lines may be broken anywhere.
+    ### S5
+
+    The exact network beats the approximate one on {dataset}
+
+Fields in braces are filled in by the code that makes the table. Lines may be broken anywhere.
 """
 
 from __future__ import annotations
@@ -26,9 +30,9 @@ FILE = "captions.md"
 
 @dataclass(frozen=True)
 class Words:
-    """What is written about one table."""
+    """What is written about one table; of a claim, which has no title, the caption."""
 
-    title: str
+    title: str = ""
     caption: str = ""
     notes: tuple[str, ...] = ()
 
@@ -43,17 +47,17 @@ def read(paper: str) -> dict[str, Words]:
     if not file.is_file():
         return {}
     found: dict[str, Words] = {}
-    for block in re.split(r"^## ", file.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+    for level, block in re.findall(r"^(###?) (.*(?:\n(?!###? ).*)*)", file.read_text("utf-8"), re.MULTILINE):
         heading, _, body = block.partition("\n")
-        name, colon, title = heading.partition(": ")
-        if not colon or not name or not title.strip():
+        name, _, title = heading.partition(": ") if level == "##" else (heading, "", "")
+        if level == "##" and not title.strip():
             raise UserError(f"{_shown(paper)}: write the heading '## {heading}' as '## name: title'")
         if name in found:
             raise UserError(f"{_shown(paper)}: two blocks are called {name!r}; keep one of them")
         parts = [" ".join(part.split()) for part in re.split(r"\n\s*\n|\n(?=- )", body) if part.strip()]
         notes = tuple(part.removeprefix("- ") for part in parts if part.startswith("- "))
         caption = " ".join(part for part in parts if not part.startswith("- "))
-        found[name] = Words(title.strip(), caption, notes)
+        found[name] = Words(title, caption, notes)
     return found
 
 

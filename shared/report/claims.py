@@ -168,6 +168,33 @@ def row(
     return Row(key, f"**{key}** {statement}", cells, headline)
 
 
+def claim(
+    results: Results,
+    key: str,
+    parts: Sequence[Part],
+    experiment: str,
+    *,
+    said: str = "",
+    headline: bool = False,
+    ours: bool = False,
+    **fields: str,
+) -> Row:
+    """One claim as a row, computed by an experiment; its statement stands in ``captions.md``.
+
+    Args:
+        results: ours.
+        key: of the row.
+        parts: all have to hold.
+        experiment: what computes them.
+        said: name of the statement, if it is not the key: several rows may say the same of different things.
+        headline: whether the claim stands for the paper.
+        ours: whether only we make it, not the paper.
+        fields: what is filled into the statement (`shared.report.captions`).
+    """
+    statement = captions.words(results.paper, said or key, fields).caption
+    return row(key, statement, parts, command=results.command(experiment), headline=headline, ours=ours)
+
+
 def table(results: Results, rows: Iterable[Row], experiments: Iterable[str], **fields: str | None) -> Table:
     """The table of a paper's claims, computed by these experiments; ``fields`` as in `build.table`."""
     said = captions.words(results.paper, "claims", fields)
