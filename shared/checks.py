@@ -74,10 +74,9 @@ def _names(paper: config.Paper) -> Iterator[Problem]:
                 text = f"produces {name!r}, but tables.py and figures.py make only {', '.join(sorted(known))}"
                 yield Problem(f"{paper.name}/{experiment.name} {text}")
     claims = [row.key for table in report.tables if table.claims for row in table.rows]
-    for name in captions.read(paper.name):
-        if name not in tables and not any(key.startswith(name) for key in claims):
-            text = f"has words for {name!r}, but tables.py makes only {', '.join([*tables, *claims])}"
-            yield Problem(f"pipelines/{paper.name}/{captions.FILE} {text}")
+    for name in captions.unused(paper.name, tables, claims):
+        text = f"has words for {name!r}, but tables.py makes only {', '.join([*tables, *claims])}"
+        yield Problem(f"pipelines/{paper.name}/{captions.FILE} {text}")
     yield from _concerned(report, tables)
     yield from _unused(report, figures)
 

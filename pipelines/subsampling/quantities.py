@@ -21,11 +21,6 @@ from shared.report.tables import Column, Sample
 #: Data sets that could not be had when results were recorded: declared, not looked up, so that the report is
 #: the same on every machine.
 NOT_AT_HAND = ("flowers102", "pcam", "cifar100", "imagenet")
-OURS = "Ours alone: the paper has no such runs."
-#: A note below cells that `sampling_error` widens.
-FEWER_IMAGES = (
-    "The interval of a difference includes the error of testing on fewer images than the paper's 60,000."
-)
 
 #: Residual blocks per stage and fields of the first stage (fact sheet, section 3.2; p4m is our own).
 RESNETS = {

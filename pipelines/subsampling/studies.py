@@ -14,7 +14,6 @@ from pipelines.subsampling.quantities import (
     COUNT,
     ERROR_AFTER,
     ERROR_BEFORE,
-    FEWER_IMAGES,
     HALF_TURN,
     INVARIANCE,
     KIND,
@@ -22,7 +21,6 @@ from pipelines.subsampling.quantities import (
     MEAN36,
     NETWORK,
     OTHER_QUARTERS,
-    OURS,
     PARAMETERS,
     SEEN,
     SEEN_AND_UNSEEN,
@@ -186,7 +184,7 @@ def _image_sizes(results: Results, name: str, places: Sequence[Where]) -> Table:
         on_images(results, experiment, [name for one, name in places if one == experiment])
         for experiment in dict.fromkeys(experiment for experiment, _ in places)
     ]
-    return table(results, name, columns, lines, ours=OURS, protocols=" ".join(said))
+    return table(results, name, columns, lines, protocols=" ".join(said))
 
 
 # -- how networks on digits are trained and tested ---------------------------------------------------------
@@ -195,9 +193,8 @@ def _image_sizes(results: Results, name: str, places: Sequence[Where]) -> Table:
 def _digits(
     results: Results, name: str, columns: Sequence[Column], lines: Iterable[Line], **fields: str | None
 ) -> Table:
-    """A table on digits, and what several of their captions say."""
-    said = {"protocol": on_digits(results, name), "ours": OURS, "fewer_images": FEWER_IMAGES}
-    return table(results, name, columns, lines, **said, **fields)
+    """A table on digits and how its networks were trained."""
+    return table(results, name, columns, lines, protocol=on_digits(results, name), **fields)
 
 
 def batch_or_image(results: Results) -> Table:

@@ -27,7 +27,6 @@ from pipelines.subsampling.quantities import (
     ACCURACY,
     ALL_QUARTERS,
     COUNT,
-    FEWER_IMAGES,
     INVARIANCE,
     KIND,
     NETWORK,
@@ -93,7 +92,7 @@ def table1(results: Results) -> Table:
     )
     lines = [Line(n, TITLES[n], arm(n, "upright"), {"uniform": arm(n, "uniform")}) for n in NETWORKS]
     said = on_digits(results, "table1")
-    return table(results, "table1", columns, lines, protocol=said, fewer_images=FEWER_IMAGES)
+    return table(results, "table1", columns, lines, protocol=said)
 
 
 def averages(results: Results) -> Table:
@@ -336,7 +335,7 @@ def figure5(results: Results) -> Table:
     )
     lines = [Line(n, TITLES[n], arm(n, "upright")) for n in NETWORKS]
     said = on_digits(results, "figure5")
-    return table(results, "figure5", columns, lines, protocol=said, fewer_images=FEWER_IMAGES)
+    return table(results, "figure5", columns, lines, protocol=said)
 
 
 def figure6(results: Results) -> Table:
@@ -357,7 +356,7 @@ def figure6(results: Results) -> Table:
         for name in [arms.biased(network, std, experiment)]
     ]
     said = {experiment: on_digits(results, experiment) for experiment in studies.PER}
-    return table(results, "figure6", columns, lines, protocols=_side_by_side(said), fewer_images=FEWER_IMAGES)
+    return table(results, "figure6", columns, lines, protocols=_side_by_side(said))
 
 
 def _side_by_side(said: dict[str, str]) -> str:

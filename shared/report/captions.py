@@ -1,24 +1,30 @@
 """What a paper's tables and claims say in words, from its ``captions.md``, where a writer finds it.
 
-One block for each table, by its name, and one for each claim::
+A block for each table, by its name, for each claim, and for sentences that several of them say::
 
     ## figure5: Figure 5 in numbers: accuracy by the rotation of the test images
 
     Paragraphs are the caption. {protocol}
 
     - An item is a note below the table. One with a field that is None is left out: {price}.
+    - {fewer_images}
 
     ### S5
 
     The exact network beats the approximate one on {dataset}
 
-Fields in braces are filled in by the code that makes the table. Lines may be broken anywhere.
+    ### fewer_images
+
+    The interval includes the error of testing on fewer images.
+
+Fields in braces are filled in by the code that makes the table, or with the sentence of that name. Lines may
+be broken anywhere.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from string import Formatter
 
@@ -30,7 +36,7 @@ FILE = "captions.md"
 
 @dataclass(frozen=True)
 class Words:
-    """What is written about one table; of a claim, which has no title, the caption."""
+    """What is written about one table; a claim or a sentence has a caption alone."""
 
     title: str = ""
     caption: str = ""
@@ -71,16 +77,27 @@ def words(paper: str, name: str, fields: Mapping[str, str | None]) -> Words:
     if name not in blocks:
         raise UserError(f"{_shown(paper)}: {unknown('block', name, blocks)}")
     block = blocks[name]
-    for part in (block.title, block.caption, *block.notes):
-        for field in _named(part):
-            if field not in fields:
-                raise UserError(f"{_shown(paper)}, {name}: {unknown('field', field, fields)}")
-    notes = [note for note in block.notes if all(fields[field] is not None for field in _named(note))]
-    filled = [" ".join(part.format_map(fields).split()) for part in (block.title, block.caption, *notes)]
+    given = {key: one.caption for key, one in blocks.items() if not one.title} | dict(fields)
+    for field in _named(block):
+        if field not in given:
+            raise UserError(f"{_shown(paper)}, {name}: {unknown('field', field, given)}")
+    notes = [note for note in block.notes if all(given[field] is not None for field in _fields(note))]
+    filled = [" ".join(part.format_map(given).split()) for part in (block.title, block.caption, *notes)]
     return Words(filled[0], filled[1], tuple(filled[2:]))
 
 
-def _named(part: str) -> list[str]:
+def unused(paper: str, tables: Iterable[str], claims: Iterable[str]) -> list[str]:
+    """Blocks that belong to none of the tables and claims; a block is of all claims whose keys begin so."""
+    blocks, keys = read(paper), list(claims)
+    said = {*tables, *(field for block in blocks.values() for field in _named(block))}
+    return [name for name in blocks if name not in said and not any(key.startswith(name) for key in keys)]
+
+
+def _named(block: Words) -> list[str]:
+    return [field for part in (block.title, block.caption, *block.notes) for field in _fields(part)]
+
+
+def _fields(part: str) -> list[str]:
     return [field for _, field, _, _ in Formatter().parse(part) if field is not None]
 
 

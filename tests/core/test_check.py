@@ -116,7 +116,7 @@ def damage_deviations(toy):
 
 
 def damage_captions(toy):
-    (toy.folder / "captions.md").write_text("## tabel1: Title\n")
+    (toy.folder / "captions.md").write_text("## tabel1: {said}\n\n### said\n\nWords.\n")
     return "captions.md has words for 'tabel1', but tables.py makes only"
 
 

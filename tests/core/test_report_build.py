@@ -53,7 +53,13 @@ And more.
 
 - Always.
 
+- {once}
+
 ## any: Any
+
+### once
+
+Said once.
 
 ## claims: Claims
 
@@ -170,6 +176,7 @@ def test_a_table_has_its_words_and_says_what_computes_it(results):
         "Cells marked *not run* are filled by `python -m pipelines.mini run other --tier paper`.",
         "On a CPU, in two lines.",
         "Always.",
+        "Said once.",
     )
 
 
