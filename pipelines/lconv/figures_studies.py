@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipelines.lconv import arms, cells, studies
+from pipelines.lconv import arms, studies
 from pipelines.lconv.figures_layer import show
 from pipelines.lconv.figures_looks import DASHED, dots, origin
+from pipelines.lconv.quantities import BEST
 from shared.report.figures import Figure, canvas
 from shared.report.palette import MUTED, SERIES
 from shared.report.results import Results
@@ -129,7 +130,7 @@ def _draw_planted(results: Results) -> Canvas:
 
 def penalty(results: Results) -> Figure:
     """What penalties on the generators do."""
-    drawable = any(cells.best(results, "penalty", arm).n for arm in studies.PENALTIES)
+    drawable = any(BEST.of(results, ("penalty", arm)).n for arm in studies.PENALTIES)
     return Figure(
         "penalty",
         "Penalties on the generators: nearer to an orthogonal Lie algebra, at what accuracy?",
@@ -155,7 +156,7 @@ def _draw_penalty(results: Results) -> Canvas:
     ):
         for place, arm in enumerate(studies.PENALTIES):
             best = metric == "accuracy"
-            sample = cells.best(results, "penalty", arm) if best else results.last("penalty", arm, metric)
+            sample = BEST.of(results, ("penalty", arm)) if best else results.last("penalty", arm, metric)
             dots(axes, place, sample, "o", SERIES[0])
         axes.set(title=title, xticks=range(len(labels)), xlim=(-0.5, len(labels) - 0.5))
         axes.set_xticklabels(labels, fontsize=6, rotation=30)

@@ -50,17 +50,18 @@ def number(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def lacking(results: Results, experiments: Mapping[str, str], titles: Mapping[str, str]) -> tuple[str, ...]:
-    """A note on each data set that was not at hand.
+def lacking(results: Results, experiments: Mapping[str, str], titles: Mapping[str, str]) -> str | None:
+    """A note on data sets that were not at hand, None if there are results on all of them.
 
     Args:
         results: ours.
-        experiments: of each such data set, by its name in datasets.yaml; those with results are left out.
+        experiments: of each such data set, by its name in datasets.yaml.
         titles: of the data sets.
     """
-    return tuple(
+    notes = [
         f"Not run: data not available. {titles[name]} was not at hand; `python -m pipelines get {name}` "
         f"fetches it, or says where to put it, and then `{results.command(experiment)}` fills the cells."
         for name, experiment in experiments.items()
         if not len(results.frame(experiment))
-    )
+    ]
+    return " ".join(notes) or None
