@@ -64,6 +64,10 @@ Said once.
 ## claims: Claims
 
 Caption.
+
+### C2
+
+Turning helps on {data}
 """
 
 
@@ -93,6 +97,8 @@ def test_compared_stands_beside_the_papers_number(results):
 
 
 def test_what_is_counted_has_no_chance_in_it(results):
+    counted = column(results, compared("error", "Error", Quantity("error", counted=True)))
+    assert counted["plain"].endswith("**differs**"), "the mean is the paper's, but not every run's number"
     whole = Quantity("error", reduce=lambda v: round(v[0]), form=text.thousands, counted=True)
     assert column(results, compared("error", "Error", whole))["turned"].endswith("paper 3\n**reproduced**")
 
@@ -203,6 +209,12 @@ def test_mistakes_in_captions_are_named(results, mini, file, complaint):
     assert str(caught.value).startswith("pipelines/mini/captions.md")
 
 
+def test_what_a_row_compares_with_is_computed_by_commands_too(results):
+    lines = [Line("plain", "Plain", arms={"base": LATE})]
+    made = table(results, "any", (HEAD, change("c", "C", ERROR)), lines, experiment="table1")
+    assert made.commands == tuple(results.command(name) for name in ("table1", "other"))
+
+
 def test_an_arm_that_is_not_declared_is_named(results):
     with pytest.raises(UserError, match="unknown arm 'plane'"):
         table(results, "table1", (HEAD, plain("e", "E", ERROR)), [Line("plane", "Plane")], **FIELDS)
@@ -246,6 +258,16 @@ def test_bounds_hold_for_every_run():
     assert (broken.ours, broken.verdict.status) == ("1.0e-07", verdicts.DIFFERS)
     assert claims.bound("", "", sample, most=1, form=lambda s: f"{s.n} runs").ours == "3 runs"
     assert claims.bound("", "", Sample(), most=1).verdict.status == verdicts.NOT_RUN
+
+
+def test_claims_of_several_rows_say_the_same_of_different_things(results):
+    parts = claims.compare(results, ERROR, claims.above(), [("", PLAIN, TURNED, "")])
+    made = claims.claim(results, "C2-digits", parts, "table1", said="C2", ours=True, data="digits")
+    assert made.title == "**C2-digits** Turning helps on digits"
+    assert made.cells[0].command == results.command("table1")
+    assert made.cells[0].verdict.ours
+    with pytest.raises(UserError, match="unknown block 'C3'"):
+        claims.claim(results, "C3", parts, "table1")
 
 
 def test_the_table_of_claims_names_each_command_once(results):
