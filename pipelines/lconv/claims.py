@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -51,17 +51,31 @@ def rows(results: Results) -> Iterator[Row]:
     yield _penalized(results)
 
 
-def _compared(
-    results: Results, key: str, pairs: Sequence[Pair], rule: Rule = BETTER, known: str = "", **options: Any
-) -> Row:
-    """A claim on differences of accuracy; ``known`` is what the sources say of all pairs that say nothing."""
-    pairs = [(label, first, second, own or known) for label, first, second, own in pairs]
-    return claim(results, key, compare(results, BEST, rule, pairs), pairs[0][1][0], **options)
+def _on(results: Results, key: str, data: str, parts: Sequence[Part], **options: Any) -> Row:
+    """A claim on one of the data sets of Figure 4: "L14-cnn" becomes "L14-mnist-cnn" on MNIST."""
+    head, _, tail = key.partition("-")
+    name = "-".join(filter(None, (head, data.replace("_mnist", ""), tail)))
+    return claim(results, name, parts, arms.figure4(data), said=key, data=arms.DATASETS[data], **options)
 
 
-def _ending(data: str) -> str:
-    """How keys of claims on a data set end."""
-    return data.replace("_mnist", "")
+def _pairs(
+    place: Callable[[str, str], Where],
+    first: str,
+    others: Sequence[str],
+    variants: Iterable[str],
+    known: str,
+) -> list[Pair]:
+    """One network beside others on variants of the images; ``place`` finds a network on a variant."""
+    return [
+        (
+            f"{kind}: {arms.MODELS[first]} - {arms.MODELS[other]}",
+            place(first, kind),
+            place(other, kind),
+            known,
+        )
+        for kind in variants
+        for other in others
+    ]
 
 
 # -- accuracies of one layer: Figures 2 and 4 --------------------------------------------------------------
@@ -69,69 +83,52 @@ def _ending(data: str) -> str:
 
 def _one_layer(results: Results, data: str) -> Iterator[Row]:
     """L1 to L4, L13, L14 and L16 on one data set."""
-    experiment = arms.figure4(data)
 
-    def pairs(first: str, others: Sequence[str], variants: Sequence[str]) -> list[Pair]:
-        return _of_networks(experiment, arms.arm4, first, others, variants)
+    def four(model: str, variant: str) -> Where:
+        return arms.figure4(data), arms.arm4(model, variant)
 
-    def judged(key: str, found: list[Pair], known: str, rule: Rule = BETTER, **options: Any) -> Row:
-        head, _, tail = key.partition("-")
-        key = "-".join(filter(None, (head, _ending(data), tail)))
-        said = {"said": "-".join(filter(None, (head, tail))), "data": arms.DATASETS[data]}
-        return _compared(results, key, found, rule, known, **said, **options)
+    def judged(key: str, pairs: list[Pair], rule: Rule = BETTER, **options: Any) -> Row:
+        return _on(results, key, data, compare(results, BEST, rule, pairs), **options)
 
-    found = pairs("lconv", ("cnn", "random", "fc"), TURNED)
-    yield judged("L1", found, "figure 2, all panels", headline=data == "mnist")
-    default = ("default",)
-    found = pairs("cnn", ("lconv",), default) + pairs("lconv", ("random", "fc"), default)
-    yield judged("L2", found, "figure 4")
+    pairs = _pairs(four, "lconv", ("cnn", "random", "fc"), TURNED, "figure 2, all panels")
+    yield judged("L1", pairs, headline=data == "mnist")
+    best = _pairs(four, "cnn", ("lconv",), ("default",), "figure 4")
+    yield judged("L2", best + _pairs(four, "lconv", ("random", "fc"), ("default",), "figure 4"))
     if data == "mnist":
-        yield _close_at_five_times(results)
-    yield judged("L4", pairs("lconv", ("random",), tuple(arms.VARIANTS)), "text")
-    yield _step_time(results, data)
-    found = [
-        (arms.MODELS[m], *((experiment, arms.arm4(m, kind)) for kind in ("scrambled", "rotated")), "")
-        for m in ("lconv", "random", "fc")
-    ]
-    yield judged("L14", found, "exactly none", within(SAME), same=f"{SAME:g}")
-    found = [("CNN", *((experiment, arms.arm4("cnn", kind)) for kind in TURNED), "")]
-    yield judged("L14-cnn", found, "figure 2")
-    if data in ("mnist", "cifar10"):
-        fields = {"said": "L16", "data": arms.DATASETS[data], "larger": f"{LARGER:g}"}
-        yield claim(results, f"L16-{_ending(data)}", [_ratio(results, data, "")], experiment, **fields)
-
-
-def _close_at_five_times(results: Results) -> Row:
-    """L3: FC comes close to L-conv on MNIST, but is five times larger."""
-    experiment = arms.figure4("mnist")
+        parts = compare(results, BEST, above(-CLOSE), _pairs(four, "fc", ("lconv",), TURNED, "close"))
+        parts = [replace(one, label=one.label.replace(arms.MODELS["fc"], "FC")) for one in parts]
+        parts.append(_ratio(results, four, "parameters"))
+        fields = {"close": f"{CLOSE:g}", "larger": f"{LARGER:g}"}
+        yield claim(results, "L3", parts, arms.figure4(data), **fields)
+    yield judged("L4", _pairs(four, "lconv", ("random",), arms.VARIANTS, "text"))
+    yield _on(results, "L13", data, [_step_time(results, four)], slower=f"{SLOWER:g}")
     pairs = [
-        (f"{kind}: FC - L-conv", *((experiment, arms.arm4(m, kind)) for m in ("fc", "lconv")), "close")
-        for kind in TURNED
+        (arms.MODELS[model], four(model, "scrambled"), four(model, "rotated"), "exactly none")
+        for model in ("lconv", "random", "fc")
     ]
-    parts = [*compare(results, BEST, above(-CLOSE), pairs), _ratio(results, "mnist", "parameters")]
-    return claim(results, "L3", parts, experiment, close=f"{CLOSE:g}", larger=f"{LARGER:g}")
+    yield judged("L14", pairs, within(SAME), same=f"{SAME:g}")
+    yield judged("L14-cnn", [("CNN", four("cnn", "rotated"), four("cnn", "scrambled"), "figure 2")])
+    if data in ("mnist", "cifar10"):
+        yield _on(results, "L16", data, [_ratio(results, four)], larger=f"{LARGER:g}")
 
 
-def _ratio(results: Results, data: str, label: str) -> Part:
+def _ratio(results: Results, place: Callable[[str, str], Where], label: str = "") -> Part:
     """Parameters of FC (~L-conv) over those of L-conv."""
-    large, small = (PARAMETERS.of(results, (arms.figure4(data), f"{m}_rotated")) for m in ("fc", "lconv"))
-    ratios = by_seed(operator.truediv, large, small)
+    samples = (PARAMETERS.of(results, place(model, "rotated")) for model in ("fc", "lconv"))
+    ratios = by_seed(operator.truediv, *samples)
     shown = f"{ratios.numbers[0]:.2f} times" if ratios.n else ""
     return bound(label, "5.1 to 9.3 times", ratios, least=LARGER, form=lambda _: shown)
 
 
-def _step_time(results: Results, data: str) -> Row:
-    """L13: how much longer a training step of L-conv takes."""
-    experiment, time = arms.figure4(data), Quantity("step_seconds")
-    first, second = (time.of(results, (experiment, f"{m}_rotated")) for m in ("lconv", "cnn"))
-    ratios = by_seed(operator.truediv, first, second)
+def _step_time(results: Results, place: Callable[[str, str], Where]) -> Part:
+    """How much longer a training step of L-conv takes than one of the CNN."""
+    samples = (Quantity("step_seconds").of(results, place(model, "rotated")) for model in ("lconv", "cnn"))
+    ratios = by_seed(operator.truediv, *samples)
     found = part("", "7 s to 6 s an epoch", [ratios.map(lambda ratio: SLOWER - ratio)], BETTER)
-    if ratios.n:
-        summary = ratios.summary
-        interval = f" {text.interval(*summary.interval(), 2)}" if summary.n > 1 else ""
-        found = replace(found, ours=f"{summary.mean:.2f} times{interval}")
-    fields = {"said": "L13", "data": arms.DATASETS[data], "slower": f"{SLOWER:g}"}
-    return claim(results, f"L13-{_ending(data)}", [found], experiment, **fields)
+    if not ratios.n:
+        return found
+    interval = f" {text.interval(*ratios.summary.interval(), 2)}" if ratios.n > 1 else ""
+    return replace(found, ours=f"{ratios.summary.mean:.2f} times{interval}")
 
 
 # -- accuracies of two layers and of sizes: Figures 3 and 5 ------------------------------------------------
@@ -140,43 +137,27 @@ def _step_time(results: Results, data: str) -> Row:
 def _two_layers(results: Results, experiment: str, data: str) -> Iterator[Row]:
     """L5 to L9, on CIFAR-100 as in the paper and on CIFAR-10."""
 
-    def pairs(first: str, others: Sequence[str], variants: Sequence[str]) -> list[Pair]:
-        return _of_networks(experiment, lambda m, v: arms.arm3(m, 1, v), first, others, variants)
+    def one(model: str, variant: str) -> Where:
+        return experiment, arms.arm3(model, 1, variant)
 
-    def judged(key: str, found: list[Pair], known: str, rule: Rule = BETTER, **options: Any) -> Row:
-        said = {"said": key, "data": arms.DATASETS[data]}
-        ending = "" if data == "cifar100" else f"-{data}"
-        return _compared(results, f"{key}{ending}", found, rule, known, **said, **options)
+    def judged(key: str, pairs: list[Pair], rule: Rule = BETTER, **options: Any) -> Row:
+        name = key if data == "cifar100" else f"{key}-{data}"
+        parts = compare(results, BEST, rule, pairs)
+        return claim(results, name, parts, experiment, said=key, data=arms.DATASETS[data], **options)
 
     both, said = ("default", "scrambled"), "text, on CIFAR-100"
-    yield judged("L5", pairs("lconv", ("fc", "fc_shallow"), both), said)
+    yield judged("L5", _pairs(one, "lconv", ("fc", "fc_shallow"), both, said))
     others = ("cnn", "cnn_pool", "fc", "fc_shallow")
-    yield judged("L6", pairs("lconv", others, ("scrambled",)), said)
-    layers = [
-        (f"{kind}: {arms.MODELS[m]}", *((experiment, arms.arm3(m, n, kind)) for n in (2, 1)), "")
+    yield judged("L6", _pairs(one, "lconv", others, ("scrambled",), said))
+    known = "text; but its 2-layer CNN has one (D3)"
+    pairs = [
+        (f"{kind}: {arms.MODELS[m]}", (experiment, arms.arm3(m, 2, kind)), one(m, kind), known)
         for m in ("lconv", "cnn")
         for kind in both
     ]
-    known = "text; but its 2-layer CNN has one (D3)"
-    yield judged("L7", layers, known, within(SAME), same=f"{SAME:g}")
-    yield judged("L8", pairs("cnn_pool", ("cnn", "lconv"), ("default",)), said)
-    yield judged("L9", pairs("cnn", ("cnn_pool",), ("scrambled",)), said)
-
-
-def _of_networks(
-    experiment: str, arm: Any, first: str, others: Sequence[str], variants: Sequence[str]
-) -> list[Pair]:
-    """One network beside others on variants of the images; ``arm`` names a network on a variant."""
-    return [
-        (
-            f"{kind}: {arms.MODELS[first]} - {arms.MODELS[other]}",
-            (experiment, arm(first, kind)),
-            (experiment, arm(other, kind)),
-            "",
-        )
-        for kind in variants
-        for other in others
-    ]
+    yield judged("L7", pairs, within(SAME), same=f"{SAME:g}")
+    yield judged("L8", _pairs(one, "cnn_pool", ("cnn", "lconv"), ("default",), said))
+    yield judged("L9", _pairs(one, "cnn", ("cnn_pool",), ("scrambled",), said))
 
 
 def _sizes(results: Results) -> Iterator[Row]:
@@ -188,14 +169,12 @@ def _sizes(results: Results) -> Iterator[Row]:
         return label, ("figure5", first), ("figure5", second), known
 
     ranks = [("k = 6 - k = 16", *(("figure5", f"lconv_m32_K9_r{rank}") for rank in (6, 16)), "similar")]
-    yield _compared(results, "L10", ranks, within(SIMILAR), similar=f"{SIMILAR:g}")
-    found = [
-        pair(f"CNN, {arms.long_label(shape)}", f"lconv_{MATCHED_LCONV}", f"cnn_{shape}") for shape in MATCHED
-    ]
-    yield _compared(results, "L11", found)
-    steps = [(f"m32_{large}", f"m32_{small}") for small, large in pairwise(arms.KERNELS)]
-    found = [pair(f"{a[4:]} - {b[4:]}", f"cnn_{a}", f"cnn_{b}") for a, b in steps]
-    yield _compared(results, "L12", found)
+    parts = compare(results, BEST, within(SIMILAR), ranks)
+    yield claim(results, "L10", parts, "figure5", similar=f"{SIMILAR:g}")
+    kernels = [(f"CNN, {arms.long_label(s)}", f"lconv_{MATCHED_LCONV}", f"cnn_{s}") for s in MATCHED]
+    steps = [(f"{b} - {a}", f"cnn_m32_{b}", f"cnn_m32_{a}") for a, b in pairwise(arms.KERNELS)]
+    for key, found in (("L11", kernels), ("L12", steps)):
+        yield claim(results, key, compare(results, BEST, BETTER, [pair(*one) for one in found]), "figure5")
 
 
 # -- propositions and studies ------------------------------------------------------------------------------
@@ -263,13 +242,12 @@ def _hidden(results: Results) -> Row:
 
 def _extracted(results: Results, data: str) -> Row:
     """L18: whether a classifier's generators are nearer to rotation than random ones."""
-    experiment, parts = arms.figure4(data), []
+    parts = []
     for variant in TURNED:
-        where = (experiment, arms.arm4("lconv", variant))
+        where = (arms.figure4(data), arms.arm4("lconv", variant))
         samples = [results.last(*where, "captured_rotation"), results.sample(*where, "control_rotation")]
         parts.append(part(variant, "title: extracted", samples, BETTER, decimals=3))
-    fields = {"said": "L18", "data": arms.DATASETS[data]}
-    return claim(results, f"L18-{_ending(data)}", parts, experiment, **fields)
+    return _on(results, "L18", data, parts)
 
 
 def _penalized(results: Results) -> Row:
