@@ -19,7 +19,7 @@ from shared.report import text
 from shared.report.build import Quantity, Where
 from shared.report.claims import Pair, Part, Rule, above, bound, claim, compare, part, within
 from shared.report.results import Results
-from shared.report.tables import Row, Sample, by_seed
+from shared.report.tables import Row, Sample, per_seed
 
 #: The rule "the first is better than the second".
 BETTER = above()
@@ -115,7 +115,7 @@ def _one_layer(results: Results, data: str) -> Iterator[Row]:
 def _ratio(results: Results, place: Callable[[str, str], Where], label: str = "") -> Part:
     """Parameters of FC (~L-conv) over those of L-conv."""
     samples = (PARAMETERS.of(results, place(model, "rotated")) for model in ("fc", "lconv"))
-    ratios = by_seed(operator.truediv, *samples)
+    ratios = per_seed(operator.truediv, *samples)
     shown = f"{ratios.numbers[0]:.2f} times" if ratios.n else ""
     return bound(label, "5.1 to 9.3 times", ratios, least=LARGER, form=lambda _: shown)
 
@@ -123,7 +123,7 @@ def _ratio(results: Results, place: Callable[[str, str], Where], label: str = ""
 def _step_time(results: Results, place: Callable[[str, str], Where]) -> Part:
     """How much longer a training step of L-conv takes than one of the CNN."""
     samples = (Quantity("step_seconds").of(results, place(model, "rotated")) for model in ("lconv", "cnn"))
-    ratios = by_seed(operator.truediv, *samples)
+    ratios = per_seed(operator.truediv, *samples)
     found = part("", "7 s to 6 s an epoch", [ratios.map(lambda ratio: SLOWER - ratio)], BETTER)
     if not ratios.n:
         return found

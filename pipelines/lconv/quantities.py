@@ -10,7 +10,7 @@ from pipelines.lconv import arms
 from shared.report import protocol, text
 from shared.report.build import Filled, Place, Quantity, Where, compared
 from shared.report.results import Results
-from shared.report.tables import Cell, by_seed, measured
+from shared.report.tables import Cell, measured, per_seed
 
 
 def _other_readings(results: Results, where: Where) -> str:
@@ -37,8 +37,8 @@ def through_training(key: str, title: str, *metrics: str) -> Filled:
 
     def fill(place: Place) -> Cell:
         results, where = place.results, place.where()
-        after = by_seed(_mean, *(results.last(*where, metric) for metric in metrics))
-        before = by_seed(_mean, *(results.sample(*where, metric, [0]) for metric in metrics))
+        after = per_seed(_mean, *(results.last(*where, metric) for metric in metrics))
+        before = per_seed(_mean, *(results.sample(*where, metric, [0]) for metric in metrics))
         cell = measured(after, decimals=3, command=results.command(where[0]))
         if not before.n:
             return cell

@@ -57,7 +57,7 @@ from shared.report import text
 from shared.report.build import Quantity, Where
 from shared.report.claims import Pair, Part, Rule, above, bound, claim, compare, part, reference, within
 from shared.report.results import Results
-from shared.report.tables import Row, Sample, by_seed
+from shared.report.tables import Row, Sample, per_seed
 
 #: Experiments whose results the claims speak about.
 EXPERIMENTS = (
@@ -102,7 +102,7 @@ def _parity(results: Results) -> Row:
     """S1 as far as trained networks show it: exact at one parity, not exact at the other."""
     errors = {name: ERROR_AFTER.of(results, ("sizes", name)) for name in SIZES}
     even, odd = (
-        by_seed(pick, *(errors[name] for name in SIZES if EQUIVARIANCE[name] == word))
+        per_seed(pick, *(errors[name] for name in SIZES if EQUIVARIANCE[name] == word))
         for word, pick in (("exact", max), ("approximate", min))
     )
     parts = [

@@ -43,14 +43,14 @@ class Sample:
 
     def map(self, function: Callable[[float], float]) -> Sample:
         """The same seeds with every value transformed."""
-        return by_seed(function, self)
+        return per_seed(function, self)
 
     def __sub__(self, other: Sample) -> Sample:
         """The difference of each seed that both have."""
-        return by_seed(operator.sub, self, other)
+        return per_seed(operator.sub, self, other)
 
 
-def by_seed(function: Callable[..., float], *samples: Sample) -> Sample:
+def per_seed(function: Callable[..., float], *samples: Sample) -> Sample:
     """A function of one value of each sample, for the seeds that all have; the tier is the shortest one.
 
     Args:

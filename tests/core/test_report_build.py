@@ -27,7 +27,7 @@ from shared.report.build import (
 )
 from shared.report.protocol import lacking, protocol
 from shared.report.results import Results
-from shared.report.tables import Column, Sample, by_seed
+from shared.report.tables import Column, Sample, per_seed
 
 ERROR, LOSS = Quantity("error"), Quantity("loss")
 PLAIN, TURNED, LATE = ("table1", "plain"), ("table1", "turned"), ("other", "late")
@@ -166,7 +166,7 @@ def test_differences_are_those_of_the_seeds_that_both_have():
     first, second = Sample({0: 3.0, 1: 5.0, 2: 1.0}, "paper"), Sample({2: 4.0, 1: 1.0}, "lite")
     assert first - second == Sample({1: 4.0, 2: -3.0}, "lite")
     assert first - Sample({7: 1.0}, "lite") == Sample()
-    assert by_seed(max, first, second, Sample({1: 9.0}, "paper")) == Sample({1: 9.0}, "lite")
+    assert per_seed(max, first, second, Sample({1: 9.0}, "paper")) == Sample({1: 9.0}, "lite")
 
 
 # -- tables ------------------------------------------------------------------------------------------------
