@@ -9,31 +9,11 @@ from typing import NamedTuple
 from pipelines.lconv import arms
 from pipelines.lconv.quantities import BEST, COUNT, PARAMETERS, through_training, training
 from shared.report import text
-from shared.report.build import Filled, Line, Place, Quantity, compared, plain, table, words
+from shared.report.build import Filled, Line, Place, Quantity, compared, declared, plain, table, words
 from shared.report.results import Results
 from shared.report.tables import Cell, Column, Table
 
 # -- learned generators ------------------------------------------------------------------------------------
-
-#: Arms of "planted" with what relates the two images of a pair.
-PLANTED = {
-    "rotation_1": "rotation by 18 degrees, one layer",
-    "rotation_8": "rotation by 18 degrees, one layer applied 8 times",
-    "rotation_8_rank16": "the same, rank 16",
-    "scrambled_8": "the same rotation of images whose pixels were moved by a permutation",
-    "bilinear_1": "bilinear rotation by 18 degrees, one layer",
-    "bilinear_8": "bilinear rotation by 18 degrees, one layer applied 8 times",
-    "other_8": "control: another generator with the same eigenvalues",
-    "unrelated_8": "control: pairs that have nothing to do with each other",
-}
-PENALTIES = {
-    "none": "no penalty",
-    "closure": "closure, weight 0.1",
-    "killing": "Killing form, weight 0.1",
-    "both": "both, weight 0.1",
-    "both_strong": "both, weight 1",
-}
-
 
 ROTATION = through_training("rotation", "Part of the rotation generator that they span", "captured_rotation")
 CLOSURE = through_training("closure", "Commutators outside the span", "closure")
@@ -77,7 +57,7 @@ def planted(results: Results) -> Table:
         plain("loss", "Squared error per image", Quantity("loss", last=True, form=text.scientific)),
         compared("parameters", "Parameters", PARAMETERS),
     )
-    return table(results, "planted", columns, [Line(arm, title) for arm, title in PLANTED.items()])
+    return table(results, "planted", columns, declared(results, "planted"))
 
 
 def penalty(results: Results) -> Table:
@@ -87,8 +67,8 @@ def penalty(results: Results) -> Table:
         compared("accuracy", "Accuracy, %", BEST),
         *(CLOSURE, KILLING, ROTATION, COUNT),
     )
-    lines = [Line(arm, title) for arm, title in PENALTIES.items()]
-    return table(results, "penalty", columns, lines, protocol=training(results, "penalty"))
+    rows = declared(results, "penalty")
+    return table(results, "penalty", columns, rows, protocol=training(results, "penalty"))
 
 
 # -- propositions and theorem ------------------------------------------------------------------------------

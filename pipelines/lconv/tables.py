@@ -9,7 +9,7 @@ from pipelines.lconv import arms, claims, studies
 from pipelines.lconv.quantities import BEST, COUNT, PARAMETERS, lacking, training
 from shared.report import claims as of_claims
 from shared.report import text
-from shared.report.build import Filled, Line, Place, Quantity, change, compared, table
+from shared.report.build import Filled, Line, Place, Quantity, change, compared, declared, table
 from shared.report.results import Results
 from shared.report.tables import Cell, Column, Table
 
@@ -131,29 +131,6 @@ def figure5(results: Results) -> Table:
     return table(results, "figure5", columns, lines, protocol=training(results, "figure5"))
 
 
-#: What is switched: arm, the arm it is compared with, and what the sources say.
-SWITCHES = (
-    (
-        "lconv_text",
-        "lconv",
-        "D1: 9 generators and the identity, one bias (text), for 8 and the identity (code)",
-    ),
-    ("lconv_rank6", "lconv", "D2: a lower rank (text: 16; 6 'worked best' on MNIST)"),
-    ("lconv_rank8", "lconv", "D2: half the rank (the script's default is 8)"),
-    ("cnn_2_released", "cnn_2", "D3: the second convolution starts from the input (script), for two layers"),
-    (
-        "random_2",
-        "random",
-        "D6: two layers of random L; the script takes off the last layer's frozen part only",
-    ),
-    ("random_unit", "random", "D9: random L scaled to unit size, for 0.03 as initialized"),
-    ("lconv_one_bias", "lconv", "D10: one bias for K that are added"),
-    ("lconv_bilinear", "lconv", "D11: bilinear rotation with black corners, for splines and repeated edges"),
-    ("lconv_circle", "lconv", "D12: angles from the whole circle, for -90 to 90 degrees"),
-    ("lconv_clipped", "lconv", "D13: what the splines overshoot is cut off"),
-)
-
-
 def switches(results: Results) -> Table:
     """What each open question of the protocol changes."""
 
@@ -171,5 +148,5 @@ def switches(results: Results) -> Table:
         change("difference", "Difference [95 % interval]", BEST),
         Filled(COUNT.key, COUNT.title, count),
     )
-    lines = [Line(arm, what, arms={"base": base}) for arm, base, what in SWITCHES]
-    return table(results, "switches", columns, lines, protocol=training(results, "switches"))
+    rows = declared(results, "switches")
+    return table(results, "switches", columns, rows, protocol=training(results, "switches"))

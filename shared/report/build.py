@@ -103,6 +103,20 @@ class Line:
     headline: bool = False
 
 
+def declared(results: Results, experiment: str) -> list[Line]:
+    """A line for each of the ``rows`` that an experiment has in ``experiments.yaml``, in their order."""
+    return [
+        Line(
+            arm,
+            row["title"],
+            (experiment, arm),
+            {"base": (experiment, row["base"])} if "base" in row else {},
+            {key: value for key, value in row.items() if key not in ("title", "base")},
+        )
+        for arm, row in results.declared.experiment(experiment).rows.items()
+    ]
+
+
 @dataclass(frozen=True)
 class Place:
     """One cell to be filled, of a table of an experiment."""

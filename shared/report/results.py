@@ -55,7 +55,8 @@ class Results:
         self._records: dict[str, dict[str, Mapping[str, Any]]] = {}
 
     @functools.cached_property
-    def _declared(self) -> config.Paper:
+    def declared(self) -> config.Paper:
+        """What ``experiments.yaml`` says."""
         return config.load(self.paper)
 
     @functools.cached_property
@@ -79,7 +80,7 @@ class Results:
             UserError: if the paper declares no such experiment.
         """
         if experiment not in self._frames:
-            declared = self._declared.experiment(experiment)
+            declared = self.declared.experiment(experiment)
             frames = [self._tier(experiment, tier) for tier in self.tiers if tier in declared.tiers]
             arms = [[frame[frame["arm"] == arm] for frame in frames] for arm in declared.arms]
             kept = [frame for frame in tiers.shown(arms) if len(frame)]
@@ -98,7 +99,7 @@ class Results:
         Raises:
             UserError: if the experiment has no such arm, or a seed has two values at one step.
         """
-        arms = self._declared.experiment(experiment).arms
+        arms = self.declared.experiment(experiment).arms
         if arm not in arms:
             raise UserError(f"{self.paper}/{experiment}: {unknown('arm', arm, arms)}")
         if experiment not in self._groups:
@@ -223,7 +224,7 @@ class Results:
         """What a person types to compute an experiment, at the tier shown or else the shortest declared."""
         present = set(self.frame(experiment)["tier"])
         shown = [tier for tier in self.tiers if tier in present]
-        declared = self._declared.experiment(experiment).tiers
+        declared = self.declared.experiment(experiment).tiers
         able = [tier for tier in reversed(self.tiers) if tier in declared]
         tier = (shown or able or self.tiers)[0]
         return f"python -m pipelines.{self.paper} run {experiment} --tier {tier}"

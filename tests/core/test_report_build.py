@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from pipelines._template import tables as template
-from shared import verdicts
+from shared import config, verdicts
 from shared.errors import UserError
 from shared.report import claims, markdown, text
 from shared.report.build import (
@@ -20,6 +20,7 @@ from shared.report.build import (
     before_after,
     change,
     compared,
+    declared,
     gap,
     plain,
     table,
@@ -213,6 +214,35 @@ def test_what_a_row_compares_with_is_computed_by_commands_too(results):
     lines = [Line("plain", "Plain", arms={"base": LATE})]
     made = table(results, "any", (HEAD, change("c", "C", ERROR)), lines, experiment="table1")
     assert made.commands == tuple(results.command(name) for name in ("table1", "other"))
+
+
+def test_rows_are_declared_beside_the_arms(results, mini):
+    file = mini / "pipelines/mini/experiments.yaml"
+    rows = 'rows: {turned: Turned, plain: {title: "Plain", base: turned, kind: none}}'
+    file.write_text(file.read_text().replace("      tiers:", f"      {rows}\n      tiers:", 1))
+    turned, plain_row = declared(Results("mini"), "table1")
+    assert turned == Line("turned", "Turned", TURNED)
+    assert plain_row == Line("plain", "Plain", PLAIN, {"base": TURNED}, {"kind": "none"})
+    assert declared(Results("mini"), "other") == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "complaint"),
+    [
+        ("{plane: Plane}", "unknown arm 'plane'; did you mean 'plain'?"),
+        ("{plain: {title: Plain, base: turnt}}", "unknown arm 'turnt'; did you mean 'turned'?"),
+        ("{plain: {base: turned}}", "plain: the key 'title' is missing"),
+        ("{plain: {title: 3}}", "title of the row plain should be a text, not 3"),
+        ("{plain: 3}", "plain should hold keys and values, not 3"),
+        ("[plain]", "rows should hold keys and values"),
+    ],
+)
+def test_mistakes_in_rows_are_named_with_their_line(mini, rows, complaint):
+    file = mini / "pipelines/mini/experiments.yaml"
+    file.write_text(file.read_text().replace("      tiers:", f"      rows: {rows}\n      tiers:", 1))
+    with pytest.raises(UserError, match=re.escape(complaint)) as caught:
+        config.load("mini")
+    assert str(caught.value).startswith("pipelines/mini/experiments.yaml, line 11: ")
 
 
 def test_an_arm_that_is_not_declared_is_named(results):
