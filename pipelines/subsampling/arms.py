@@ -63,29 +63,10 @@ SIDES = tuple(range(24, 35))
 SIZES = tuple(f"p4cnn_{side}" for side in SIDES)
 CONTROL_NETWORKS = ("z2cnn_28", "p4cnn_27", "p4cnn_28")
 CONTROLS = ("upright", "nocrop", "standard")  # the others are compared with the first
-#: How training digits are turned, all by U(0, 360) degrees.
-WAYS = {
-    "uniform": "one for each image, drawn once",
-    "each_image": "one for each image, drawn anew in each step",
-    "each_batch": "one for a whole batch, drawn anew in each step",
-}
 #: What the statistics of batch norm are estimated with.
 STATISTICS = {
     "running": "running averages of training, with dropout",
     "clean": "estimated after training, without dropout",
-}
-#: Networks tested at every angle: title, and equivariance in words.
-FULLY_SWEPT = {
-    "p4cnn_28_full": ("P4CNN, 28 pixels", "exact"),
-    "p4cnn_27_resize_full": ("P4CNN, 27 pixels: resized to an exact size", "exact by repair"),
-    "p4cnn_27_pool_full": ("P4CNN, 27 pixels: pool exact at every size", "exact by repair"),
-    "p4cnn_27_full": ("P4CNN, 27 pixels", "approximate"),
-}
-#: How digits are shrunk; the others are compared with the first.
-SHRUNK = ("p4cnn_27_upright", "p4cnn_27_averaged")
-SHRUNK_TITLES = {
-    SHRUNK[0]: "interpolated between the four nearest pixels (ours)",
-    SHRUNK[1]: "averaged over the pixels that it covers, as Pillow does",
 }
 MIRRORS = ("p4mcnn_27", "p4mcnn_28", "p4mcnn_29", "p4cnn_28")
 PADDINGS = ("zeros", "circular", "reflect", "replicate")

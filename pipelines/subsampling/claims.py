@@ -20,7 +20,6 @@ from pipelines.subsampling.arms import (
     EQUIVARIANCE,
     EXACT,
     FIGURE4_PANELS,
-    FULLY_SWEPT,
     NETWORKS,
     PLAIN,
     QUARTERS,
@@ -54,7 +53,7 @@ from pipelines.subsampling.quantities import (
 )
 from shared import verdicts
 from shared.report import text
-from shared.report.build import Quantity, Where
+from shared.report.build import Quantity, Where, declared
 from shared.report.claims import Pair, Part, Rule, above, bound, claim, compare, part, reference, within
 from shared.report.results import Results
 from shared.report.tables import Row, Sample, per_seed
@@ -148,9 +147,9 @@ def _quarter_turns(results: Results) -> Iterator[Row]:
         shown = f"{in_images(turns_apart(results, where), images)} images" if images else ""
         return bound(label, known, turns_apart(results, where), most=most, form=lambda _: shown)
 
-    name, (title, _) = next(iter(FULLY_SWEPT.items()))
-    where = ("quarters", name)
-    parts = [few(title, "1 of 60,000 images", where, images_at(results, where, (0,)))]
+    swept_fully = declared(results, "quarters")[0]
+    where = ("quarters", swept_fully.key)
+    parts = [few(swept_fully.title, "1 of 60,000 images", where, images_at(results, where, (0,)))]
     yield claim(results, "S3", parts, where[0], few=str(FEW_IMAGES), data="of the digits tested")
     where = ("table2_cifar10", TABLE2["cifar10"][1])
     if not results.tier(*where) and results.tier("table2_reduced", REDUCED[1]):

@@ -36,7 +36,19 @@ from pipelines.subsampling.quantities import (
     turns_apart,
 )
 from shared.report import text
-from shared.report.build import Filled, Line, Place, Quantity, Where, before_after, change, gap, plain, table
+from shared.report.build import (
+    Filled,
+    Line,
+    Place,
+    Quantity,
+    Where,
+    before_after,
+    change,
+    declared,
+    gap,
+    plain,
+    table,
+)
 from shared.report.results import Results
 from shared.report.tables import Column, Row, Table
 
@@ -247,8 +259,7 @@ def turns(results: Results) -> Table:
             lambda place: seed_spread(results, place.where()),
         ),
     )
-    lines = [Line(arm(PLAIN, way), words) for way, words in arms.WAYS.items()]
-    ours = _digits(results, "turns", columns, lines, network=TITLES[PLAIN])
+    ours = _digits(results, "turns", columns, declared(results, "turns"), network=TITLES[PLAIN])
     places = (("table1", PLAIN, "rotmnist"), ("averages", arm(PLAIN, "uniform"), "turned"), logs)
     printed = [results.published(*place) for place in places]
     spread = logged_spread(results, PLAIN, "table1_angles")
@@ -263,17 +274,17 @@ def turns(results: Results) -> Table:
 
 def shrinking(results: Results) -> Table:
     """P4CNN at 27 pixels on digits that are shrunk in two ways, beside the authors' logs."""
-    base, logs = arms.SHRUNK[0], "The same, minus the logs'"
+    logs, averages = "The same, minus the logs'", ("averages", arm("p4cnn_27", "upright"), "turned")
     columns = (
         Column("way", "Each pixel of the shrunk digit"),
         plain("upright", "Accuracy in % at 0 degrees", UPRIGHT),
         against_logs("upright_logs", f"{logs} [95 % interval]", UPRIGHT, ("table1", "p4cnn_27", "mnist")),
         TURNED_MEAN,
-        against_logs("turned_logs", logs, OTHER_QUARTERS, ("averages", base, "turned")),
+        against_logs("turned_logs", logs, OTHER_QUARTERS, averages),
         change("turned_change", "The same, minus that of digits interpolated", OTHER_QUARTERS),
         MEAN36,
     )
-    lines = [Line(name, words, arms={"base": base}) for name, words in arms.SHRUNK_TITLES.items()]
+    lines = declared(results, "shrinking")
     return _digits(results, "shrinking", columns, lines, network=TITLES["p4cnn_27"])
 
 
@@ -295,8 +306,7 @@ def quarters(results: Results) -> Table:
         apart("between", "The same between 30 and 120 degrees, 60 and 150, and so on", BETWEEN),
         INVARIANCE,
     )
-    lines = [Line(n, title, words={KIND.key: kind}) for n, (title, kind) in arms.FULLY_SWEPT.items()]
-    return _digits(results, "quarters", columns, lines)
+    return _digits(results, "quarters", columns, declared(results, "quarters"))
 
 
 # -- variants of networks on digits ------------------------------------------------------------------------
