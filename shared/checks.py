@@ -73,9 +73,10 @@ def _names(paper: config.Paper) -> Iterator[Problem]:
             if name not in known:
                 text = f"produces {name!r}, but tables.py and figures.py make only {', '.join(sorted(known))}"
                 yield Problem(f"{paper.name}/{experiment.name} {text}")
-    claims = [row.key for table in report.tables if table.claims for row in table.rows]
-    for name in captions.unused(paper.name, tables, claims):
-        text = f"has words for {name!r}, but tables.py makes only {', '.join([*tables, *claims])}"
+    for name in captions.unused(report.results):
+        text = (
+            f"has words for {name!r}, which no table and no claim asks for; correct the name or delete them"
+        )
         yield Problem(f"pipelines/{paper.name}/{captions.FILE} {text}")
     yield from _concerned(report, tables)
     yield from _unused(report, figures)

@@ -220,6 +220,6 @@ def table(
         cells = [column.fill(place) for column, place in zip(filled, places)]
         rows.append(Row(line.key, line.title, tuple(cells), line.headline))
         found += [places[0].where(arm)[0] for arm in ("", *line.arms)]
-    said = captions.words(results.paper, name, fields)
+    said = captions.words(results, name, fields)
     commands = tuple(results.command(one) for one in dict.fromkeys(found))
     return Table(name, said.title, tuple(columns), tuple(rows), said.caption, commands, said.notes)

@@ -24,12 +24,16 @@ be broken anywhere.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from string import Formatter
+from typing import TYPE_CHECKING
 
 from shared import paths
 from shared.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from shared.report.results import Results
 
 FILE = "captions.md"
 
@@ -67,12 +71,14 @@ def read(paper: str) -> dict[str, Words]:
     return found
 
 
-def words(paper: str, name: str, fields: Mapping[str, str | None]) -> Words:
-    """One block with its fields filled in.
+def words(results: Results, name: str, fields: Mapping[str, str | None]) -> Words:
+    """One block of a paper's ``captions.md`` with its fields filled in; ``results`` note that it was asked for.
 
     Raises:
         UserError: as `read`; if there is no such block, or it names a field that is not given.
     """
+    paper = results.paper
+    results.said.add(name)
     blocks = read(paper)
     if name not in blocks:
         raise UserError(f"{_shown(paper)}: {unknown('block', name, blocks)}")
@@ -86,11 +92,11 @@ def words(paper: str, name: str, fields: Mapping[str, str | None]) -> Words:
     return Words(filled[0], filled[1], tuple(filled[2:]))
 
 
-def unused(paper: str, tables: Iterable[str], claims: Iterable[str]) -> list[str]:
-    """Blocks that belong to none of the tables and claims; a block is of all claims whose keys begin so."""
-    blocks, keys = read(paper), list(claims)
-    said = {*tables, *(field for block in blocks.values() for field in _named(block))}
-    return [name for name in blocks if name not in said and not any(key.startswith(name) for key in keys)]
+def unused(results: Results) -> list[str]:
+    """The blocks that no table or claim has asked for, and no other block names."""
+    blocks = read(results.paper)
+    said = {*results.said, *(field for block in blocks.values() for field in _named(block))}
+    return [name for name in blocks if name not in said]
 
 
 def _named(block: Words) -> list[str]:

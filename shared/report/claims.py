@@ -191,13 +191,13 @@ def claim(
         ours: whether only we make it, not the paper.
         fields: what is filled into the statement (`shared.report.captions`).
     """
-    statement = captions.words(results.paper, said or key, fields).caption
+    statement = captions.words(results, said or key, fields).caption
     return row(key, statement, parts, command=results.command(experiment), headline=headline, ours=ours)
 
 
 def table(results: Results, rows: Iterable[Row], experiments: Iterable[str], **fields: str | None) -> Table:
     """The table of a paper's claims, computed by these experiments; ``fields`` as in `build.table`."""
-    said = captions.words(results.paper, "claims", fields)
+    said = captions.words(results, "claims", fields)
     commands = tuple(dict.fromkeys(results.command(experiment) for experiment in experiments))
     made = tuple(rows)
     return Table("claims", said.title, COLUMNS, made, said.caption, commands, said.notes, claims=True)

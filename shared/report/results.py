@@ -48,6 +48,8 @@ class Results:
         self.tiers = ("demo",) if demo else tuple(reversed(paths.COMMITTED_TIERS))
         #: Places of the paper's numbers that tables or figures have asked for.
         self.asked: set[tuple[str, str, str]] = set()
+        #: Blocks of captions.md that tables and claims have asked for.
+        self.said: set[str] = set()
         self._source = source
         self._frames: dict[str, pd.DataFrame] = {}
         self._groups: dict[str, dict[tuple[str, str], pd.DataFrame]] = {}
@@ -66,7 +68,7 @@ class Results:
     def at(self, tier: str) -> Results:
         """The same results, of one tier only: to compare experiments whose highest tiers differ."""
         found = Results(self.paper, self.demo, self._source)
-        found.tiers, found.asked = (tier,), self.asked
+        found.tiers, found.asked, found.said = (tier,), self.asked, self.said
         return found
 
     def frame(self, experiment: str) -> pd.DataFrame:
