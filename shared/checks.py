@@ -75,7 +75,7 @@ def _names(paper: config.Paper) -> Iterator[Problem]:
                 yield Problem(f"{paper.name}/{experiment.name} {text}")
     for name in captions.unused(report.results):
         text = (
-            f"has words for {name!r}, which no table and no claim asks for; correct the name or delete them"
+            f"has words for {name!r}, which nothing asks for; correct the name or delete them"
         )
         yield Problem(f"pipelines/{paper.name}/{captions.FILE} {text}")
     yield from _concerned(report, tables)

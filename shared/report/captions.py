@@ -72,7 +72,7 @@ def read(paper: str) -> dict[str, Words]:
 
 
 def words(results: Results, name: str, fields: Mapping[str, str | None]) -> Words:
-    """One block of a paper's ``captions.md`` with its fields filled in; ``results`` note that it was asked for.
+    """One block of the paper, its fields filled in; the results note that it was asked for.
 
     Raises:
         UserError: as `read`; if there is no such block, or it names a field that is not given.

@@ -117,7 +117,7 @@ def damage_deviations(toy):
 
 def damage_captions(toy):
     (toy.folder / "captions.md").write_text("## tabel1: {said}\n\n### said\n\nWords.\n")
-    return "captions.md has words for 'tabel1', which no table and no claim asks for"
+    return "captions.md has words for 'tabel1', which nothing asks for"
 
 
 def damage_produces(toy):
