@@ -74,9 +74,7 @@ def _names(paper: config.Paper) -> Iterator[Problem]:
                 text = f"produces {name!r}, but tables.py and figures.py make only {', '.join(sorted(known))}"
                 yield Problem(f"{paper.name}/{experiment.name} {text}")
     for name in captions.unused(report.results):
-        text = (
-            f"has words for {name!r}, which nothing asks for; correct the name or delete them"
-        )
+        text = f"has words for {name!r}, which nothing asks for; correct the name or delete them"
         yield Problem(f"pipelines/{paper.name}/{captions.FILE} {text}")
     yield from _concerned(report, tables)
     yield from _unused(report, figures)
