@@ -14,7 +14,7 @@ from shared import config, dvc_files, fingerprint, ledger, paths, records
 from shared.committed import Committed
 from shared.data import catalogue
 from shared.errors import UserError
-from shared.report import published
+from shared.report import captions, published
 from shared.report.contents import Report
 
 
@@ -75,6 +75,9 @@ def _names(paper: config.Paper) -> Iterator[Problem]:
             if name not in known:
                 text = f"produces {name!r}, but tables.py and figures.py make only {', '.join(sorted(known))}"
                 yield Problem(f"{paper.name}/{experiment.name} {text}")
+    for name in captions.unused(report.results):
+        text = f"has words for {name!r}, which nothing asks for; correct the name or delete them"
+        yield Problem(f"pipelines/{paper.name}/{captions.FILE} {text}")
     yield from _concerned(report, tables)
     yield from _unused(report, figures)
 

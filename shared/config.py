@@ -72,7 +72,7 @@ class Tier:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A named set of runs behind one table or figure."""
+    """A named set of runs behind one table or figure; ``rows`` is what tables say of its arms."""
 
     paper: str
     name: str
@@ -84,6 +84,7 @@ class Experiment:
     cost: Mapping[str, Mapping[str, float]]
     settings: Mapping[str, Any]
     arm_settings: Mapping[str, Mapping[str, Any]]
+    rows: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     _known: dict[tuple[Any, ...], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def tier(self, name: str) -> Tier:
@@ -254,6 +255,10 @@ def _experiment(paper: str, name: str, revision: int, values: Mapping[str, Any])
         cost=values.get("cost") or {},
         settings=values.get("settings") or {},
         arm_settings={arm: v or {} for arm, v in values["arms"].items()},
+        rows={
+            arm: {"title": row} if isinstance(row, str) else row
+            for arm, row in (values.get("rows") or {}).items()
+        },
     )
 
 

@@ -21,7 +21,7 @@ from shared.errors import Mistakes, UserError, unknown
 from shared.strict_yaml import Mapping
 
 PAPER_KEYS = ("title", "revision", "experiments")
-EXPERIMENT_KEYS = ("title", "produces", "settings", "arms", "tiers", "cost")
+EXPERIMENT_KEYS = ("title", "produces", "settings", "arms", "rows", "tiers", "cost")
 EXPERIMENT_KEYS_NEEDED = ("title", "settings", "arms", "tiers")  # DVC looks at the settings, too
 TIER_KEYS = ("seeds", "arms", "replicas")  # every other key of a tier overrides a setting
 COST_KEYS = ("minutes", "memory_mb")
@@ -133,6 +133,9 @@ def _check_experiment(experiment: Mapping) -> Iterator[_Mistake]:
             yield experiment["tiers"].lines[name], unknown("tier", name, paths.TIERS)
         if _holds_keys(tier):
             yield from _check_tier(tier, [arm for arm, _ in _items(experiment.get("arms"))])
+    yield from _form(experiment, "rows", may_be_empty=True)
+    for arm, row in _items(experiment.get("rows")):
+        yield from _check_row(experiment, arm, {"title": row} if isinstance(row, str) else row)
     yield from _form(experiment, "cost", may_be_empty=True)
     for name, cost in _items(experiment.get("cost")):
         yield from _form(experiment["cost"], name, COST_KEYS)
@@ -158,6 +161,21 @@ def _check_tier(tier: Mapping, arms: list[Any]) -> Iterator[_Mistake]:
     replicas = tier.get("replicas", 1)
     if type(replicas) is not int or replicas < 1:
         yield tier.lines["replicas"], f"replicas should be a whole number from 1 on, not {replicas!r}"
+
+
+def _check_row(experiment: Mapping, arm: Any, row: Any) -> Iterator[_Mistake]:
+    """What tables say of an arm: a title; or that, the arm that it is compared with, and words of columns."""
+    rows, arms = experiment["rows"], [name for name, _ in _items(experiment.get("arms"))]
+    if not isinstance(rows[arm], str):
+        yield from _form(rows, arm, needed=("title",))
+    if not isinstance(row, dict):
+        return
+    for key, value in row.items():
+        if not isinstance(value, str):
+            yield rows.lines[arm], f"{key} of the row {arm} should be a text, not {value!r}"
+    for name in dict.fromkeys((arm, row.get("base", arm))):
+        if arms and name not in arms:
+            yield rows.lines[arm], unknown("arm", name, map(str, arms))
 
 
 def _holds_keys(value: Any) -> TypeGuard[Mapping]:

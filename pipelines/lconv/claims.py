@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import operator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import pairwise
+from typing import Any
 
-from pipelines.lconv import arms, cells, claims_studies
-from pipelines.lconv.rules import Arm, Pair, above, compare, within
-from shared import stats, verdicts
+import numpy as np
+
+from pipelines.lconv import arms
+from pipelines.lconv.quantities import BEST, PARAMETERS
+from pipelines.lconv.studies import PROPOSITIONS, THEOREM, Statement
+from shared import verdicts
 from shared.report import text
-from shared.report.claims import Part, effect, judge, row
-from shared.report.results import Results, difference
-from shared.report.tables import Row
+from shared.report.build import Quantity, Where
+from shared.report.claims import Pair, Part, Rule, above, bound, claim, compare, part, within
+from shared.report.results import Results
+from shared.report.tables import Row, Sample, per_seed
 
+#: The rule "the first is better than the second".
+BETTER = above()
 #: Points below which two accuracies count as the same (L7, L14), as close (L3) and as similar (L10).
 SAME, CLOSE, SIMILAR = 1.0, 2.0, 1.0
 #: Times by which FC (~L-conv) is larger (L3, L16), and by which a step of L-conv may take longer (L13).
@@ -21,6 +31,8 @@ TURNED = ("rotated", "scrambled")
 #: The CNN kernels of L11; with 175,090 to 224,874 parameters they are as large as that L-conv.
 MATCHED = ("m24_2x2", "m32_2x2", "m32_2x3", "m32_3x3", "m32_4x4", "m32_5x5")
 MATCHED_LCONV = "m16_K6_r8"
+#: Cosine with the hidden generator from which it counts as found, and up to which it does not.
+FOUND, NOT_FOUND = 0.95, 0.25
 
 
 def rows(results: Results) -> Iterator[Row]:
@@ -30,181 +42,219 @@ def rows(results: Results) -> Iterator[Row]:
     for experiment, data in arms.FIGURE3_EXPERIMENTS.items():
         yield from _two_layers(results, experiment, data)
     yield from _sizes(results)
-    yield from claims_studies.rows(results)
+    rates = [("P1", "p1_error", 2.0), ("P2", "p2_error", -1.0)]
+    yield _identities(results, "L15", "propositions", PROPOSITIONS, rates)
+    yield _identities(results, "L15-T", "theorem1", THEOREM, [("T9", "transfer", -0.5)])
+    yield _hidden(results)
+    for data in arms.DATASETS:
+        yield _extracted(results, data)
+    yield _penalized(results)
+
+
+def _on(results: Results, key: str, data: str, parts: Sequence[Part], **options: Any) -> Row:
+    """A claim on one of the data sets of Figure 4: "L14-cnn" becomes "L14-mnist-cnn" on MNIST."""
+    head, _, tail = key.partition("-")
+    name = "-".join(filter(None, (head, data.replace("_mnist", ""), tail)))
+    return claim(results, name, parts, arms.figure4(data), said=key, data=arms.DATASETS[data], **options)
+
+
+def _pairs(
+    place: Callable[[str, str], Where],
+    first: str,
+    others: Sequence[str],
+    variants: Iterable[str],
+    known: str,
+) -> list[Pair]:
+    """One network beside others on variants of the images; ``place`` finds a network on a variant."""
+    return [
+        (
+            f"{kind}: {arms.MODELS[first]} - {arms.MODELS[other]}",
+            place(first, kind),
+            place(other, kind),
+            known,
+        )
+        for kind in variants
+        for other in others
+    ]
+
+
+# -- accuracies of one layer: Figures 2 and 4 --------------------------------------------------------------
 
 
 def _one_layer(results: Results, data: str) -> Iterator[Row]:
     """L1 to L4, L13, L14 and L16 on one data set."""
 
-    def four(model: str, variant: str) -> Arm:
+    def four(model: str, variant: str) -> Where:
         return arms.figure4(data), arms.arm4(model, variant)
 
-    def pairs(first: str, others: tuple[str, ...], variants: tuple[str, ...]) -> list[Pair]:
-        return [
-            (f"{kind}: {arms.MODELS[first]} - {arms.MODELS[other]}", four(first, kind), four(other, kind), "")
-            for kind in variants
-            for other in others
-        ]
+    def judged(key: str, pairs: list[Pair], rule: Rule = BETTER, **options: Any) -> Row:
+        return _on(results, key, data, compare(results, BEST, rule, pairs), **options)
 
-    title, ending = arms.DATASETS[data], data.replace("_mnist", "")
-    statement = f"{title}, rotated, and rotated and scrambled: L-conv beats CNN, random L and FC"
-    found = pairs("lconv", ("cnn", "random", "fc"), TURNED)
-    yield compare(
-        results, f"L1-{ending}", statement, found, above(), "figure 2, all panels", headline=data == "mnist"
-    )
-    found = pairs("cnn", ("lconv",), ("default",)) + pairs("lconv", ("random", "fc"), ("default",))
-    yield compare(
-        results,
-        f"L2-{ending}",
-        f"{title}, default: the CNN is best, L-conv second",
-        found,
-        above(),
-        "figure 4",
-    )
+    pairs = _pairs(four, "lconv", ("cnn", "random", "fc"), TURNED, "figure 2, all panels")
+    yield judged("L1", pairs, headline=data == "mnist")
+    best = _pairs(four, "cnn", ("lconv",), ("default",), "figure 4")
+    yield judged("L2", best + _pairs(four, "lconv", ("random", "fc"), ("default",), "figure 4"))
     if data == "mnist":
-        yield _close_at_five_times(results)
-    statement = f"{title}: learned generators beat random ones, as it is, rotated, rotated and scrambled"
-    yield compare(
-        results, f"L4-{ending}", statement, pairs("lconv", ("random",), tuple(arms.VARIANTS)), above(), "text"
-    )
-    yield _step_time(results, data)
-    found = [
-        (arms.MODELS[m], four(m, "scrambled"), four(m, "rotated"), "") for m in ("lconv", "random", "fc")
+        parts = compare(results, BEST, above(-CLOSE), _pairs(four, "fc", ("lconv",), TURNED, "close"))
+        parts = [replace(one, label=one.label.replace(arms.MODELS["fc"], "FC")) for one in parts]
+        parts.append(_ratio(results, four, "parameters"))
+        fields = {"close": f"{CLOSE:g}", "larger": f"{LARGER:g}"}
+        yield claim(results, "L3", parts, arms.figure4(data), **fields)
+    yield judged("L4", _pairs(four, "lconv", ("random",), arms.VARIANTS, "text"))
+    yield _on(results, "L13", data, [_step_time(results, four)], slower=f"{SLOWER:g}")
+    pairs = [
+        (arms.MODELS[model], four(model, "scrambled"), four(model, "rotated"), "exactly none")
+        for model in ("lconv", "random", "fc")
     ]
-    statement = (
-        f"{title}: scrambling the pixels does not matter to L-conv, random L and FC (within {SAME:g} point; "
-        "follows from the layer, E2)"
-    )
-    yield compare(results, f"L14-{ending}", statement, found, within(SAME), "exactly none")
-    found = [("CNN", four("cnn", "rotated"), four("cnn", "scrambled"), "")]
-    yield compare(results, f"L14-{ending}-cnn", f"{title}: to the CNN it does", found, above(), "figure 2")
+    yield judged("L14", pairs, within(SAME), same=f"{SAME:g}")
+    yield judged("L14-cnn", [("CNN", four("cnn", "rotated"), four("cnn", "scrambled"), "figure 2")])
     if data in ("mnist", "cifar10"):
-        statement = f"{title}: FC with the structure of L-conv has {LARGER:g} times its parameters or more"
-        yield row(
-            f"L16-{ending}",
-            statement,
-            [_ratio(results, data, "")],
-            command=results.command(arms.figure4(data)),
-        )
+        yield _on(results, "L16", data, [_ratio(results, four)], larger=f"{LARGER:g}")
 
 
-def _close_at_five_times(results: Results) -> Row:
-    """L3: FC comes close to L-conv on MNIST, but is five times larger."""
-    parts = []
-    for kind in TURNED:
-        experiment = arms.figure4("mnist")
-        samples = [cells.best(results, experiment, arms.arm4(model, kind)) for model in ("fc", "lconv")]
-        found = difference(*samples)
-        parts.append(effect(f"{kind}: FC - L-conv", "close", found, judge(found, samples, above(-CLOSE))))
-    parts.append(_ratio(results, "mnist", "parameters"))
-    statement = (
-        f"MNIST: FC comes within {CLOSE:g} points of L-conv, with {LARGER:g} times the parameters or more"
-    )
-    return row("L3", statement, parts, command=results.command(arms.figure4("mnist")))
-
-
-def _ratio(results: Results, data: str, label: str) -> Part:
+def _ratio(results: Results, place: Callable[[str, str], Where], label: str = "") -> Part:
     """Parameters of FC (~L-conv) over those of L-conv."""
-    large, small = (
-        results.sample(arms.figure4(data), arms.arm4(model, "rotated"), "parameters")
-        for model in ("fc", "lconv")
-    )
-    ratios = [large.values[seed] / small.values[seed] for seed in large.values if seed in small.values]
-    ours = f"{ratios[0]:.2f} times" if ratios else ""
-    return Part(label, "5.1 to 9.3 times", ours, verdicts.within(ratios, least=LARGER, tier=large.tier))
+    samples = (PARAMETERS.of(results, place(model, "rotated")) for model in ("fc", "lconv"))
+    ratios = per_seed(operator.truediv, *samples)
+    shown = f"{ratios.numbers[0]:.2f} times" if ratios.n else ""
+    return bound(label, "5.1 to 9.3 times", ratios, least=LARGER, form=lambda _: shown)
 
 
-def _step_time(results: Results, data: str) -> Row:
-    """L13: how much longer a training step of L-conv takes."""
-    experiment = arms.figure4(data)
-    first, second = (
-        results.sample(experiment, arms.arm4(model, "rotated"), "step_seconds") for model in ("lconv", "cnn")
-    )
-    ratios = [first.values[seed] / second.values[seed] for seed in first.values if seed in second.values]
-    spare = stats.one_sample([SLOWER - ratio for ratio in ratios]) if len(ratios) > 1 else None
-    ours = ""
-    if ratios:
-        summary = stats.summary(ratios)
-        ours = f"{summary.mean:.2f} times"
-        ours += f" {text.interval(*summary.interval(), 2)}" if summary.n > 1 else ""
-    part = Part("", "7 s to 6 s an epoch", ours, judge(spare, [first, second], above()))
-    statement = (
-        f"{arms.DATASETS[data]}: a training step of L-conv takes less than {SLOWER:g} times as long as one "
-        "of the CNN (batches of 32, one network alone)"
-    )
-    key = f"L13-{data.replace('_mnist', '')}"
-    return row(key, statement, [part], command=results.command(experiment))
+def _step_time(results: Results, place: Callable[[str, str], Where]) -> Part:
+    """How much longer a training step of L-conv takes than one of the CNN."""
+    samples = (Quantity("step_seconds").of(results, place(model, "rotated")) for model in ("lconv", "cnn"))
+    ratios = per_seed(operator.truediv, *samples)
+    found = part("", "7 s to 6 s an epoch", [ratios.map(lambda ratio: SLOWER - ratio)], BETTER)
+    if not ratios.n:
+        return found
+    interval = f" {text.interval(*ratios.summary.interval(), 2)}" if ratios.n > 1 else ""
+    return replace(found, ours=f"{ratios.summary.mean:.2f} times{interval}")
+
+
+# -- accuracies of two layers and of sizes: Figures 3 and 5 ------------------------------------------------
 
 
 def _two_layers(results: Results, experiment: str, data: str) -> Iterator[Row]:
     """L5 to L9, on CIFAR-100 as in the paper and on CIFAR-10."""
 
-    def pairs(first: str, others: tuple[str, ...], variants: tuple[str, ...]) -> list[Pair]:
-        return [
-            (
-                f"{kind}: {arms.MODELS[first]} - {arms.MODELS[other]}",
-                (experiment, arms.arm3(first, 1, kind)),
-                (experiment, arms.arm3(other, 1, kind)),
-                "",
-            )
-            for kind in variants
-            for other in others
-        ]
+    def one(model: str, variant: str) -> Where:
+        return experiment, arms.arm3(model, 1, variant)
 
-    title, ending = arms.DATASETS[data], "" if data == "cifar100" else f"-{data}"
-    both = ("default", "scrambled")
-    statement = f"{title}: both FC are below L-conv, on default and on rotated and scrambled images"
-    found = pairs("lconv", ("fc", "fc_shallow"), both)
-    yield compare(results, f"L5{ending}", statement, found, above(), "text, on CIFAR-100")
-    statement = f"{title}, rotated and scrambled: L-conv beats every other network"
-    found = pairs("lconv", ("cnn", "cnn_pool", "fc", "fc_shallow"), ("scrambled",))
-    yield compare(results, f"L6{ending}", statement, found, above(), "text, on CIFAR-100")
-    layers = [
-        (f"{kind}: {arms.MODELS[m]}", *((experiment, arms.arm3(m, n, kind)) for n in (2, 1)), "")
+    def judged(key: str, pairs: list[Pair], rule: Rule = BETTER, **options: Any) -> Row:
+        name = key if data == "cifar100" else f"{key}-{data}"
+        parts = compare(results, BEST, rule, pairs)
+        return claim(results, name, parts, experiment, said=key, data=arms.DATASETS[data], **options)
+
+    both, said = ("default", "scrambled"), "text, on CIFAR-100"
+    yield judged("L5", _pairs(one, "lconv", ("fc", "fc_shallow"), both, said))
+    others = ("cnn", "cnn_pool", "fc", "fc_shallow")
+    yield judged("L6", _pairs(one, "lconv", others, ("scrambled",), said))
+    known = "text; but its 2-layer CNN has one (D3)"
+    pairs = [
+        (f"{kind}: {arms.MODELS[m]}", (experiment, arms.arm3(m, 2, kind)), one(m, kind), known)
         for m in ("lconv", "cnn")
         for kind in both
     ]
-    statement = (
-        f"{title}: without pooling a second layer changes L-conv and CNN by less than {SAME:g} point (two "
-        "layers that are two)"
-    )
-    yield compare(
-        results, f"L7{ending}", statement, layers, within(SAME), "text; but its 2-layer CNN has one (D3)"
-    )
-    found = pairs("cnn_pool", ("cnn", "lconv"), ("default",))
-    statement = f"{title}, default: the CNN with max pooling beats CNN and L-conv"
-    yield compare(results, f"L8{ending}", statement, found, above(), "text, on CIFAR-100")
-    found = pairs("cnn", ("cnn_pool",), ("scrambled",))
-    statement = f"{title}, rotated and scrambled: the CNN beats the one with max pooling"
-    yield compare(results, f"L9{ending}", statement, found, above(), "text, on CIFAR-100")
+    yield judged("L7", pairs, within(SAME), same=f"{SAME:g}")
+    yield judged("L8", _pairs(one, "cnn_pool", ("cnn", "lconv"), ("default",), said))
+    yield judged("L9", _pairs(one, "cnn", ("cnn_pool",), ("scrambled",), said))
 
 
 def _sizes(results: Results) -> Iterator[Row]:
     """L10 to L12, from Figure 5."""
-    arm = "figure5"
-    found: list[Pair] = [("k = 6 - k = 16", (arm, "lconv_m32_K9_r6"), (arm, "lconv_m32_K9_r16"), "")]
-    statement = f"Rotated and scrambled MNIST: ranks 6 and 16 do alike, within {SIMILAR:g} point"
-    yield compare(results, "L10", statement, found, within(SIMILAR), "similar")
 
-    def printed(key: str) -> float | None:
-        value = results.published("figure5", key, "accuracy")
-        return value.value if value else None
+    def pair(label: str, first: str, second: str) -> Pair:
+        printed = [results.published("figure5", arm, "accuracy") for arm in (first, second)]
+        known = f"{printed[0].value - printed[1].value:+.2f}" if all(printed) else "-"
+        return label, ("figure5", first), ("figure5", second), known
 
-    def gap(first: str, second: str) -> str:
-        values = printed(first), printed(second)
-        return "-" if None in values else f"{values[0] - values[1]:+.2f}"  # type: ignore[operator]
+    ranks = [("k = 6 - k = 16", *(("figure5", f"lconv_m32_K9_r{rank}") for rank in (6, 16)), "similar")]
+    parts = compare(results, BEST, within(SIMILAR), ranks)
+    yield claim(results, "L10", parts, "figure5", similar=f"{SIMILAR:g}")
+    kernels = [(f"CNN, {arms.long_label(s)}", f"lconv_{MATCHED_LCONV}", f"cnn_{s}") for s in MATCHED]
+    steps = [(f"{b} - {a}", f"cnn_m32_{b}", f"cnn_m32_{a}") for a, b in pairwise(arms.KERNELS)]
+    for key, found in (("L11", kernels), ("L12", steps)):
+        yield claim(results, key, compare(results, BEST, BETTER, [pair(*one) for one in found]), "figure5")
 
-    lconv = f"lconv_{MATCHED_LCONV}"
-    found = [
-        (f"CNN, {arms.long_label(shape)}", (arm, lconv), (arm, f"cnn_{shape}"), gap(lconv, f"cnn_{shape}"))
-        for shape in MATCHED
+
+# -- propositions and studies ------------------------------------------------------------------------------
+
+
+def _identities(
+    results: Results,
+    key: str,
+    experiment: str,
+    statements: Sequence[Statement],
+    rates: Sequence[tuple[str, str, float]],
+) -> Row:
+    """Every statement of a table keeps its bounds with every seed, and errors fall at the known rates."""
+    where, parts = (experiment, "all"), []
+    for group in dict.fromkeys(one.title.split()[0] for one in statements):
+        members = [one for one in statements if one.title.split()[0] == group]
+        joined = verdicts.every(
+            [
+                bound("", "", s.quantity.of(results, where), least=s.least, most=s.most).verdict
+                for s in members
+            ]
+        )
+        shown = f"{text.lines(len(members), 'statement')}, bounds as in the table"
+        parts.append(Part(group, "holds", "" if joined.status == verdicts.NOT_RUN else shown, joined))
+    for group, metric, order in rates:
+        found = _slopes(results, where, metric)
+        off = found.map(partial(operator.add, -order))
+        rate = part(f"{group}, rate", f"order {order:g}", [off], within(0.15))
+        parts.append(replace(rate, ours=f"order {found.summary.mean:.2f}" if found.n else ""))
+    return claim(results, key, parts, experiment)
+
+
+def _slopes(results: Results, where: Where, metric: str) -> Sample:
+    """By seed the slope of a metric over its steps, both as logarithms: the order of convergence."""
+    curves = results.curves(*where, metric)
+    steps = np.log(curves.columns.to_numpy(float))
+    values = {
+        int(seed): float(np.polyfit(steps, np.log(curve.to_numpy(float)), 1)[0])
+        for seed, curve in curves.iterrows()
+    }
+    return Sample(values, results.tier(*where) if values else "")
+
+
+def _hidden(results: Results) -> Row:
+    """L17: a hidden generator is found, also scrambled; the controls do not show it."""
+
+    def cosine(arm: str, metric: str, found: bool, label: str) -> Part:
+        sample = results.sample("planted", arm, metric)
+        shown = f"{min(sample.numbers):.3f} to {max(sample.numbers):.3f}" if sample.n else ""
+        ends = {"least": FOUND} if found else {"least": 0, "most": NOT_FOUND}
+        known = f"from {FOUND:g}" if found else f"up to {NOT_FOUND:g}"
+        return bound(label, known, sample, form=lambda _: shown, **ends)
+
+    samples = [results.sample("planted", arm, "similarity") for arm in ("rotation_8", "rotation_1")]
+    parts = [
+        cosine("rotation_8", "similarity", True, "rotation"),
+        cosine("scrambled_8", "similarity", True, "rotation of scrambled images"),
+        cosine("scrambled_8", "rotation_similarity", False, "the same, with plain rotation"),
+        cosine("other_8", "rotation_similarity", False, "control: another generator"),
+        cosine("unrelated_8", "similarity", False, "control: unrelated pairs"),
+        part("8 applications - 1", "more", samples, BETTER, decimals=3),
     ]
-    statement = (
-        "Rotated and scrambled MNIST: L-conv with 188,362 parameters beats all CNN kernels with "
-        "175,090 to 224,874"
-    )
-    yield compare(results, "L11", statement, found, above())
-    steps = [(f"cnn_m32_{large}", f"cnn_m32_{small}") for small, large in pairwise(arms.KERNELS)]
-    found = [(f"{a[8:]} - {b[8:]}", (arm, a), (arm, b), gap(a, b)) for a, b in steps]
-    statement = "Rotated and scrambled MNIST: the CNN gains with its kernel, 2x2 < 2x3 < 3x3 < 4x4 < 5x5"
-    yield compare(results, "L12", statement, found, above())
+    return claim(results, "L17", parts, "planted")
+
+
+def _extracted(results: Results, data: str) -> Row:
+    """L18: whether a classifier's generators are nearer to rotation than random ones."""
+    parts = []
+    for variant in TURNED:
+        where = (arms.figure4(data), arms.arm4("lconv", variant))
+        samples = [results.last(*where, "captured_rotation"), results.sample(*where, "control_rotation")]
+        parts.append(part(variant, "title: extracted", samples, BETTER, decimals=3))
+    return _on(results, "L18", data, parts)
+
+
+def _penalized(results: Results) -> Row:
+    """L19: penalties bring the generators nearer to an orthogonal algebra, at no cost."""
+    parts = []
+    for metric, label in (("closure", "commutators outside"), ("killing", "Killing form")):
+        samples = [results.last("penalty", arm, metric) for arm in ("none", "both_strong")]
+        parts.append(part(f"{label}: none - both, weight 1", "less", samples, BETTER, decimals=3))
+    pair = ("accuracy: both - none", ("penalty", "both_strong"), ("penalty", "none"), "no loss")
+    return claim(results, "L19", [*parts, *compare(results, BEST, above(-1.0), [pair])], "penalty")

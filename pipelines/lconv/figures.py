@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from matplotlib.patches import Patch
 
-from pipelines.lconv import arms, cells, figures_layer, figures_sizes, figures_studies, figures_theory
+from pipelines.lconv import arms, figures_layer, figures_sizes, figures_studies, figures_theory
 from pipelines.lconv.figures_looks import COLORS, HATCHES, origin, thousands
+from pipelines.lconv.quantities import BEST
 from shared.report import text
 from shared.report.figures import Figure, canvas
 from shared.report.palette import MUTED
@@ -59,7 +60,7 @@ def _draw_panels(results: Results, datasets: Sequence[str], variants: Sequence[s
     figure, axes = canvas(7.6, size, len(datasets), 2, width_ratios=[1.1 * len(variants), 1.4])
     for data, left, right in zip(datasets, axes[::2], axes[1::2]):
         experiment, title = arms.figure4(data), arms.DATASETS[data]
-        groups = [[cells.best(results, experiment, arms.arm4(m, v)) for m in arms.FIGURE4] for v in variants]
+        groups = [[BEST.of(results, (experiment, arms.arm4(m, v))) for m in arms.FIGURE4] for v in variants]
         bars(left, groups, [arms.VARIANTS[v] for v in variants], arms.FIGURE4)
         left.set(ylabel=f"{title}\naccuracy (%)")
         counts = [results.sample(experiment, arms.arm4(m, "rotated"), "parameters") for m in arms.FIGURE4]
@@ -133,7 +134,7 @@ def _draw_layers(results: Results, experiment: str) -> Canvas:
     names = ["1 layer", "2 layers"]
     for panel, variant in zip(axes, ("scrambled", "default")):
         groups = [
-            [cells.best(results, experiment, arms.arm3(m, n, variant)) for m in arms.FIGURE3] for n in (1, 2)
+            [BEST.of(results, (experiment, arms.arm3(m, n, variant))) for m in arms.FIGURE3] for n in (1, 2)
         ]
         bars(panel, groups, names, arms.FIGURE3)
         panel.set(title=arms.VARIANTS[variant], ylabel="accuracy (%)")

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipelines.lconv import arms, cells
+from pipelines.lconv import arms
 from pipelines.lconv.figures_looks import COLORS, MARKERS, origin, thousands
+from pipelines.lconv.quantities import BEST
 from shared.report.figures import Figure, canvas
 from shared.report.palette import MUTED
 from shared.report.results import Results
@@ -48,7 +49,7 @@ def _points(results: Results) -> Points:
     for kind, shapes in SHAPES.items():
         for shape in shapes:
             arm = f"{kind}_{shape}"
-            count, best = results.sample("figure5", arm, "parameters"), cells.best(results, "figure5", arm)
+            count, best = results.sample("figure5", arm, "parameters"), BEST.of(results, ("figure5", arm))
             if best.n:
                 spread = best.summary.sd if best.n > 1 else 0.0
                 found[kind, shape] = (count.summary.mean, best.summary.mean, spread)

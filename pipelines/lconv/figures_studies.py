@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pipelines.lconv import arms, cells, studies
+from pipelines.lconv import arms
 from pipelines.lconv.figures_layer import show
 from pipelines.lconv.figures_looks import DASHED, dots, origin
+from pipelines.lconv.quantities import BEST
 from shared.report.figures import Figure, canvas
 from shared.report.palette import MUTED, SERIES
 from shared.report.results import Results
@@ -69,7 +71,7 @@ def _draw_symmetries(results: Results, experiments: list[str]) -> Canvas:
 
 def planted(results: Results) -> Figure:
     """Hidden and learned generators as pictures, and how near they are."""
-    drawable = any(results.sample("planted", arm, "similarity").n for arm in studies.PLANTED)
+    drawable = any(results.sample("planted", arm, "similarity").n for arm in rows_of(results, "planted"))
     return Figure(
         "planted",
         "A hidden symmetry is found, also where the pixels are scrambled",
@@ -99,7 +101,7 @@ def _draw_planted(results: Results) -> Canvas:
         show(axes, results.picture("planted", arm, metric), True)
         axes.set_title(title)
     left, right = lower.subplots(1, 2, width_ratios=[1.5, 1])
-    names = list(studies.PLANTED)
+    names = list(rows_of(results, "planted"))
     for place, arm in enumerate(names):
         dots(left, place - 0.13, results.sample("planted", arm, "similarity"), "o", SERIES[0])
         dots(left, place + 0.13, results.sample("planted", arm, "rotation_similarity"), "s", SERIES[1])
@@ -127,9 +129,14 @@ def _draw_planted(results: Results) -> Canvas:
     return figure
 
 
+def rows_of(results: Results, experiment: str) -> Mapping[str, Mapping[str, str]]:
+    """What ``experiments.yaml`` says of an experiment's arms."""
+    return results.declared.experiment(experiment).rows
+
+
 def penalty(results: Results) -> Figure:
     """What penalties on the generators do."""
-    drawable = any(cells.best(results, "penalty", arm).n for arm in studies.PENALTIES)
+    drawable = any(BEST.of(results, ("penalty", arm)).n for arm in rows_of(results, "penalty"))
     return Figure(
         "penalty",
         "Penalties on the generators: nearer to an orthogonal Lie algebra, at what accuracy?",
@@ -144,7 +151,7 @@ def penalty(results: Results) -> Figure:
 
 def _draw_penalty(results: Results) -> Canvas:
     figure, panels = canvas(9.4, 3.0, 1, 3)
-    labels = [title.replace(", ", "\n") for title in studies.PENALTIES.values()]
+    labels = [row["title"].replace(", ", "\n") for row in rows_of(results, "penalty").values()]
     for axes, (metric, title) in zip(
         panels,
         (
@@ -153,9 +160,9 @@ def _draw_penalty(results: Results) -> Canvas:
             ("accuracy", "accuracy (%)"),
         ),
     ):
-        for place, arm in enumerate(studies.PENALTIES):
+        for place, arm in enumerate(rows_of(results, "penalty")):
             best = metric == "accuracy"
-            sample = cells.best(results, "penalty", arm) if best else results.last("penalty", arm, metric)
+            sample = BEST.of(results, ("penalty", arm)) if best else results.last("penalty", arm, metric)
             dots(axes, place, sample, "o", SERIES[0])
         axes.set(title=title, xticks=range(len(labels)), xlim=(-0.5, len(labels) - 0.5))
         axes.set_xticklabels(labels, fontsize=6, rotation=30)

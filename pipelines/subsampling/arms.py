@@ -63,29 +63,10 @@ SIDES = tuple(range(24, 35))
 SIZES = tuple(f"p4cnn_{side}" for side in SIDES)
 CONTROL_NETWORKS = ("z2cnn_28", "p4cnn_27", "p4cnn_28")
 CONTROLS = ("upright", "nocrop", "standard")  # the others are compared with the first
-#: How training digits are turned, all by U(0, 360) degrees.
-WAYS = {
-    "uniform": "one for each image, drawn once",
-    "each_image": "one for each image, drawn anew in each step",
-    "each_batch": "one for a whole batch, drawn anew in each step",
-}
 #: What the statistics of batch norm are estimated with.
 STATISTICS = {
     "running": "running averages of training, with dropout",
     "clean": "estimated after training, without dropout",
-}
-#: Networks tested at every angle: title, and equivariance in words.
-FULLY_SWEPT = {
-    "p4cnn_28_full": ("P4CNN, 28 pixels", "exact"),
-    "p4cnn_27_resize_full": ("P4CNN, 27 pixels: resized to an exact size", "exact by repair"),
-    "p4cnn_27_pool_full": ("P4CNN, 27 pixels: pool exact at every size", "exact by repair"),
-    "p4cnn_27_full": ("P4CNN, 27 pixels", "approximate"),
-}
-#: How digits are shrunk; the others are compared with the first.
-SHRUNK = ("p4cnn_27_upright", "p4cnn_27_averaged")
-SHRUNK_TITLES = {
-    SHRUNK[0]: "interpolated between the four nearest pixels (ours)",
-    SHRUNK[1]: "averaged over the pixels that it covers, as Pillow does",
 }
 MIRRORS = ("p4mcnn_27", "p4mcnn_28", "p4mcnn_29", "p4cnn_28")
 PADDINGS = ("zeros", "circular", "reflect", "replicate")
@@ -110,7 +91,10 @@ INVENTORY = (
     *("resnet18_imagenet_standard", "p4resnet18_imagenet_standard"),
 )
 
-_MODELS = {
+_NAMES = {
+    **DATASETS,
+    "toy": "One p4 filter (Figure 3)",
+    "standard": "7x7 stem",
     "z2cnn": "Z2CNN",
     "p4cnn": "P4CNN",
     "p4mcnn": "P4MCNN",
@@ -144,9 +128,9 @@ def _word(model: str, side: int) -> str:
     return "exact" if side % period == 1 else "approximate"
 
 
-TITLES = {name: f"{_MODELS[model]}, {side} pixels" for name, (model, side) in _sized().items()}
+TITLES = {name: f"{_NAMES[model]}, {side} pixels" for name, (model, side) in _sized().items()}
 SHORT = {
-    name: _MODELS[model] if model == "z2cnn" else f"{_MODELS[model]} {side}"
+    name: _NAMES[model] if model == "z2cnn" else f"{_NAMES[model]} {side}"
     for name, (model, side) in _sized().items()
 }
 EQUIVARIANCE = {name: _word(model, side) for name, (model, side) in _sized().items()}
@@ -161,6 +145,11 @@ def arm(network: str, training: str) -> str:
 def biased(network: str, std: int, experiment: str = "figure6") -> str:
     """Arm of a network trained on digits turned by N(45, std^2) degrees, one angle per batch or image."""
     return f"{network}_biased{std}{BIAS_EXPERIMENTS[experiment]}"
+
+
+def name_of(network: str) -> str:
+    """Title of a network of `INVENTORY`: ``p4 ResNet-18, ImageNet, 7x7 stem``."""
+    return ", ".join(_NAMES[part] for part in network.split("_"))
 
 
 def stages(network: str) -> tuple[str, ...]:

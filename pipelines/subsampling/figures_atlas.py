@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.patches import Rectangle
 
 from pipelines.subsampling import arms
+from pipelines.subsampling.arms import name_of
 from pipelines.subsampling.figures_common import inside
-from pipelines.subsampling.tables_networks import name_of
 from shared.report.figures import Figure, canvas
 from shared.report.palette import GRID, INK, MUTED, SERIES
 from shared.report.results import Results

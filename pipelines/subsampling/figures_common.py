@@ -17,7 +17,7 @@ import seaborn as sns
 from matplotlib.ticker import NullLocator
 
 from pipelines.subsampling.arms import NETWORKS, QUARTERS, arm
-from pipelines.subsampling.tables_common import swept
+from pipelines.subsampling.quantities import swept
 from shared.report import text
 from shared.report.palette import GRID, MUTED, SERIES
 from shared.report.results import Results

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from pipelines.subsampling.arms import DATASETS, FIGURE4_PANELS, READING_TITLES, SHORT, STAGE_TITLES, stages
-from pipelines.subsampling.claims_common import figure4_paper, figure4_source
 from pipelines.subsampling.figures_common import ZERO, Decades, Look, by_name, curves, joined, origin, seeds
+from pipelines.subsampling.quantities import figure4_paper, figure4_source
 from shared.report import text
 from shared.report.figures import Figure, canvas
 from shared.report.palette import INK, SERIES

@@ -1,17 +1,22 @@
 """A table of claims: what the paper says, the effect we measure, the test, the verdict.
 
-A claim has one part or several ("A beats B" and "A beats C"); it holds only if every part does.
+A claim has one part or several ("A beats B" and "A beats C"); it holds only if every part does. Parts are
+made by `compare` (pairs of arms), `part` (samples) and `bound` (every single run), rules by `above` and
+`within`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from shared import stats, verdicts
-from shared.report import text
+from shared.report import captions, text
+from shared.report.build import Quantity, Where
 from shared.report.published import PaperValue
-from shared.report.tables import Cell, Column, Row, Sample
+from shared.report.results import Results, difference
+from shared.report.tables import Cell, Column, Row, Sample, Table
 from shared.verdicts import Verdict
 
 COLUMNS = (
@@ -43,6 +48,68 @@ class Part:
 
 #: From a difference and the tier of its runs to a verdict.
 Rule = Callable[[stats.Difference, str], Verdict]
+#: A label, two arms, and what the paper says of their difference.
+Pair = tuple[str, Where, Where, str]
+
+
+def above(threshold: float = 0.0) -> Rule:
+    """A difference exceeds a threshold."""
+    return lambda found, tier: verdicts.beats(found, threshold=threshold, tier=tier)
+
+
+def within(margin: float) -> Rule:
+    """A difference is smaller than a margin, either way."""
+    return lambda found, tier: verdicts.same(found, margin=margin, tier=tier)
+
+
+def compare(results: Results, what: Quantity, rule: Rule, pairs: Iterable[Pair]) -> list[Part]:
+    """For each pair the part "first minus second obeys the rule"."""
+    return [
+        part(label, known, [what.of(results, first), what.of(results, second)], rule)
+        for label, first, second, known in pairs
+    ]
+
+
+def part(
+    label: str, known: str, samples: Sequence[Sample], rule: Rule, *, paired: bool = True, decimals: int = 2
+) -> Part:
+    """A part "the difference obeys the rule".
+
+    Args:
+        label, known: of the part: which one it is, and what the paper says.
+        samples: the first minus the second; one alone stands for a difference that was taken already.
+        rule: see `above` and `within`.
+        paired: by seed where both ran the same ones; else as independent samples (Welch).
+        decimals: of our effect as shown.
+    """
+    found = None
+    if len(samples) == 1:
+        found = stats.one_sample(samples[0].numbers) if samples[0].n > 1 else None
+    elif paired or min(sample.n for sample in samples) < 2:
+        found = difference(*samples)
+    else:
+        found = stats.welch(*(sample.numbers for sample in samples))
+    return effect(label, known, found, judge(found, samples, rule), decimals)
+
+
+def bound(
+    label: str,
+    known: str,
+    sample: Sample,
+    *,
+    least: float = -math.inf,
+    most: float = math.inf,
+    form: Callable[[Sample], str] | None = None,
+) -> Part:
+    """A part "every run lies in these bounds", a number for each run.
+
+    Shown is ``form`` of the sample, or the value that comes nearest to breaking the bound (of two the upper).
+    """
+    extreme = max if math.isfinite(most) else min
+    ours = ""
+    if sample.n:
+        ours = form(sample) if form else text.scientific(extreme(sample.numbers))
+    return Part(label, known, ours, verdicts.within(sample.numbers, least=least, most=most, tier=sample.tier))
 
 
 def judge(found: stats.Difference | None, samples: Sequence[Sample], rule: Rule) -> Verdict:
@@ -99,6 +166,41 @@ def row(
         Cell("\n".join(_test(part.verdict) if part.ours else "-" for part in parts)),
     )
     return Row(key, f"**{key}** {statement}", cells, headline)
+
+
+def claim(
+    results: Results,
+    key: str,
+    parts: Sequence[Part],
+    experiment: str,
+    *,
+    said: str = "",
+    headline: bool = False,
+    ours: bool = False,
+    **fields: str,
+) -> Row:
+    """One claim as a row, computed by an experiment; its statement stands in ``captions.md``.
+
+    Args:
+        results: ours.
+        key: of the row.
+        parts: all have to hold.
+        experiment: what computes them.
+        said: name of the statement, if it is not the key: several rows may say the same of different things.
+        headline: whether the claim stands for the paper.
+        ours: whether only we make it, not the paper.
+        fields: what is filled into the statement (`shared.report.captions`).
+    """
+    statement = captions.words(results, said or key, fields).caption
+    return row(key, statement, parts, command=results.command(experiment), headline=headline, ours=ours)
+
+
+def table(results: Results, rows: Iterable[Row], experiments: Iterable[str], **fields: str | None) -> Table:
+    """The table of a paper's claims, computed by these experiments; ``fields`` as in `build.table`."""
+    said = captions.words(results, "claims", fields)
+    commands = tuple(dict.fromkeys(results.command(experiment) for experiment in experiments))
+    made = tuple(rows)
+    return Table("claims", said.title, COLUMNS, made, said.caption, commands, said.notes, claims=True)
 
 
 def _test(verdict: Verdict) -> str:

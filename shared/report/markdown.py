@@ -34,9 +34,9 @@ CSV_COLUMNS = (
 )
 
 
-def of_table(table: Table, level: int = 2) -> str:
-    """The table with title, caption and notes as Markdown; ``level`` is the heading's."""
-    parts = [f"{'#' * level} {table.title}\n"]
+def of_table(table: Table) -> str:
+    """The table with title, caption and notes as Markdown."""
+    parts = [f"## {table.title}\n"]
     if table.caption:
         parts.append(f"{table.caption}\n")
     parts.append(grid([column.title for column in table.columns], [_fields(row) for row in table.rows]))

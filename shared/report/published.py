@@ -36,7 +36,6 @@ PAPER_COLUMNS = (
     "note",
 )
 DEVIATION_COLUMNS = ("what", "paper", "ours", "why", "expected_effect", "tables")
-DIRECTIONS = ("higher", "lower", "")
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,6 @@ def _paper_value(where: str, line: Mapping[str, str]) -> PaperValue:
             raise UserError(
                 f"{where}: the field {name!r} is empty; a number needs a place, a value and a source"
             )
-    _choice(where, "direction", fields["direction"], DIRECTIONS)
     _choice(where, "spread_kind", fields["spread_kind"], SPREAD_KINDS)
     if bool(fields["spread"]) != bool(fields["spread_kind"]):
         raise UserError(f"{where}: give both spread and spread_kind or neither")

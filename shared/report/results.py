@@ -48,6 +48,8 @@ class Results:
         self.tiers = ("demo",) if demo else tuple(reversed(paths.COMMITTED_TIERS))
         #: Places of the paper's numbers that tables or figures have asked for.
         self.asked: set[tuple[str, str, str]] = set()
+        #: Blocks of captions.md that tables and claims have asked for.
+        self.said: set[str] = set()
         self._source = source
         self._frames: dict[str, pd.DataFrame] = {}
         self._arm_tiers: dict[str, dict[str, str]] = {}
@@ -57,7 +59,8 @@ class Results:
         self._records: dict[str, dict[str, Mapping[str, Any]]] = {}
 
     @functools.cached_property
-    def _declared(self) -> config.Paper:
+    def declared(self) -> config.Paper:
+        """What ``experiments.yaml`` says."""
         return config.load(self.paper)
 
     @functools.cached_property
@@ -67,7 +70,7 @@ class Results:
     def at(self, tier: str) -> Results:
         """The same results, of one tier only: to compare experiments whose highest tiers differ."""
         found = Results(self.paper, self.demo, self._source)
-        found.tiers, found.asked = (tier,), self.asked
+        found.tiers, found.asked, found.said = (tier,), self.asked, self.said
         return found
 
     def frame(self, experiment: str) -> pd.DataFrame:
@@ -81,7 +84,7 @@ class Results:
             UserError: if the paper declares no such experiment.
         """
         if experiment not in self._frames:
-            declared = self._declared.experiment(experiment)
+            declared = self.declared.experiment(experiment)
             frames = [self._tier(experiment, tier) for tier in self.tiers if tier in declared.tiers]
             by_arm = [(frame[:0], dict(iter(frame.groupby("arm", sort=False)))) for frame in frames]
             arms = [[found.get(arm, none) for none, found in by_arm] for arm in declared.arms]
@@ -101,7 +104,7 @@ class Results:
         Raises:
             UserError: if the experiment has no such arm, or a seed has two values at one step.
         """
-        arms = self._declared.experiment(experiment).arms
+        arms = self.declared.experiment(experiment).arms
         if arm not in arms:
             raise UserError(f"{self.paper}/{experiment}: {unknown('arm', arm, arms)}")
         if experiment not in self._groups:
@@ -232,14 +235,13 @@ class Results:
             form=form,
             command=self.command(experiment),
             note=note,
-            unit=paper.unit if paper else "",
         )
 
     def command(self, experiment: str) -> str:
         """What a person types to compute an experiment, at the tier shown or else the shortest declared."""
         present = set(self._tiers_of(experiment).values())
         shown = [tier for tier in self.tiers if tier in present]
-        declared = self._declared.experiment(experiment).tiers
+        declared = self.declared.experiment(experiment).tiers
         able = [tier for tier in reversed(self.tiers) if tier in declared]
         tier = (shown or able or self.tiers)[0]
         return f"python -m pipelines.{self.paper} run {experiment} --tier {tier}"

@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from shared import stats
 from shared.report import text
 from shared.report.published import PaperValue
-from shared.stats import Summary, by_seed, summary
-from shared.verdicts import NOT_RUN, Verdict
+from shared.stats import Summary, summary
+from shared.verdicts import NOT_RUN, Verdict, shortest
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Sample:
     tier: str = ""
 
     def __post_init__(self) -> None:
-        by_seed(self.values)  # a list would do for some uses and say nothing
+        stats.by_seed(self.values)  # a list would do for some uses and say nothing
 
     @property
     def n(self) -> int:
@@ -41,7 +43,23 @@ class Sample:
 
     def map(self, function: Callable[[float], float]) -> Sample:
         """The same seeds with every value transformed."""
-        return Sample({seed: function(value) for seed, value in self.values.items()}, self.tier)
+        return per_seed(function, self)
+
+    def __sub__(self, other: Sample) -> Sample:
+        """The difference of each seed that both have."""
+        return per_seed(operator.sub, self, other)
+
+
+def per_seed(function: Callable[..., float], *samples: Sample) -> Sample:
+    """A function of one value of each sample, for the seeds that all have; the tier is the shortest one.
+
+    Args:
+        function: of as many numbers as there are samples.
+        samples: one at least.
+    """
+    seeds = sorted(set.intersection(*(set(sample.values) for sample in samples)))
+    values = {seed: function(*(sample.values[seed] for sample in samples)) for seed in seeds}
+    return Sample(values, shortest([sample.tier for sample in samples]) if values else "")
 
 
 @dataclass(frozen=True)
@@ -57,7 +75,6 @@ class Cell:
         decimals: of the difference that the verdict speaks about.
         command: what would fill the cell, if it is not run.
         note: a short remark shown last.
-        unit: unit of the difference, for people to read.
     """
 
     text: str
@@ -68,7 +85,6 @@ class Cell:
     decimals: int = 2
     command: str = ""
     note: str = ""
-    unit: str = ""
 
     @property
     def not_run(self) -> bool:
@@ -194,7 +210,6 @@ def measured(
     form: Callable[[float], str] | None = None,
     command: str = "",
     note: str = "",
-    unit: str = "",
 ) -> Cell:
     """A cell for our values: mean ± standard deviation, or ``form(mean)`` if a form is given."""
     if sample.n == 0:
@@ -208,4 +223,4 @@ def measured(
     paper = published.text if published and form is not text.thousands else ""
     if published and form is text.thousands:
         paper = text.thousands(published.value)
-    return Cell(shown, paper, verdict, sample, published, decimals, command, note, unit)
+    return Cell(shown, paper, verdict, sample, published, decimals, command, note)

@@ -115,6 +115,11 @@ def damage_deviations(toy):
     return "deviations.csv does not exist"
 
 
+def damage_captions(toy):
+    (toy.folder / "captions.md").write_text("## tabel1: {said}\n\n### said\n\nWords.\n")
+    return "captions.md has words for 'tabel1', which nothing asks for"
+
+
 def damage_produces(toy):
     toy.declare("[table1]", "[table1, figure9]")
     return "produces 'figure9'"

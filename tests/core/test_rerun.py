@@ -9,7 +9,7 @@ from mini_paper import tree
 from toy_results import call, execute
 
 from shared import execute as computing
-from shared import paths, records, rerun, runs
+from shared import ledger, paths, records, rerun, runs
 from shared.interface import Row
 
 
@@ -76,9 +76,9 @@ def test_what_differs_is_said_with_the_spread_over_seeds(recorded, capsys, monke
     monkeypatch.setattr(computing.fingerprint, "fingerprint", lambda paper, data: before)
     code, lines = again(capsys, "walk", "--arm", "slow", "--seeds", "0")
     assert code == 1
-    old = {(row.metric, row.step): row.value for row in runs.rows_of(recorded.runs()[0])}
+    old = {(row.metric, row.step): row.value for row in rows_of(recorded.runs()[0])}
     deviation = rerun.statistics.stdev(
-        dict(records.untimed(runs.rows_of(run)))["position", 2] for run in recorded.runs()[:3]
+        dict(records.untimed(rows_of(run)))["position", 2] for run in recorded.runs()[:3]
     )
     counts = "of 5 values 2 the same to the last digit, 0 to rounding, 3 not (times are left out)"
     assert f"toy/walk/lite/slow/0: {counts}" in lines
@@ -98,6 +98,10 @@ def test_without_another_circumstance_a_difference_is_not_explained_away(recorde
     code, lines = again(capsys, "walk", "--arm", "slow", "--seeds", "0")
     assert code == 1
     assert "  not the same, although nothing that is recorded of the circumstances has changed" in lines
+
+
+def rows_of(run):
+    return ledger.of(run.paper).record(run).rows
 
 
 def code_of(toy):

@@ -11,6 +11,7 @@ import pandas as pd
 
 from pipelines.subsampling import arms, tables
 from pipelines.subsampling.arms import BIASES, EQUIVARIANCE, EXACT, NETWORKS, arm
+from shared import config
 from shared.report import published
 from shared.report.results import Results
 
@@ -22,9 +23,7 @@ COLUMNS = ["run", "experiment", "arm", "seed", "metric", "step", "value"]
 #: Experiments of our own on digits: accuracies that the paper does not print.
 VARIANTS = {
     "sizes": arms.SIZES,
-    "shrinking": arms.SHRUNK,
-    "quarters": tuple(arms.FULLY_SWEPT),
-    "turns": tuple(arm("z2cnn_28", way) for way in arms.WAYS),
+    **{name: config.load("subsampling").experiment(name).arms for name in ("shrinking", "quarters", "turns")},
     "statistics": tuple(arm(name, way) for name in NETWORKS for way in arms.STATISTICS),
     "controls": tuple(arm(name, kind) for name in arms.CONTROL_NETWORKS for kind in arms.CONTROLS),
     "mirrors": arms.MIRRORS,

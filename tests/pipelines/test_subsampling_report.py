@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from invented_subsampling import ANGLES, PAPER, Invented, report, statuses
 
-from pipelines.subsampling import tables, tables_digits
+from pipelines.subsampling import tables
 from pipelines.subsampling.arms import APPROXIMATE, BIASES, DATASETS, EXACT, NETWORKS, biased
 from shared.report.markdown import of_table as to_markdown
 from shared.report.markdown import to_csv
@@ -88,8 +88,8 @@ def test_results_like_the_logs_give_the_known_verdicts(like_the_logs):
 
 def test_both_readings_of_the_rotmnist_column_stand_side_by_side(like_the_logs):
     rows = {
-        row.key: dict(zip([c.key for c in tables_digits.table1(like_the_logs).columns[1:]], row.cells))
-        for row in tables_digits.table1(like_the_logs).rows
+        row.key: dict(zip([c.key for c in tables.table1(like_the_logs).columns[1:]], row.cells))
+        for row in tables.table1(like_the_logs).rows
     }
     for network in NETWORKS:
         for column in ("mnist", "rotmnist", "rotmnist_mean36", "parameters"):
@@ -178,7 +178,7 @@ def test_nothing_recorded_means_not_run_with_the_command():
     assert set(statuses(results).values()) == {"not run"}
     for table in tables.tables(results):
         assert table.missing_commands(), table.name
-    assert tables_digits.table1(results).missing_commands() == (
+    assert tables.table1(results).missing_commands() == (
         "python -m pipelines.subsampling run table1 --tier lite",
     )
 

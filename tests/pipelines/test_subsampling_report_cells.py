@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from invented_subsampling import Invented, report
 
-from pipelines.subsampling import claims_digits, tables_common, tables_digits, tables_figure6, tables_turns
+from pipelines.subsampling import quantities, studies, tables
 from pipelines.subsampling.arms import EXACT, SIZES, arm, biased
+from pipelines.subsampling.quantities import ACCURACY, LOST, MEAN36, UPRIGHT
+from shared.report.build import Line, Place, gap
 from shared.report.markdown import to_csv
 from shared.report.results import Results
 from shared.report.tables import Sample
@@ -16,9 +18,7 @@ from shared.report.tables import Sample
 def test_fewer_test_images_widen_the_interval():
     def half(test_images):
         results = report(seeds=5, test_images=test_images)
-        cell = tables_common.accuracy_cell(
-            results, "table1", EXACT, "mnist", "table1", arm(EXACT, "upright"), [0]
-        )
+        cell = UPRIGHT.cell(results, ("table1", arm(EXACT, "upright")), ("table1", EXACT, "mnist"))
         return (cell.verdict.high - cell.verdict.low) / 2
 
     assert half(2000) > half(10_000) > half(60_000)
@@ -26,7 +26,7 @@ def test_fewer_test_images_widen_the_interval():
 
 def test_a_cell_that_needs_more_images_does_not_ask_for_more_runs():
     def note(test_images):
-        cells = tables_digits.table1(report(seeds=60, test_images=test_images)).cells()
+        cells = tables.table1(report(seeds=60, test_images=test_images)).cells()
         return next(cell.note for row, c, cell in cells if (row.key, c.key) == (EXACT, "rotmnist_mean36"))
 
     assert "more runs would not decide" in note(2000)
@@ -38,18 +38,17 @@ def test_the_error_of_a_subset_is_that_of_simulated_subsets():
     correct = np.arange(60_000) < 0.97 * 60_000
     simulated = np.std([100 * rng.permutation(correct)[:2000].mean() for _ in range(400)])
     results = report(seeds=3, test_images=2000)
-    computed = tables_common.sampling_error(
-        results, "table1", arm(EXACT, "upright"), Sample({0: 97.0, 1: 97.0}, "paper"), [10.0]
-    )
+    sample = Sample({0: 97.0, 1: 97.0}, "paper")
+    computed = ACCURACY.shared_se(results, ("table1", arm(EXACT, "upright")), ACCURACY.at(10.0), sample)
     assert computed == pytest.approx(simulated, rel=0.15)
 
 
 def test_rows_of_two_protocols_are_told_apart(monkeypatch):
     results = report(seeds=3)
-    assert "not to be compared" not in tables_figure6.figure6(results).caption
+    assert "not to be compared" not in tables.figure6(results).caption
     said = {"figure6": "Ours: 50 epochs.", "figure6_images": "Ours: 10 epochs."}
-    monkeypatch.setattr(tables_figure6, "protocol", lambda results, experiment: said[experiment])
-    assert tables_figure6.figure6(results).caption.endswith(
+    monkeypatch.setattr(tables, "on_digits", lambda results, experiment: said[experiment])
+    assert tables.figure6(results).caption.endswith(
         "Ours: 50 epochs (one angle per batch). Ours: 10 epochs (one angle per image). "
         "So these two kinds of rows are not to be compared with each other; the next table has both by one "
         "protocol."
@@ -68,7 +67,7 @@ def test_the_two_ways_of_drawing_angles_are_compared_within_one_tier():
 
     results = Results("subsampling", source=Mixed(seeds=3, tiers=("lite", "paper")))
     assert results.tier("figure6", biased(EXACT, 20)) == "paper"
-    table = tables_figure6.batch_or_image(results)
+    table = studies.batch_or_image(results)
     cells = {(row.key, column.key): cell for row, column, cell in table.cells()}
     assert table.commands[0].endswith("run figure6 --tier lite")
     for key in {row for row, _ in cells}:
@@ -79,39 +78,43 @@ def test_the_two_ways_of_drawing_angles_are_compared_within_one_tier():
 
 
 def test_the_caption_tells_the_recorded_protocol():
-    caption = tables_digits.table1(report(test_images=2000)).caption
+    caption = tables.table1(report(test_images=2000)).caption
     assert "50 epochs in batches of 256, 8,000 training images, 2,000 test images, float32" in caption
 
 
 def test_spread_between_seeds_is_the_papers():
     like_the_logs = report(only=("figure5",))
-    assert claims_digits.paper_spread(like_the_logs, EXACT) == pytest.approx(1.35, abs=0.01)
-    shown = {row.key: row.cells[-1].text for row in tables_digits.figure5(like_the_logs).rows}
+    assert quantities.logged_spread(like_the_logs, EXACT) == pytest.approx(1.35, abs=0.01)
+    shown = {row.key: row.cells[-1].text for row in tables.figure5(like_the_logs).rows}
     assert shown[EXACT] == "1.36\npaper: 1.35", "ours has n - 1 in the denominator"
 
 
 def test_csv_of_table_1_repeats_the_numbers():
     like_the_logs = report(only=("table1",))
-    lines = to_csv(tables_digits.table1(like_the_logs)).splitlines()
+    lines = to_csv(tables.table1(like_the_logs)).splitlines()
     assert any(line.startswith("p4cnn_28,rotmnist,96.89 ± 0.21,96.89,0.211") for line in lines)
 
 
 def test_changes_are_given_within_one_tier_only():
     first, second = Sample({0: 97.0, 1: 98.0, 2: 97.5}, "lite"), Sample({0: 96.0, 1: 96.0, 2: 96.5}, "lite")
-    assert tables_common.gap(first, second).startswith("+1.33 [")
-    assert tables_common.gap(first, Sample(second.values, "paper")) == "-"
-    assert tables_common.gap(first, Sample()) == "-"
+    assert gap(first, second).startswith("+1.33 [")
+    assert gap(first, Sample(second.values, "paper")) == "-"
+    assert gap(first, Sample()) == "-"
 
 
 def test_a_mean_over_all_angles_needs_all_angles():
     results = report(seeds=3, only=("sizes", "repair"))  # sizes are tested at the quarter turns only
-    assert tables_common.all_angles(results, "sizes", SIZES[0]).text == "-"
-    assert tables_common.all_angles(results, "repair", EXACT).sample.summary.mean == pytest.approx(97.0)
-    assert tables_common.all_angles(report(tiers=()), "sizes", SIZES[0]).not_run
+
+    def mean36(results, experiment, name):
+        return MEAN36.fill(Place(results, experiment, experiment, Line(name, ""), "mean36"))
+
+    assert mean36(results, "sizes", SIZES[0]).text == "-"
+    assert mean36(results, "repair", EXACT).sample.summary.mean == pytest.approx(97.0)
+    assert mean36(report(tiers=()), "sizes", SIZES[0]).not_run
 
 
 def test_points_lost_are_those_at_the_other_turns():
-    lost = tables_common.lost(report(seeds=3, only=("sizes",)), "sizes", "p4cnn_27")
+    lost = LOST.of(report(seeds=3, only=("sizes",)), ("sizes", "p4cnn_27"))
     assert lost.numbers == pytest.approx([20.0] * 3)
 
 
@@ -119,11 +122,11 @@ def test_ways_of_turning_stand_beside_the_logs():
     def shown(cell):
         return cell if isinstance(cell, str) else cell.text
 
-    rows = {row.key: [shown(c) for c in row.cells] for row in tables_turns.turns(report(seeds=5)).rows}
+    rows = {row.key: [shown(c) for c in row.cells] for row in studies.turns(report(seeds=5)).rows}
     printed = ("91.60 ± 1.25, n = 100", "89.21 ± 1.76, n = 100", "89.39 ± 1.55, n = 100")
     assert rows["logs"] == [*printed, "-", "+3.20", "2.04"]
     ours = rows["z2cnn_28_each_batch"]  # invented: 97 % at 0 degrees and 77 elsewhere, so 77.56 over angles
     assert ours[2].startswith("77.56 ± 0.22")
     assert ours[3].startswith("-11.83 [")
     assert ours[4:] == ["20.00 ± 0.00", "0.22"]
-    assert tables_turns.turns(report(tiers=())).rows[1].cells[3] == "-"
+    assert studies.turns(report(tiers=())).rows[1].cells[3] == "-"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from invented_subsampling import PAPER, Invented, report, statuses
 
-from pipelines.subsampling import protocols, resnets, tables
+from pipelines.subsampling import quantities, resnets, tables
 from pipelines.subsampling.arms import (
     CONTROLS_REDUCED,
     DATASETS,
@@ -15,10 +15,9 @@ from pipelines.subsampling.arms import (
     REDUCED,
     ROLES,
 )
-from pipelines.subsampling.tables_checks import quarters, shrinking
-from pipelines.subsampling.tables_figure4 import figure4
-from pipelines.subsampling.tables_networks import networks
-from pipelines.subsampling.tables_table2 import NOT_AT_HAND, controls, reduced, table2
+from pipelines.subsampling.quantities import NOT_AT_HAND
+from pipelines.subsampling.studies import networks, quarters, reduced, shrinking, table2_controls
+from pipelines.subsampling.tables import figure4, table2
 from shared.report.results import Results
 
 ONLY_NETWORKS = {"only": ("networks",)}
@@ -112,9 +111,9 @@ def test_a_shorter_protocol_is_named_in_words():
 def test_a_setting_that_is_not_recorded_had_its_old_value():
     results = report(seeds=3, only=("table2_cifar10",))
     assert results.settings("table2_cifar10", "blocks", "resnet44_32") == []
-    assert protocols.setting(results, "table2_cifar10", "blocks", "resnet44_32") == [0]
+    assert quantities.setting(results, "table2_cifar10", "blocks", "resnet44_32") == [0]
     assert (
-        protocols.followed(results, "table2_cifar10", "resnet44_32")
+        quantities.followed(results, "table2_cifar10", "resnet44_32")
         == "network, images and epochs as in the paper"
     )
 
@@ -133,12 +132,12 @@ def test_the_reduced_network_is_never_compared_with_the_paper():
 
 
 def test_controls_compare_with_the_exact_network_at_33_pixels():
-    found = cells(controls(report(seeds=5, only=("table2_cifar10", "controls_cifar10"))))
+    found = cells(table2_controls(report(seeds=5, only=("table2_cifar10", "controls_cifar10"))))
     assert found["p4resnet44_32", "gap"].text.startswith("+1.39 [")
     assert found["p4resnet44_29", "gap"].text.startswith("-13.41 [")
     assert found["p4resnet44_33", "gap"].text == "-"
     mixed = Invented(seeds=5, tiers=("lite",), only=("table2_cifar10",))
-    assert cells(controls(Results("subsampling", source=mixed)))["p4resnet44_29", "gap"].text == "-"
+    assert cells(table2_controls(Results("subsampling", source=mixed)))["p4resnet44_29", "gap"].text == "-"
 
 
 def test_what_stands_in_for_the_papers_networks_does_not_count_as_theirs():
@@ -189,10 +188,9 @@ def test_figure_4_has_the_papers_panels_run_or_not():
     assert imagenet.title == "ImageNet, p4 ResNet-18, 224 pixels: the paper's Figure 4a"
     assert pcam.title == "PCam, p4 ResNet-44, 96 pixels: the paper's Figure 4b"
     for row, words in ((imagenet, "4,900 PFLOP a run, estimated 9.0 h"), (pcam, "35.1 PFLOP a run")):
-        assert row.cells[0].text.startswith(
-            "not run: data not available\n`python -m pipelines.subsampling run"
-        )
-        assert words in row.cells[0].text
+        said = cells(table)[row.key, "mse"].text
+        assert said.startswith("not run: data not available\n`python -m pipelines.subsampling run")
+        assert words in said
     run = figure4(report(seeds=3, only=("figure4", "table2_pcam", "table2_imagenet")))
     found = {row.key: row.title for row in run.rows}
     assert found["p4resnet18_224_stage4"] == "ImageNet, p4 ResNet-18, 224 pixels, approximate: stage 4"
@@ -263,7 +261,7 @@ def test_a_network_that_is_exact_everywhere_contradicts_s21():
 
 
 def test_sizes_of_the_papers_networks_are_those_that_are_built():
-    for model, known in protocols.NETWORKS.items():
+    for model, known in quantities.RESNETS.items():
         shape = resnets.SHAPES[model]
         assert (shape.blocks, shape.width) == (known["blocks"], known["width"])
 

@@ -1,0 +1,111 @@
+"""What a paper's tables and claims say in words, from its ``captions.md``, where a writer finds it.
+
+A block for each table, by its name, for each claim, and for sentences that several of them say::
+
+    ## figure5: Figure 5 in numbers: accuracy by the rotation of the test images
+
+    Paragraphs are the caption. {protocol}
+
+    - An item is a note below the table. One with a field that is None is left out: {price}.
+    - {fewer_images}
+
+    ### S5
+
+    The exact network beats the approximate one on {dataset}
+
+    ### fewer_images
+
+    The interval includes the error of testing on fewer images.
+
+Fields in braces are filled in by the code that makes the table, or with the sentence of that name. Lines may
+be broken anywhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from string import Formatter
+from typing import TYPE_CHECKING
+
+from shared import paths
+from shared.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from shared.report.results import Results
+
+FILE = "captions.md"
+
+
+@dataclass(frozen=True)
+class Words:
+    """What is written about one table; a claim or a sentence has a caption alone."""
+
+    title: str = ""
+    caption: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def read(paper: str) -> dict[str, Words]:
+    """The blocks of a paper's ``captions.md`` by name, fields not filled in; none without the file.
+
+    Raises:
+        UserError: if a heading has no name or no title, or one name stands twice.
+    """
+    file = paths.pipeline(paper) / FILE
+    if not file.is_file():
+        return {}
+    found: dict[str, Words] = {}
+    for level, block in re.findall(r"^(###?) (.*(?:\n(?!###? ).*)*)", file.read_text("utf-8"), re.MULTILINE):
+        heading, _, body = block.partition("\n")
+        name, _, title = heading.partition(": ") if level == "##" else (heading, "", "")
+        if level == "##" and not title.strip():
+            raise UserError(f"{_shown(paper)}: write the heading '## {heading}' as '## name: title'")
+        if name in found:
+            raise UserError(f"{_shown(paper)}: two blocks are called {name!r}; keep one of them")
+        parts = [" ".join(part.split()) for part in re.split(r"\n\s*\n|\n(?=- )", body) if part.strip()]
+        notes = tuple(part.removeprefix("- ") for part in parts if part.startswith("- "))
+        caption = " ".join(part for part in parts if not part.startswith("- "))
+        found[name] = Words(title, caption, notes)
+    return found
+
+
+def words(results: Results, name: str, fields: Mapping[str, str | None]) -> Words:
+    """One block of the paper, its fields filled in; the results note that it was asked for.
+
+    Raises:
+        UserError: as `read`; if there is no such block, or it names a field that is not given.
+    """
+    paper = results.paper
+    results.said.add(name)
+    blocks = read(paper)
+    if name not in blocks:
+        raise UserError(f"{_shown(paper)}: {unknown('block', name, blocks)}")
+    block = blocks[name]
+    given = {key: one.caption for key, one in blocks.items() if not one.title} | dict(fields)
+    for field in _named(block):
+        if field not in given:
+            raise UserError(f"{_shown(paper)}, {name}: {unknown('field', field, given)}")
+    notes = [note for note in block.notes if all(given[field] is not None for field in _fields(note))]
+    filled = [" ".join(part.format_map(given).split()) for part in (block.title, block.caption, *notes)]
+    return Words(filled[0], filled[1], tuple(filled[2:]))
+
+
+def unused(results: Results) -> list[str]:
+    """The blocks that no table or claim has asked for, and no other block names."""
+    blocks = read(results.paper)
+    said = {*results.said, *(field for block in blocks.values() for field in _named(block))}
+    return [name for name in blocks if name not in said]
+
+
+def _named(block: Words) -> list[str]:
+    return [field for part in (block.title, block.caption, *block.notes) for field in _fields(part)]
+
+
+def _fields(part: str) -> list[str]:
+    return [field for _, field, _, _ in Formatter().parse(part) if field is not None]
+
+
+def _shown(paper: str) -> str:
+    return f"pipelines/{paper}/{FILE}"
