@@ -13,6 +13,7 @@ caption says how many seeds of which tier it shows, and whether it is a demo.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -248,7 +249,12 @@ def _line(axes: Axes, one: Series, **look: Any) -> None:
         return
     mine = {"color": one.look.color, "markerfacecolor": one.look.face, "markeredgecolor": one.look.color}
     mine |= {"marker": one.look.marker, "linestyle": one.look.style, "label": one.look.label, "legend": False}
-    sns.lineplot(x=long["step"].to_numpy(), y=long["value"].to_numpy(), ax=axes, **{**mine, **look})
+    x, y = long["step"].to_numpy(), long["value"].to_numpy()
+    with (
+        warnings.catch_warnings()
+    ):  # of one step alone, about how matplotlib looks for its first finite error
+        warnings.simplefilter("ignore", FutureWarning)
+        sns.lineplot(x=x, y=y, ax=axes, **{**mine, **look})
 
 
 def references(axes: Axes, shown: Iterable[Series]) -> list[Look]:
@@ -329,7 +335,7 @@ def dots(axes: Axes, samples: Mapping[float, Sample], look: Look) -> None:
         return
     x, y = np.array(rows).T
     common = {"native_scale": True, "color": look.color, "ax": axes, "legend": False}
-    sns.stripplot(x=x, y=y, jitter=False, size=4, alpha=0.8, marker=look.marker, **common)
+    sns.stripplot(x=x, y=y, jitter=False, size=5, alpha=0.8, marker=look.marker, **common)
     mean = {"marker": "_", "markersize": 11, "markeredgewidth": 1.4, "linestyle": ""}
     sns.pointplot(x=x, y=y, estimator="mean", errorbar=None, **mean, **common)
 
@@ -363,13 +369,13 @@ def bars(
     common |= {"hue_order": list(looks), "legend": False, "ax": axes}
     colors = {name: look.color for name, look in looks.items()}
     error = {"errorbar": "sd" if baseline is None else None, "err_kws": {"color": INK, "linewidth": 0.9}}
-    sns.barplot(**common, **error, palette=colors, saturation=1, gap=0.1, capsize=0.25)
+    sns.barplot(**common, **error, palette=colors, saturation=1, gap=0.1, capsize=0.15)
     for drawn, look in zip(axes.containers, looks.values()):
         for bar in drawn:
             bar.set(hatch=look.hatch, edgecolor="white", linewidth=0.5)
     if baseline is None:
         gray = dict.fromkeys(looks, MUTED)
-        sns.stripplot(**common, palette=gray, dodge=True, jitter=False, size=2, zorder=3)
+        sns.stripplot(**common, palette=gray, dodge=True, jitter=False, size=3, zorder=3)
     low, high = table["value"].min(), table["value"].max()
     margin = 0.15 * (high - low) + 0.5
     bottom, top = (max(0.0, low - margin), high + margin) if baseline is None else (baseline, 1.08 * high)
@@ -451,11 +457,13 @@ def shade(axes: Axes, places: Iterable[float]) -> None:
 # -- axes and legends --------------------------------------------------------------------------------------
 
 
-def legend(drawn: Canvas, looks: Iterable[Look | Artist], *, filled: bool = False, **options: Any) -> None:
-    """What the looks mean, above all panels; each label once.
+def legend(
+    drawn: Canvas | Axes, looks: Iterable[Look | Artist], *, filled: bool = False, **options: Any
+) -> None:
+    """What the looks mean, above all panels if not told otherwise; each label once.
 
     Args:
-        drawn: the figure.
+        drawn: the figure, or one panel.
         looks: of series, or whatever else matplotlib's legend takes.
         filled: patches, as for bars, in place of lines and marks.
         options: of the legend.
