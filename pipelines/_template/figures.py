@@ -28,7 +28,7 @@ def loss(results: Results) -> Figure:
         results,
         "figure1",
         "Training loss",
-        lambda: chart(shown, (4.5, 2.8), each_seed, axes_set=axes),
+        lambda: chart(shown, (4.5, 2.8), each_seed, axes=axes),
         shown=shown,
         caption="Mean cross-entropy of the training digits by epoch; one line per seed.",
         alt="Line plot of the training loss of both networks, falling with the epochs.",

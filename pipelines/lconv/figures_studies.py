@@ -141,7 +141,8 @@ def _draw_planted(results: Results) -> Canvas:
     plots.legend(left, [WITH_HIDDEN, WITH_ROTATION], loc="lower center", bbox_to_anchor=(0.5, 1.0))
     flows = plots.series(results, "flow_error", {arm: ("planted", arm) for arm in FLOWS}, FLOWS)
     how = {"xlabel": "times the trained angle", "ylabel": "error of the exponential", "xticks": [2, 10]}
-    looks = plots.curves(right, flows, plots.band, errorbar=None, axes_set={**how, "ylim": (0, None)})
+    looks = plots.curves(right, flows, plots.band, errorbar=None)
+    right.set(**how, ylim=(0, None))
     plots.legend(right, looks, loc="best", ncols=1)
     return drawn
 
@@ -188,7 +189,8 @@ def _of_all(results: Results, experiment: str, *metrics: str) -> list[Series]:
 
 def _rates(axes: Axes, shown: Sequence[Series], start: float, order: float, **how: object) -> None:
     """Lines by seed and their means on logarithmic axes; dashed, the order that is expected of the first."""
-    looks = plots.curves(axes, shown, plots.each_seed, axes_set={"xscale": "log", "yscale": "log", **how})
+    looks = plots.curves(axes, shown, plots.each_seed)
+    axes.set(xscale="log", yscale="log", **how)
     means = shown[0].values.mean()
     steps = means.index.to_numpy(float)
     expected = Look(f"order {order:g}", INK, "", DASHED)
@@ -215,8 +217,8 @@ def propositions(results: Results) -> Figure:
         _steps_as_ticks(first, one)
         _rates(second, [exponential, group], 1.4, -1, xlabel="layers n", ylabel="relative error")
         rising = correlation.at([step for step in correlation.values if step > 0])
-        how = {"xscale": "log", "xlabel": "layers n", "ylabel": "correlation with the shift"}
-        looks = plots.curves(third, [rising], plots.band, errorbar=None, axes_set=how)
+        looks = plots.curves(third, [rising], plots.band, errorbar=None)
+        third.set(xscale="log", xlabel="layers n", ylabel="correlation with the shift")
         _steps_as_ticks(third, rising)
         third.axhline(np.sqrt(19 / 20), color=INK, linewidth=0.9, linestyle=DASHED)
         plots.legend(third, [*looks, Look("limit", INK, "", DASHED)], loc="best", ncols=1)

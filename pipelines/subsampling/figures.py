@@ -49,7 +49,6 @@ PANELS = {
     "map": "f(x)",
     "map_of_rotated": "T$^{-1}$ f(T x)",
 }
-
 #: Figure 4, by stage.
 STAGES = {
     stage: Look(f"after {title}", SERIES[number], "os^Dv"[number])
@@ -62,8 +61,7 @@ PARTS = {
     "figure4_readings": {"root": "B: √(sum of D²) / N", "l1": "C: mean of |D|, 3 turns"},
 }
 REPLACED = {"figure4": "a p4 ResNet-44", "table2_reduced": "a reduced p4 ResNet of one block a stage"}
-#: A stage counts as broken if its error comes within this factor of the largest.
-BROKEN = 1e-3
+BROKEN = 1e-3  # a stage is, if its error comes within this factor of the largest
 
 
 def figures(results: Results) -> list[Figure]:
@@ -381,7 +379,7 @@ def figure5(results: Results) -> Figure:
         results,
         "figure5",
         "Figure 5: accuracy over the rotation of the test images, trained on upright digits",
-        lambda: plots.chart(shown, (7.4, 4.2), apart=alone, axes_set=ANGLES | {"ylim": (0, 102)}),
+        lambda: plots.chart(shown, (7.4, 4.2), apart=alone, axes=ANGLES | {"ylim": (0, 102)}),
         shown=shown,
         caption=f"Mean and ±1 standard deviation over {{seeds}}. {marks}{{paper}}The exact network repeats "
         "every 90 degrees; the approximate ones have one good orientation only.",
@@ -400,7 +398,8 @@ def rotmnist(results: Results) -> Figure:
 
     def draw() -> Canvas:
         drawn, (left, right) = canvas(9.0, 3.7, 1, 2)
-        plots.legend(drawn, plots.curves(left, shown, apart=alone, through=False, axes_set=ANGLES))
+        plots.legend(drawn, plots.curves(left, shown, apart=alone, through=False))
+        left.set(**ANGLES)
         gaps = exact_minus_approximate(shown)
         for one in gaps:
             if len(one) > 1:
@@ -462,8 +461,8 @@ def figure6(results: Results, experiment: str = "figure6") -> Figure:
         drawn, panels = canvas(9.0, 4.6, 2, 2, sharex="col", sharey="row", gridspec_kw=heights)
         looks = []
         for (std, shown), above, below in zip(found.items(), panels, panels[2:]):
-            looks += plots.curves(above, shown, apart=alone, through=False, axes_set=ANGLES)
-            above.set(title=f"training angles N(45, {std}²)", xlabel="")
+            looks += plots.curves(above, shown, apart=alone, through=False)
+            above.set(**ANGLES | {"title": f"training angles N(45, {std}²)", "xlabel": ""})
             angles = np.arange(0, 361, 2.0)
             density = 100 * wrapped_normal(angles, 45.0, std)
             below.fill_between(angles, density, color=MUTED, alpha=0.25, lw=0)

@@ -16,36 +16,30 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, to_rgba
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import NullLocator
 
 from shared.report import text
-from shared.report.figures import Figure, canvas
+from shared.report.figures import Canvas, Figure, canvas
 from shared.report.palette import GRID, INK, MUTED
 from shared.report.results import Results
 from shared.report.tables import Sample
 
-if TYPE_CHECKING:
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure as Canvas
-
-#: What the caption of every figure of demo results begins with.
+#: What captions of demo results begin with.
 DEMO = "Demo: small networks on embedded images, not comparable with the paper. "
 #: What `Decades` draws, for captions.
 ZERO = "a gray band, where there is one, holds errors of exactly 0"
 #: Line style of what is not ours: references, limits, orders of convergence.
 DASHED = (0, (4, 2))
-#: How the paper's curves are drawn.
-THIN = {"linewidth": 0.8, "linestyle": DASHED}
-BAR = {"elinewidth": 0.8, "capsize": 1.5}
 
 
 @dataclass(frozen=True)
@@ -66,11 +60,6 @@ class Look:
     style: Any = "-"
     filled: bool = True
     hatch: str = ""
-
-    @property
-    def face(self) -> str:
-        """Color inside the marks."""
-        return self.color if self.filled else "none"
 
 
 @dataclass(frozen=True)
@@ -101,9 +90,6 @@ class Series:
         return replace(self, values=values if places is None else values.set_axis(list(places), axis=1))
 
 
-# -- from results to a figure ------------------------------------------------------------------------------
-
-
 def series(
     results: Results,
     metric: str,
@@ -132,13 +118,11 @@ def series(
     for name, (experiment, arm) in arms.items():
         values = results.curves(experiment, arm, metric.replace("{name}", name))
         paper = [] if results.demo or not table else results.printed(table, rows[name] if rows else name)
+        paper = [*paper, *[(period, value) for step, value in paper if period and step == 0]]
         if period and 0.0 in values:
-            values = values.assign(**{"again": values[0.0]}).rename(columns={"again": float(period)})
-        if period:
-            paper = [*paper, *[(float(period), value) for step, value in paper if step == 0]]
-        found.append(
-            Series(name, looks[name], values, results.tier(experiment, arm), np.array(paper).reshape(-1, 2))
-        )
+            values = values.assign(again=values[0.0]).rename(columns={"again": float(period)})
+        curve, tier = np.array(paper).reshape(-1, 2), results.tier(experiment, arm)
+        found.append(Series(name, looks[name], values, tier, curve))
     return found
 
 
@@ -190,9 +174,6 @@ def figure(
     )
 
 
-# -- lines over steps --------------------------------------------------------------------------------------
-
-
 def mean_sd(
     axes: Axes, one: Series, *, apart: Sequence[float] = (), through: bool = True, **look: Any
 ) -> None:
@@ -207,11 +188,10 @@ def mean_sd(
         look: options of the line, in place of the series' own.
     """
     alone = [step for step in one.values if step in apart]
-    bars = {"errorbar": "sd", "err_style": "bars", "err_kws": BAR}
+    bars = {"errorbar": "sd", "err_style": "bars", "err_kws": {"elinewidth": 0.8, "capsize": 1.5}}
     between = one if through else replace(one, values=one.values.drop(columns=alone))
-    if alone:
-        open_marks = {"linestyle": "", "markerfacecolor": "white", "zorder": 3}
-        _line(axes, one.at(alone), **{**bars, **look, **open_marks, "label": "_apart"})
+    open_marks = {"linestyle": "", "markerfacecolor": "white", "zorder": 3, "label": "_apart"}
+    _line(axes, one.at(alone), **{**bars, **look, **open_marks})
     _line(axes, between, **bars, **look)
 
 
@@ -247,13 +227,12 @@ def _line(axes: Axes, one: Series, **look: Any) -> None:
     long = _long(one)
     if not len(long):
         return
-    mine = {"color": one.look.color, "markerfacecolor": one.look.face, "markeredgecolor": one.look.color}
+    face = one.look.color if one.look.filled else "none"
+    mine = {"color": one.look.color, "markerfacecolor": face, "markeredgecolor": one.look.color}
     mine |= {"marker": one.look.marker, "linestyle": one.look.style, "label": one.look.label, "legend": False}
     x, y = long["step"].to_numpy(), long["value"].to_numpy()
-    with (
-        warnings.catch_warnings()
-    ):  # of one step alone, about how matplotlib looks for its first finite error
-        warnings.simplefilter("ignore", FutureWarning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # matplotlib's, at a single step
         sns.lineplot(x=x, y=y, ax=axes, **{**mine, **look})
 
 
@@ -261,54 +240,35 @@ def references(axes: Axes, shown: Iterable[Series]) -> list[Look]:
     """The paper's curves, thin and dashed; returns what the legend says of them, if there are any."""
     drawn = [one for one in shown if len(one.paper)]
     for one in drawn:
-        axes.plot(*one.paper.T, color=one.look.color, zorder=1.5, **THIN)
+        axes.plot(*one.paper.T, color=one.look.color, linestyle=DASHED, linewidth=0.8, zorder=1.5)
     return [Look("paper", MUTED, "", DASHED)] if drawn else []
 
 
 def curves(
-    axes: Axes,
-    shown: Sequence[Series],
-    draw: Callable[..., None] = mean_sd,
-    *,
-    axes_set: Mapping[str, Any],
-    **options: Any,
+    axes: Axes, shown: Sequence[Series], draw: Callable[..., None] = mean_sd, **options: Any
 ) -> list[Look]:
-    """Several series and the paper's curves in one panel; returns what the legend says of them.
-
-    Args:
-        axes: where.
-        shown: what.
-        draw: `mean_sd`, `band` or `each_seed`.
-        axes_set: properties of the axes, such as ``xlabel``.
-        options: of ``draw``.
-    """
+    """Several series, by `mean_sd`, `band` or `each_seed`, and the paper's; returns what a legend shows."""
     for one in shown:
         draw(axes, one, **options)
-    looks = [one.look for one in shown if len(one)] + references(axes, shown)
-    axes.set(**axes_set)
-    return looks
+    return [one.look for one in shown if len(one)] + references(axes, shown)
 
 
-def chart(shown: Sequence[Series], size: tuple[float, float], *how: Any, **options: Any) -> Canvas:
-    """A figure of one panel of `curves`, of this size in inches, with a legend above it."""
-    drawn, (axes,) = canvas(*size)
-    legend(drawn, curves(axes, shown, *how, **options))
+def chart(
+    shown: Sequence[Series], size: tuple[float, float], *how: Any, axes: Mapping[str, Any], **options: Any
+) -> Canvas:
+    """A figure of this size (inches): one panel of `curves` with its properties, and a legend above it."""
+    drawn, (panel,) = canvas(*size)
+    legend(drawn, curves(panel, shown, *how, **options))
+    panel.set(**axes)
     return drawn
-
-
-# -- profiles, dots and bars by group ----------------------------------------------------------------------
 
 
 def profiles(
     axes: Axes, shown: Sequence[Series], steps: Sequence[float], places: Sequence[float] = ()
 ) -> None:
-    """For each series a small profile over a few angles, side by side; the first names them in small print.
+    """For each series a small profile over a few angles (degrees), around its place or 0, 1, ...
 
-    Args:
-        axes: where.
-        shown: what.
-        steps: which angles in degrees, from left to right.
-        places: the middle of each profile; 0, 1, ... by default.
+    Small print names the angles of the first.
     """
     offsets = (np.arange(len(steps)) - (len(steps) - 1) / 2) * 0.72 / len(steps)
     for place, one in zip(places or range(len(shown)), shown):
@@ -346,13 +306,10 @@ def bars(
     looks: Mapping[str, Look],
     baseline: float | None = None,
 ) -> None:
-    """Groups of bars: means; with the standard deviation and each run, if no baseline is given.
+    """Groups of bars: means of samples by name, by the title of their group; looks in the order of the bars.
 
-    Args:
-        axes: where.
-        groups: samples by name, by the title of their group.
-        looks: by the same names, in the order of the bars.
-        baseline: where the axis begins; by default a little below the lowest run.
+    Without a ``baseline`` the axis begins a little below the lowest run, and the bars have their standard
+    deviation and each run as a dot.
     """
     rows = [
         (title, name, value)
@@ -366,7 +323,7 @@ def bars(
         return
     table = pd.DataFrame(rows, columns=["group", "name", "value"])
     common = {"data": table, "x": "group", "y": "value", "hue": "name", "order": list(groups)}
-    common |= {"hue_order": list(looks), "legend": False, "ax": axes}
+    common |= {"hue_order": list(looks), "dodge": True, "legend": False, "ax": axes}
     colors = {name: look.color for name, look in looks.items()}
     error = {"errorbar": "sd" if baseline is None else None, "err_kws": {"color": INK, "linewidth": 0.9}}
     sns.barplot(**common, **error, palette=colors, saturation=1, gap=0.1, capsize=0.15)
@@ -375,7 +332,7 @@ def bars(
             bar.set(hatch=look.hatch, edgecolor="white", linewidth=0.5)
     if baseline is None:
         gray = dict.fromkeys(looks, MUTED)
-        sns.stripplot(**common, palette=gray, dodge=True, jitter=False, size=3, zorder=3)
+        sns.stripplot(**common, palette=gray, jitter=False, size=3, zorder=3)
     low, high = table["value"].min(), table["value"].max()
     margin = 0.15 * (high - low) + 0.5
     bottom, top = (max(0.0, low - margin), high + margin) if baseline is None else (baseline, 1.08 * high)
@@ -383,16 +340,8 @@ def bars(
     axes.grid(axis="x", visible=False)
 
 
-# -- pictures and squares ----------------------------------------------------------------------------------
-
-
 def picture(
-    axes: Axes,
-    values: np.ndarray | None,
-    title: str = "",
-    *,
-    like: Iterable[np.ndarray | None] = (),
-    signed: bool = False,
+    axes: Axes, values: np.ndarray | None, title: str = "", *, like: Iterable[Any] = (), signed: bool = False
 ) -> None:
     """A picture in a frame, gray or with its sign in color; the frame alone if there is none.
 
@@ -400,7 +349,7 @@ def picture(
         axes: where.
         values: gray values or signed ones, (height, width).
         title: above it.
-        like: pictures that it shares a gray scale with, itself among them; its own scale by default.
+        like: pictures, or None, that it shares a gray scale with, itself among them; its own by default.
         signed: red where positive, blue where negative, with the largest size as full color.
     """
     axes.set(xticks=[], yticks=[])
@@ -411,29 +360,20 @@ def picture(
         shared = [other for other in like if other is not None] or [values]
         low, high = min(other.min() for other in shared), max(other.max() for other in shared)
         size = max(-low, high) or 1.0
-        scale = (
-            {"cmap": "RdBu_r", "vmin": -size, "vmax": size}
-            if signed
-            else {"cmap": "gray", "vmin": low, "vmax": high}
-        )
-        axes.imshow(values, **scale)
+        low, high = (-size, size) if signed else (low, high)
+        axes.imshow(values, cmap="RdBu_r" if signed else "gray", vmin=low, vmax=high)
 
 
 def squares(
-    axes: Axes,
-    keys: pd.DataFrame,
-    fills: Mapping[Any, tuple[str, float]],
-    words: np.ndarray,
-    **options: Any,
+    axes: Axes, keys: pd.DataFrame, fills: Mapping[Any, Any], words: np.ndarray, **options: Any
 ) -> None:
-    """A grid of squares colored by category, with a word in each.
+    """A grid of squares colored by category, with a word in each, by seaborn's ``heatmap`` and its options.
 
     Args:
         axes: where.
         keys: a category in each place, with names of rows and columns; None for no square.
         fills: color and opacity of each category.
         words: what is written in the squares, of the same shape.
-        options: of seaborn's ``heatmap``.
     """
     order = {key: number for number, key in enumerate(fills)}
     colors = ListedColormap([to_rgba(*fill) for fill in fills.values()])
@@ -454,9 +394,6 @@ def shade(axes: Axes, places: Iterable[float]) -> None:
         axes.axvspan(place - 0.5, place + 0.5, color=GRID, alpha=0.45, lw=0, zorder=0)
 
 
-# -- axes and legends --------------------------------------------------------------------------------------
-
-
 def legend(
     drawn: Canvas | Axes, looks: Iterable[Look | Artist], *, filled: bool = False, **options: Any
 ) -> None:
@@ -466,7 +403,6 @@ def legend(
         drawn: the figure, or one panel.
         looks: of series, or whatever else matplotlib's legend takes.
         filled: patches, as for bars, in place of lines and marks.
-        options: of the legend.
     """
     handles: dict[str, Artist] = {}
     for look in looks:
@@ -479,7 +415,8 @@ def legend(
 def _handle(look: Look, filled: bool) -> Artist:
     if filled:
         return Patch(facecolor=look.color, hatch=look.hatch, edgecolor="white", label=look.label)
-    mark = {"marker": look.marker, "markersize": 4.2, "markerfacecolor": look.face}
+    face = look.color if look.filled else "none"
+    mark = {"marker": look.marker, "markersize": 4.2, "markerfacecolor": face}
     return Line2D([], [], color=look.color, linestyle=look.style, linewidth=1.2, label=look.label, **mark)
 
 
