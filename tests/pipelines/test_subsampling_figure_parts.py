@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from invented_subsampling import Invented, report
+from matplotlib.colors import to_hex
 
 from pipelines.subsampling import arms, figures, figures_studies
 from shared.report import plots
 from shared.report.palette import SERIES
-from shared.report.results import Results
+from shared.report.results import Results, difference
 
 
 def drawn(results):
@@ -73,6 +74,92 @@ def test_training_angles_have_a_density_on_the_circle(std):
     draws = np.random.default_rng(0).normal(45.0, std, 200_000) % 360
     share = figures.wrapped_normal(np.arange(30.5, 60.5), 45.0, std).sum()
     assert share == pytest.approx(((draws >= 30) & (draws < 60)).mean(), abs=0.01)
+
+
+# -- what is drawn is what the results say: one figure of each kind ----------------------------------------
+
+
+def lines(axes, label=None):
+    """The lines of a panel as arrays (n, 2), those of error bars left out; of one label if asked for."""
+    found = [line for line in axes.lines if line.get_label() != "_nolegend_" and len(line.get_xdata())]
+    return [line.get_xydata() for line in found if label in (None, line.get_label())]
+
+
+def means(results, experiment, name, steps, metric="accuracy"):
+    return results.curves(experiment, name, metric)[[float(step) for step in steps]].mean().to_numpy()
+
+
+def test_curves_over_angles_are_the_results_and_the_papers(full):
+    (axes,) = drawn(full)["figure5"].draw().axes
+    for network, look in figures.LOOKS.items():
+        (ours,) = lines(axes, look.label)
+        assert ours[:, 0].tolist() == list(range(0, 361, 10))
+        expected = means(full, "figure5", arms.arm(network, "upright"), arms.ANGLES)
+        assert ours[:36, 1] == pytest.approx(expected)
+        paper = [full.published("figure5", network, str(angle)).value for angle in arms.ANGLES]
+        assert any(line[:36, 1].tolist() == paper for line in lines(axes) if len(line) == 37)
+
+
+def test_gaps_have_the_interval_that_the_tables_have(full):
+    _, right = drawn(full)["table1_angles"].draw().axes
+    exact, other = (full.sample("table1", f"p4cnn_{side}_uniform", "accuracy", [90]) for side in (28, 27))
+    low, high = difference(exact, other).interval()
+    band = right.collections[0].get_paths()[0].vertices
+    assert sorted(set(band[band[:, 0] == 90][:, 1])) == pytest.approx([low, high])
+    (gap,) = lines(right, figures.LOOKS["p4cnn_27"].label)
+    assert gap[gap[:, 0] == 90][0, 1] == pytest.approx((low + high) / 2)
+
+
+@pytest.mark.parametrize("name", ["p4cnn_27", "p4cnn_28"])
+def test_profiles_are_the_results_at_quarter_turns(full, name):
+    (axes,) = drawn(full)["sizes"].draw().axes
+    place = arms.SIZES.index(name)
+    (profile,) = [line for line in lines(axes) if abs(line[:, 0].mean() - place) < 0.4]
+    assert profile[:, 1] == pytest.approx(means(full, "sizes", name, arms.QUARTERS))
+
+
+def test_repairs_show_each_seeds_error_before_and_after(full):
+    _, below = drawn(full)["repair"].draw().axes
+    place = figures_studies.repairs().index(("p4cnn_29", "pool"))
+    shown = [line[:, 1].tolist() for line in lines(below) if abs(line[:, 0] - place).max() < 0.4]
+    errors = full.curves("repair", "p4cnn_29_pool", "invariance_error")
+    expected = [[before, after] for before, after in zip(errors.iloc[:, 0], errors.iloc[:, -1])]
+    assert shown[: len(errors)] == expected
+    marks = [[value] for both in zip(*expected) for value in both]
+    assert shown[len(errors) :] == marks
+
+
+def test_mirrors_are_open_and_beside_their_turns(full):
+    (axes,) = drawn(full)["mirrors"].draw().axes
+    for number, name in enumerate(arms.MIRRORS):
+        for place, metric in ((2 * number, "accuracy"), (2 * number + 0.75, "mirrored_accuracy")):
+            (profile,) = [line for line in lines(axes) if abs(line[:, 0].mean() - place) < 0.3]
+            assert profile[:, 1] == pytest.approx(means(full, "mirrors", name, arms.QUARTERS, metric))
+
+
+def test_the_scatter_has_a_mark_for_each_training(full):
+    points = figures_studies.lost_by_error(full)
+    left, right = drawn(full)["invariance"].draw().axes
+    for axes, column in ((left, "before"), (right, "after")):
+        shown = axes.collections[0].get_offsets().tolist()
+        assert shown == points[[column, "lost"]].to_numpy(float).tolist()
+        colors = [SERIES[0] if verdict == "exact" else None for verdict in points["verdict"]]
+        blue = [to_hex(color) == SERIES[0] for color in axes.collections[0].get_facecolors()]
+        assert blue == [color is not None for color in colors]
+
+
+def test_squares_of_the_atlas_are_its_verdicts(full):
+    axes = drawn(full)["atlas"].draw().axes[0]
+    columns = [int(label.get_text()) for label in axes.get_xticklabels()]
+    squares = [to_hex(color) for color in axes.collections[0].get_facecolors()]
+    colors = {"exact": SERIES[0], "approximate": SERIES[1]}
+    names = figures_studies.FAMILIES["digits"][0]
+    words = [figures_studies.verdicts(full, name)[size].word for name in names for size in columns]
+    assert squares == [colors[word] for word in words]
+    framed = [(patch.get_x(), patch.get_y()) for patch in axes.patches]
+    assert set(framed) == {
+        (columns.index(s), r) for r, n in enumerate(names) for s in figures_studies.used(n)
+    }
 
 
 # -- errors on log axes ------------------------------------------------------------------------------------
