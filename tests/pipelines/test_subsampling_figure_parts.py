@@ -120,9 +120,9 @@ def test_profiles_are_the_results_at_quarter_turns(full, name):
 
 def test_repairs_show_each_seeds_error_before_and_after(full):
     _, below = drawn(full)["repair"].draw().axes
-    place = figures_studies.repairs().index(("p4cnn_29", "pool"))
+    place = figures_studies.repairs().index(("p4cnn_29", ""))
     shown = [line[:, 1].tolist() for line in lines(below) if abs(line[:, 0] - place).max() < 0.4]
-    errors = full.curves("repair", "p4cnn_29_pool", "invariance_error")
+    errors = full.curves("repair", "p4cnn_29", "invariance_error")
     expected = [[before, after] for before, after in zip(errors.iloc[:, 0], errors.iloc[:, -1])]
     assert shown[: len(errors)] == expected
     marks = [[value] for both in zip(*expected) for value in both]
