@@ -437,8 +437,10 @@ def _draw_invariance(points: pd.DataFrame) -> Canvas:
     colors = {verdict: look.color for verdict, look in LOOKS.items()}
     for axes, column in zip(panels, ("before", "after")):
         placed = points.assign(**{column: decades.place(points[column])})
-        look = {"hue": "verdict", "palette": colors, "style": "trained", "markers": MARKERS, "legend": False}
-        sns.scatterplot(placed, x=column, y="lost", s=26, linewidth=0, alpha=0.65, ax=axes, **look)
+        look = {"hue": "verdict", "palette": colors, "legend": False, "s": 26, "linewidth": 0, "alpha": 0.65}
+        for word, marker in MARKERS.items():
+            mine = placed[placed["trained"] == word]
+            sns.scatterplot(mine, x=column, y="lost", marker=marker, ax=axes, **look)
         decades.apply(axes, "x")
         axes.axhline(0, color=INK, linewidth=0.8, zorder=1)
         axes.set(title=f"{column} training", xlabel=f"invariance error {column} training", ylabel="")

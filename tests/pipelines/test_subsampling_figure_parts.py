@@ -141,11 +141,12 @@ def test_the_scatter_has_a_mark_for_each_training(full):
     points = figures_studies.lost_by_error(full)
     left, right = drawn(full)["invariance"].draw().axes
     for axes, column in ((left, "before"), (right, "after")):
-        shown = axes.collections[0].get_offsets().tolist()
-        assert shown == points[[column, "lost"]].to_numpy(float).tolist()
-        colors = [SERIES[0] if verdict == "exact" else None for verdict in points["verdict"]]
-        blue = [to_hex(color) == SERIES[0] for color in axes.collections[0].get_facecolors()]
-        assert blue == [color is not None for color in colors]
+        assert len(axes.collections) == len(figures_studies.MARKERS)
+        for word, shown in zip(figures_studies.MARKERS, axes.collections):
+            mine = points[points["trained"] == word]
+            assert shown.get_offsets().tolist() == mine[[column, "lost"]].to_numpy(float).tolist()
+            colors = [figures_studies.LOOKS[verdict].color for verdict in mine["verdict"]]
+            assert [to_hex(color) for color in shown.get_facecolors()] == colors
 
 
 def test_squares_of_the_atlas_are_its_verdicts(full):
