@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch
 from matplotlib.ticker import EngFormatter
 
-from pipelines.lconv import arms, cells, figures_studies
+from pipelines.lconv import arms, figures_studies
+from pipelines.lconv.quantities import BEST
 from shared.report import plots, text
 from shared.report.figures import Canvas, Figure, canvas
 from shared.report.palette import INK, MUTED, SERIES
@@ -158,7 +159,7 @@ def _draw_panels(results: Results, datasets: Sequence[str], variants: Sequence[s
     for data, left, right in zip(datasets, axes[::2], axes[1::2]):
         experiment = arms.figure4(data)
         groups = {
-            arms.VARIANTS[v]: {m: cells.best(results, experiment, arms.arm4(m, v)) for m in looks}
+            arms.VARIANTS[v]: {m: BEST.of(results, (experiment, arms.arm4(m, v))) for m in looks}
             for v in variants
         }
         plots.bars(left, groups, looks)
@@ -201,7 +202,7 @@ def _draw_layers(results: Results, experiment: str) -> Canvas:
     depths = {1: "1 layer", 2: "2 layers"}
     for panel, variant in zip(axes, ("scrambled", "default")):
         groups = {
-            title: {m: cells.best(results, experiment, arms.arm3(m, n, variant)) for m in looks}
+            title: {m: BEST.of(results, (experiment, arms.arm3(m, n, variant))) for m in looks}
             for n, title in depths.items()
         }
         plots.bars(panel, groups, looks)
@@ -244,7 +245,7 @@ def points_of(results: Results) -> dict[tuple[str, str], Series]:
     found = {}
     for kind, shapes in SHAPES.items():
         for shape in shapes:
-            best = cells.best(results, "figure5", f"{kind}_{shape}")
+            best = BEST.of(results, ("figure5", f"{kind}_{shape}"))
             if best.n:
                 count = results.sample("figure5", f"{kind}_{shape}", "parameters").summary.mean
                 found[kind, shape] = Series(shape, LOOKS[kind], pd.DataFrame({count: best.values}), best.tier)

@@ -8,8 +8,10 @@ import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from pipelines.lconv import arms, cells, studies
+from pipelines.lconv import arms
+from pipelines.lconv.quantities import BEST
 from shared.report import plots
+from shared.report.build import declared
 from shared.report.figures import Canvas, Figure, canvas
 from shared.report.palette import INK, MUTED, SERIES
 from shared.report.plots import DASHED, Look, Series
@@ -110,7 +112,10 @@ def planted(results: Results) -> Figure:
         "planted",
         "A hidden symmetry is found, also where the pixels are scrambled",
         lambda: _draw_planted(results),
-        shown=[results.curves("planted", arm, "similarity") for arm in studies.PLANTED],
+        shown=[
+            results.curves("planted", arm, "similarity")
+            for arm in results.declared.experiment("planted").arms
+        ],
         caption="Upper row: generators as matrices over pixels (rows and columns in reading order of the "
         "image): the hidden one, that learned from pairs of images, that learned from scrambled pairs as it "
         "is, and with its pixels moved back. Lower row: cosine of the learned generator with the hidden one "
@@ -129,13 +134,15 @@ def _draw_planted(results: Results) -> Canvas:
     for axes, (arm, metric, title) in zip(upper.subplots(1, len(GENERATORS)), GENERATORS):
         plots.picture(axes, results.picture("planted", arm, metric), title, signed=True)
     left, right = lower.subplots(1, 2, width_ratios=[1.5, 1])
-    for place, arm in enumerate(studies.PLANTED):
+    for place, arm in enumerate(results.declared.experiment("planted").arms):
         plots.dots(left, {place - 0.13: results.sample("planted", arm, "similarity")}, WITH_HIDDEN)
         plots.dots(left, {place + 0.13: results.sample("planted", arm, "rotation_similarity")}, WITH_ROTATION)
         chance = results.sample("planted", arm, "random_similarity")
         if chance.n:
             left.hlines(chance.summary.mean, place - 0.35, place + 0.35, color=MUTED, linewidth=1)
-    names = [name.replace("_", "\n", 1).replace("_", "\n") for name in studies.PLANTED]
+    names = [
+        name.replace("_", "\n", 1).replace("_", "\n") for name in results.declared.experiment("planted").arms
+    ]
     plots.categories(left, names, fontsize=6.5)
     left.set(ylabel="cosine", ylim=(-0.03, 1.05))
     plots.legend(left, [WITH_HIDDEN, WITH_ROTATION], loc="lower center", bbox_to_anchor=(0.5, 1.0))
@@ -154,7 +161,9 @@ def penalty(results: Results) -> Figure:
         "penalty",
         "Penalties on the generators: nearer to an orthogonal Lie algebra, at what accuracy?",
         lambda: _draw_penalty(results),
-        shown=[results.curves("penalty", arm, "accuracy") for arm in studies.PENALTIES],
+        shown=[
+            results.curves("penalty", arm, "accuracy") for arm in results.declared.experiment("penalty").arms
+        ],
         caption="L-conv on rotated images, with penalties on commutators outside the span of the generators "
         "and on the Killing form between two of them. One dot a seed, the line is the mean.",
         alt="Three dot plots over the penalty: share of commutators outside the span, size of the Killing "
@@ -165,12 +174,12 @@ def penalty(results: Results) -> Figure:
 
 def _draw_penalty(results: Results) -> Canvas:
     drawn, panels = canvas(9.4, 3.0, 1, 3)
-    labels = [title.replace(", ", "\n") for title in studies.PENALTIES.values()]
+    labels = [line.title.replace(", ", "\n") for line in declared(results, "penalty")]
     for axes, (metric, title) in zip(panels, PENALIZED.items()):
         best = metric == "accuracy"
         samples = [
-            cells.best(results, "penalty", arm) if best else results.last("penalty", arm, metric)
-            for arm in studies.PENALTIES
+            BEST.of(results, ("penalty", arm)) if best else results.last("penalty", arm, metric)
+            for arm in results.declared.experiment("penalty").arms
         ]
         plots.dots(axes, dict(enumerate(samples)), Look("", SERIES[0]))
         plots.categories(axes, labels, fontsize=6, rotation=30)

@@ -11,8 +11,7 @@ from matplotlib.axes import Axes
 
 from pipelines.subsampling import arms, figures_studies
 from pipelines.subsampling.arms import APPROXIMATE, EXACT, QUARTERS, arm
-from pipelines.subsampling.claims_common import figure4_paper, figure4_source
-from pipelines.subsampling.tables_common import swept
+from pipelines.subsampling.quantities import figure4_paper, figure4_source, swept
 from shared import stats
 from shared.report import plots, text
 from shared.report.figures import Canvas, Figure, canvas

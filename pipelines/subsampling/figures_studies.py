@@ -12,8 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 
 from pipelines.subsampling import arms
-from pipelines.subsampling.arms import QUARTERS
-from pipelines.subsampling.tables_networks import name_of
+from pipelines.subsampling.arms import QUARTERS, name_of
 from shared.report import plots, text
 from shared.report.figures import Canvas, Figure, canvas
 from shared.report.palette import GRID, INK, MUTED, SERIES
