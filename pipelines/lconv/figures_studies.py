@@ -1,171 +1,280 @@
-"""Figures of the studies: symmetries in the generators, hidden symmetries, penalties."""
+"""Figures of the studies (symmetries in generators, hidden ones, penalties) and of the theory."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
 
 from pipelines.lconv import arms
-from pipelines.lconv.figures_layer import show
-from pipelines.lconv.figures_looks import DASHED, dots, origin
 from pipelines.lconv.quantities import BEST
-from shared.report.figures import Figure, canvas
-from shared.report.palette import MUTED, SERIES
+from shared.report import plots
+from shared.report.build import declared
+from shared.report.figures import Canvas, Figure, canvas
+from shared.report.palette import INK, MUTED, SERIES
+from shared.report.plots import DASHED, Look, Series
 from shared.report.results import Results
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Canvas
-
-
-#: Marker and color of before training, after training, random generators.
-LOOKS = {
-    "before training": ("o", SERIES[4]),
-    "after training": ("s", SERIES[0]),
-    "random generators": ("^", MUTED),
+DEMO = (
+    f"{plots.DEMO}Embedded digits stand for MNIST and Fashion-MNIST, drawn shapes for CIFAR-10 and "
+    "CIFAR-100. "
+)
+#: Generators before and after training, and random ones.
+MOMENTS = (
+    Look("before training", SERIES[4], "o", ""),
+    Look("after training", SERIES[0], "s", ""),
+    Look("random generators", MUTED, "^", ""),
+)
+#: Pictures of hidden and learned generators: arm, metric and title.
+GENERATORS = (
+    ("rotation_8", "true", "hidden rotation"),
+    ("rotation_8", "learned", "learned"),
+    ("scrambled_8", "learned", "learned from scrambled pairs"),
+    ("scrambled_8", "unscrambled", "the same, moved back"),
+)
+#: Arms whose exponential is drawn.
+FLOWS = {
+    "rotation_1": Look("rotation 1", SERIES[4], "s"),
+    "rotation_8": Look("rotation 8", SERIES[0], "o"),
+    "scrambled_8": Look("scrambled 8", SERIES[1], "^", DASHED),
+    "rotation_8_rank16": Look("rotation 8 rank16", SERIES[3], "D"),
+}
+WITH_HIDDEN = Look("with the hidden generator", SERIES[0], "o", "")
+WITH_ROTATION = Look("with plain rotation", SERIES[1], "s", "")
+PENALIZED = {
+    "closure": "commutators outside the span",
+    "killing": "Killing form",
+    "accuracy": "accuracy (%)",
+}
+#: Metrics of propositions and theorem that are drawn over steps.
+LINES = {
+    "p1_error": Look("P1", SERIES[0]),
+    "p2_error": Look("exponential", SERIES[0]),
+    "p2_group_error": Look("group sum", SERIES[1]),
+    "p2_correlation": Look("n layers", SERIES[0]),
+    "transfer": Look("mean over seeds", SERIES[0]),
 }
 
 
 def figures(results: Results) -> list[Figure]:
-    """The figures of these studies, in reading order."""
-    return [symmetries(results), planted(results), penalty(results)]
+    """The figures of the studies, in reading order."""
+    return [
+        symmetries(results),
+        planted(results),
+        penalty(results),
+        propositions(results),
+        theorem1(results),
+    ]
 
 
 def symmetries(results: Results) -> Figure:
     """How much of the rotation generator the learned ones span."""
     experiments = [arms.figure4(data) for data in arms.DATASETS]
-    drawable = any(results.sample(e, "lconv_rotated", "control_rotation").n for e in experiments)
-    return Figure(
+    return plots.figure(
+        results,
         "symmetries",
         "Do the generators of a classifier learn the rotation of its images?",
-        f"{origin(results)}Part of the rotation generator (moved by the permutation where pixels are "
-        "scrambled) that the generators of the layer span: before and after training, and for random "
-        "generators. One dot a seed, the line is the mean.",
-        "Dot plots for each data set and variant: before training, after training, random generators.",
-        (lambda: _draw_symmetries(results, experiments)) if drawable else None,
-        tuple(results.command(experiment) for experiment in experiments),
+        lambda: _draw_symmetries(results, experiments),
+        shown=[results.curves(name, "lconv_rotated", "control_rotation") for name in experiments],
+        caption="Part of the rotation generator (moved by the permutation where pixels are scrambled) that "
+        "the generators of the layer span: before and after training, and for random generators. One dot a "
+        "seed, the line is the mean.",
+        alt="Dot plots for each data set and variant: before training, after training, random generators.",
+        experiments=experiments,
+        demo=DEMO,
     )
 
 
-def _draw_symmetries(results: Results, experiments: list[str]) -> Canvas:
-    figure, panels = canvas(9.4, 3.0, 1, 4, sharey=True)
+def _draw_symmetries(results: Results, experiments: Sequence[str]) -> Canvas:
+    drawn, panels = canvas(9.4, 3.0, 1, 4, sharey=True)
     for axes, experiment, title in zip(panels, experiments, arms.DATASETS.values()):
-        for place, variant in enumerate(arms.VARIANTS):
-            arm = arms.arm4("lconv", variant)
-            samples = (
-                results.sample(experiment, arm, "captured_rotation", [0]),
-                results.last(experiment, arm, "captured_rotation"),
-                results.sample(experiment, arm, "control_rotation"),
-            )
-            for number, (sample, look) in enumerate(zip(samples, LOOKS.values())):
-                dots(axes, place + 0.22 * (number - 1), sample, *look)
-        axes.set(
-            title=title, xticks=range(3), xticklabels=["default", "rotated", "scrambled"], xlim=(-0.5, 2.5)
+        places = [(experiment, arms.arm4("lconv", variant)) for variant in arms.VARIANTS]
+        of_moment = (
+            [results.sample(*place, "captured_rotation", [0]) for place in places],
+            [results.last(*place, "captured_rotation") for place in places],
+            [results.sample(*place, "control_rotation") for place in places],
         )
-        axes.set_ylim(bottom=0)
-    panels[0].set(ylabel="part of the rotation")
-    for label, (marker, color) in LOOKS.items():
-        panels[0].plot([], [], marker, color=color, label=label)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
-    return figure
+        for offset, samples, look in zip((-0.22, 0.0, 0.22), of_moment, MOMENTS):
+            plots.dots(axes, {place + offset: sample for place, sample in enumerate(samples)}, look)
+        plots.categories(axes, list(arms.VARIANTS))
+        axes.set(title=title, ylim=(0, None))
+    panels[0].set_ylabel("part of the rotation")
+    plots.legend(drawn, MOMENTS)
+    return drawn
 
 
 def planted(results: Results) -> Figure:
     """Hidden and learned generators as pictures, and how near they are."""
-    drawable = any(results.sample("planted", arm, "similarity").n for arm in rows_of(results, "planted"))
-    return Figure(
+    return plots.figure(
+        results,
         "planted",
         "A hidden symmetry is found, also where the pixels are scrambled",
-        "Upper row: generators as matrices over pixels (rows and columns in reading order of the image): the "
-        "hidden one, that learned from pairs of images, that learned from scrambled pairs as it is, and with "
-        "its pixels moved back. Lower row: cosine of the learned generator with the hidden one and with "
-        "plain rotation; the gray line is exceeded by 5 % of random generators. Right: error of the learned "
-        "exponential at angles beyond the trained one.",
-        "Four matrix pictures, of which the first, second and fourth look alike; below, dots of cosines near "
-        "1 for hidden rotations and near 0 for the controls.",
-        (lambda: _draw_planted(results)) if drawable else None,
-        (results.command("planted"),),
+        lambda: _draw_planted(results),
+        shown=[
+            results.curves("planted", arm, "similarity")
+            for arm in results.declared.experiment("planted").arms
+        ],
+        caption="Upper row: generators as matrices over pixels (rows and columns in reading order of the "
+        "image): the hidden one, that learned from pairs of images, that learned from scrambled pairs as it "
+        "is, and with its pixels moved back. Lower row: cosine of the learned generator with the hidden one "
+        "and with plain rotation; the gray line is exceeded by 5 % of random generators. Right: error of "
+        "the learned exponential at angles beyond the trained one.",
+        alt="Four matrix pictures, of which the first, second and fourth look alike; below, dots of cosines "
+        "near 1 for hidden rotations and near 0 for the controls.",
+        demo="",
     )
 
 
 def _draw_planted(results: Results) -> Canvas:
-    figure, _ = canvas(9.4, 5.6)
-    figure.clear()
-    upper, lower = figure.subfigures(2, 1, height_ratios=[1, 1.15])
-    shown = (
-        ("rotation_8", "true", "hidden rotation"),
-        ("rotation_8", "learned", "learned"),
-        ("scrambled_8", "learned", "learned from scrambled pairs"),
-        ("scrambled_8", "unscrambled", "the same, moved back"),
-    )
-    for axes, (arm, metric, title) in zip(upper.subplots(1, 4), shown):
-        show(axes, results.picture("planted", arm, metric), True)
-        axes.set_title(title)
+    drawn, _ = canvas(9.4, 5.6)
+    drawn.clear()
+    upper, lower = drawn.subfigures(2, 1, height_ratios=[1, 1.15])
+    for axes, (arm, metric, title) in zip(upper.subplots(1, len(GENERATORS)), GENERATORS):
+        plots.picture(axes, results.picture("planted", arm, metric), title, signed=True)
     left, right = lower.subplots(1, 2, width_ratios=[1.5, 1])
-    names = list(rows_of(results, "planted"))
-    for place, arm in enumerate(names):
-        dots(left, place - 0.13, results.sample("planted", arm, "similarity"), "o", SERIES[0])
-        dots(left, place + 0.13, results.sample("planted", arm, "rotation_similarity"), "s", SERIES[1])
+    for place, arm in enumerate(results.declared.experiment("planted").arms):
+        plots.dots(left, {place - 0.13: results.sample("planted", arm, "similarity")}, WITH_HIDDEN)
+        plots.dots(left, {place + 0.13: results.sample("planted", arm, "rotation_similarity")}, WITH_ROTATION)
         chance = results.sample("planted", arm, "random_similarity")
         if chance.n:
             left.hlines(chance.summary.mean, place - 0.35, place + 0.35, color=MUTED, linewidth=1)
-    left.plot([], [], "o", color=SERIES[0], label="with the hidden generator")
-    left.plot([], [], "s", color=SERIES[1], label="with plain rotation")
-    left.set(ylabel="cosine", ylim=(-0.03, 1.05), xticks=range(len(names)))
-    left.set_xticklabels([name.replace("_", "\n", 1).replace("_", "\n") for name in names], fontsize=6.5)
-    left.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
-    for arm, color, marker, style in (
-        ("rotation_1", SERIES[4], "s", "-"),
-        ("rotation_8", SERIES[0], "o", "-"),
-        ("scrambled_8", SERIES[1], "^", DASHED),
-        ("rotation_8_rank16", SERIES[3], "D", "-"),
-    ):
-        curves = results.curves("planted", arm, "flow_error")
-        if len(curves):
-            look = {"marker": marker, "color": color, "linestyle": style}
-            right.plot(curves.columns, curves.mean(), label=arm.replace("_", " "), **look)
-    right.set(xlabel="times the trained angle", ylabel="error of the exponential", xticks=[2, 10])
-    right.set_ylim(bottom=0)
-    right.legend()
-    return figure
-
-
-def rows_of(results: Results, experiment: str) -> Mapping[str, Mapping[str, str]]:
-    """What ``experiments.yaml`` says of an experiment's arms."""
-    return results.declared.experiment(experiment).rows
+    names = [
+        name.replace("_", "\n", 1).replace("_", "\n") for name in results.declared.experiment("planted").arms
+    ]
+    plots.categories(left, names, fontsize=6.5)
+    left.set(ylabel="cosine", ylim=(-0.03, 1.05))
+    plots.legend(left, [WITH_HIDDEN, WITH_ROTATION], loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    flows = plots.series(results, "flow_error", {arm: ("planted", arm) for arm in FLOWS}, FLOWS)
+    how = {"xlabel": "times the trained angle", "ylabel": "error of the exponential", "xticks": [2, 10]}
+    looks = plots.curves(right, flows, plots.band, errorbar=None)
+    right.set(**how, ylim=(0, None))
+    plots.legend(right, looks, loc="best", ncols=1)
+    return drawn
 
 
 def penalty(results: Results) -> Figure:
     """What penalties on the generators do."""
-    drawable = any(BEST.of(results, ("penalty", arm)).n for arm in rows_of(results, "penalty"))
-    return Figure(
+    return plots.figure(
+        results,
         "penalty",
         "Penalties on the generators: nearer to an orthogonal Lie algebra, at what accuracy?",
-        f"{origin(results)}L-conv on rotated images, with penalties on commutators outside the span of the "
-        "generators and on the Killing form between two of them. One dot a seed, the line is the mean.",
-        "Three dot plots over the penalty: share of commutators outside the span, size of the Killing form, "
-        "accuracy.",
-        (lambda: _draw_penalty(results)) if drawable else None,
-        (results.command("penalty"),),
+        lambda: _draw_penalty(results),
+        shown=[
+            results.curves("penalty", arm, "accuracy") for arm in results.declared.experiment("penalty").arms
+        ],
+        caption="L-conv on rotated images, with penalties on commutators outside the span of the generators "
+        "and on the Killing form between two of them. One dot a seed, the line is the mean.",
+        alt="Three dot plots over the penalty: share of commutators outside the span, size of the Killing "
+        "form, accuracy.",
+        demo=DEMO,
     )
 
 
 def _draw_penalty(results: Results) -> Canvas:
-    figure, panels = canvas(9.4, 3.0, 1, 3)
-    labels = [row["title"].replace(", ", "\n") for row in rows_of(results, "penalty").values()]
-    for axes, (metric, title) in zip(
-        panels,
-        (
-            ("closure", "commutators outside the span"),
-            ("killing", "Killing form"),
-            ("accuracy", "accuracy (%)"),
-        ),
-    ):
-        for place, arm in enumerate(rows_of(results, "penalty")):
-            best = metric == "accuracy"
-            sample = BEST.of(results, ("penalty", arm)) if best else results.last("penalty", arm, metric)
-            dots(axes, place, sample, "o", SERIES[0])
-        axes.set(title=title, xticks=range(len(labels)), xlim=(-0.5, len(labels) - 0.5))
-        axes.set_xticklabels(labels, fontsize=6, rotation=30)
-        if metric != "accuracy":
-            axes.set_ylim(bottom=0)
-    return figure
+    drawn, panels = canvas(9.4, 3.0, 1, 3)
+    labels = [line.title.replace(", ", "\n") for line in declared(results, "penalty")]
+    for axes, (metric, title) in zip(panels, PENALIZED.items()):
+        best = metric == "accuracy"
+        samples = [
+            BEST.of(results, ("penalty", arm)) if best else results.last("penalty", arm, metric)
+            for arm in results.declared.experiment("penalty").arms
+        ]
+        plots.dots(axes, dict(enumerate(samples)), Look("", SERIES[0]))
+        plots.categories(axes, labels, fontsize=6, rotation=30)
+        axes.set(title=title, ylim=(None if best else 0, None))
+    return drawn
+
+
+def _of_all(results: Results, experiment: str, *metrics: str) -> list[Series]:
+    """Metrics of an experiment's only arm."""
+    return [
+        one
+        for metric in metrics
+        for one in plots.series(results, metric, {metric: (experiment, "all")}, LINES)
+    ]
+
+
+def _rates(axes: Axes, shown: Sequence[Series], start: float, order: float, **how: object) -> None:
+    """Lines by seed and their means on logarithmic axes; dashed, the order that is expected of the first."""
+    looks = plots.curves(axes, shown, plots.each_seed)
+    axes.set(xscale="log", yscale="log", **how)
+    means = shown[0].values.mean()
+    steps = means.index.to_numpy(float)
+    expected = Look(f"order {order:g}", INK, "", DASHED)
+    line = start * means.iloc[0] * (steps / steps[0]) ** order
+    axes.plot(steps, line, color=INK, linewidth=0.9, linestyle=DASHED)
+    plots.legend(axes, [*looks[:1], expected, *looks[1:]], loc="best", ncols=1)
+
+
+def _steps_as_ticks(axes: Axes, one: Series) -> None:
+    """Name each step of a series on the horizontal axis, and nothing between."""
+    steps = [*one.values.columns]
+    axes.set_xticks(steps, [f"{step:g}" for step in steps])
+    axes.minorticks_off()
+
+
+def propositions(results: Results) -> Figure:
+    """The rates of Propositions 1 and 2."""
+    shown = _of_all(results, "propositions", "p1_error", "p2_error", "p2_group_error", "p2_correlation")
+
+    def draw() -> Canvas:
+        drawn, (first, second, third) = canvas(9.4, 3.0, 1, 3)
+        one, exponential, group, correlation = shown
+        _rates(first, [one], 1.3, 2, xlabel="half width η", ylabel="relative error")
+        _steps_as_ticks(first, one)
+        _rates(second, [exponential, group], 1.4, -1, xlabel="layers n", ylabel="relative error")
+        rising = correlation.at([step for step in correlation.values if step > 0])
+        looks = plots.curves(third, [rising], plots.band, errorbar=None)
+        third.set(xscale="log", xlabel="layers n", ylabel="correlation with the shift")
+        _steps_as_ticks(third, rising)
+        third.axhline(np.sqrt(19 / 20), color=INK, linewidth=0.9, linestyle=DASHED)
+        plots.legend(third, [*looks, Look("limit", INK, "", DASHED)], loc="best", ncols=1)
+        return drawn
+
+    return plots.figure(
+        results,
+        "propositions",
+        "Propositions 1 and 2: how fast L-conv approaches group convolution",
+        draw,
+        shown=shown,
+        caption="Left: error of one layer for a kernel of half width η (second order, dashed). Middle: "
+        "error of n layers for the exponential, and for a sum over six group elements (first order, "
+        "dashed). Right: correlation of n layers with a shift by 2 of 20 pixels, and its limit. Thin lines: "
+        "seeds.",
+        alt="Three line charts: errors falling along straight lines in logarithmic axes, and a correlation "
+        "rising to 0.975.",
+        demo="",
+    )
+
+
+def theorem1(results: Results) -> Figure:
+    """Symmetries of regression: exact where the theorem says so, and how they transfer to new samples."""
+    shown = _of_all(results, "theorem1", "transfer")
+
+    def draw() -> Canvas:
+        drawn, (left, right) = canvas(7.6, 3.1, 1, 2)
+        for place, color in enumerate(SERIES[:2]):
+            sample = results.sample("theorem1", "all", ("t2_intertwining", "t4_intertwining")[place])
+            beside = place + (np.linspace(-0.15, 0.15, sample.n) if sample.n > 1 else np.zeros(sample.n))
+            sns.scatterplot(x=beside, y=np.array(sample.numbers), color=color, s=12, linewidth=0, ax=left)
+        plots.categories(left, ["as constructed", "random u"])
+        left.set(yscale="log", ylabel="relative residual of A u = u_c A")
+        _rates(right, shown, 1.0, -0.5, xlabel="samples n", ylabel="error on other samples")
+        return drawn
+
+    return plots.figure(
+        results,
+        "theorem1",
+        "Theorem 1: symmetries of linear regression",
+        draw,
+        shown=shown,
+        caption="Left: residual of A u = u_c A for pairs constructed as the theorem says, and for random u "
+        "that keep only the second moments, with the best u_c. Right: a symmetry computed from n samples, "
+        "tried on the second moments of n others; it falls like the square root of d / n (dashed). One dot "
+        "or thin line a seed.",
+        alt="Left: two groups of dots on a logarithmic axis, near 1e-15 and near 1. Right: an error that "
+        "falls with the number of samples along a dashed line of slope -1/2.",
+        demo="",
+    )

@@ -192,6 +192,16 @@ class Results:
         self.asked.add((table, row, column))
         return self._published.get((table, row, column))
 
+    def printed(self, table: str, row: str) -> list[tuple[float, float]]:
+        """The paper's curve at a row of our tables: (step, value) of all columns that are numbers, sorted."""
+        found = {
+            column: known.value
+            for (of_table, of_row, column), known in self._published.items()
+            if (of_table, of_row) == (table, row) and column.removeprefix("-").isdecimal()
+        }
+        self.asked |= {(table, row, column) for column in found}
+        return sorted((float(column), value) for column, value in found.items())
+
     def cell(
         self,
         table: str,

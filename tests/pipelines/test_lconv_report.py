@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from invented_lconv import Invented
 
@@ -163,6 +164,63 @@ def test_a_figure_without_some_of_its_data_is_drawn(like_the_paper):
     assert render(figure) == render(figure)
     assert figure.caption.endswith("Not run: Fashion-MNIST, CIFAR-10 and CIFAR-100.")
     assert len(figure.draw().axes) == 2
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    return {figure.name: figure for figure in drawings.figures(Results("lconv")) if figure.draw}
+
+
+def points(axes):
+    """All marks and line ends of a panel."""
+    of_lines = [line.get_xydata() for line in axes.lines if len(line.get_xdata())]
+    return np.concatenate(
+        [*of_lines, *(dots.get_offsets() for dots in axes.collections if len(dots.get_offsets()))]
+    )
+
+
+def test_bars_are_means_at_the_best_epoch_and_counts(recorded):
+    left, right = recorded["figure4"].draw().axes[:2]
+    samples = [
+        Results("lconv").sample("figure4_mnist", arms.arm4(model, variant), "accuracy", reduce=np.max)
+        for model in arms.FIGURE4
+        for variant in arms.VARIANTS
+    ]
+    assert [bar.get_height() for bar in left.patches] == pytest.approx([s.summary.mean for s in samples])
+    runs = sorted(value for sample in samples for value in sample.numbers)
+    assert sorted(y for dots in left.collections for _, y in dots.get_offsets()) == pytest.approx(runs)
+    counts = {
+        m: Results("lconv").sample("figure4_mnist", arms.arm4(m, "rotated"), "parameters")
+        for m in arms.FIGURE4
+    }
+    assert [bar.get_height() for bar in right.patches] == [s.numbers[0] for s in counts.values()]
+
+
+def test_dots_are_runs_at_their_last_epoch(recorded):
+    axes = recorded["symmetries"].draw().axes[0]
+    sample = Results("lconv").last("figure4_mnist", "lconv_rotated", "captured_rotation")
+    expected = sorted([*sample.numbers, sample.summary.mean])
+    found = points(axes)
+    assert sorted(found[np.isclose(found[:, 0], 1.0)][:, 1]) == pytest.approx(expected)
+
+
+def test_figure_5_has_every_network_at_its_size_and_the_papers_runs(recorded):
+    left, right = recorded["figure5"].draw().axes
+    results = Results("lconv")
+    for name in config.load("lconv").experiment("figure5").arms:
+        best = results.sample("figure5", name, "accuracy", reduce=np.max)
+        place = (results.sample("figure5", name, "parameters").summary.mean, best.summary.mean)
+        assert np.isclose(points(left), place, rtol=1e-9).all(1).any(), name
+    known = [PAPER["figure5", "cnn_m32_5x5", column].value for column in ("parameters", "accuracy")]
+    assert (points(right) == known).all(1).any()
+
+
+def test_propositions_show_each_seed_and_the_mean(recorded):
+    axes = recorded["propositions"].draw().axes[1]
+    curves = Results("lconv").curves("propositions", "all", "p2_group_error")
+    shown = [line.get_ydata().tolist() for line in axes.lines]
+    for expected in (*curves.to_numpy().tolist(), curves.mean().tolist()):
+        assert any(line == pytest.approx(expected) for line in shown)
 
 
 def test_a_data_set_that_is_not_at_hand_is_named(like_the_paper):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.subsampling import figures_windows
+from pipelines.subsampling import figures
 
 
 def pool(image, kernel, stride):
@@ -18,11 +18,11 @@ def pool(image, kernel, stride):
 
 
 def test_windows_of_five_pixels():
-    found = figures_windows.windows(5, 2, 2)
+    found = figures.windows(5, 2, 2)
     assert found.tolist() == [[[0, 1, 5, 6], [2, 3, 7, 8]], [[10, 11, 15, 16], [12, 13, 17, 18]]]
-    turned = figures_windows.turn_then_pool(5, 2, 2)
+    turned = figures.turn_then_pool(5, 2, 2)
     assert turned[0, 0].tolist() == [3, 4, 8, 9], "the top left window of T x holds x's top right pixels"
-    assert figures_windows.pool_then_turn(5, 2, 2)[0, 0].tolist() == [2, 3, 7, 8]
+    assert figures.pool_then_turn(5, 2, 2)[0, 0].tolist() == [2, 3, 7, 8]
 
 
 @given(st.integers(1, 12), st.integers(1, 4), st.integers(1, 4), st.integers(0, 99))
@@ -31,8 +31,7 @@ def test_the_sets_are_those_of_pooling(extra, kernel, stride, seed):
     image = np.random.default_rng(seed).permutation(size * size)
     square = image.reshape(size, size)
     first, last = (
-        image[sets(size, kernel, stride)].max(-1)
-        for sets in (figures_windows.pool_then_turn, figures_windows.turn_then_pool)
+        image[sets(size, kernel, stride)].max(-1) for sets in (figures.pool_then_turn, figures.turn_then_pool)
     )
     assert (first == np.rot90(pool(square, kernel, stride))).all()
     assert (last == pool(np.rot90(square), kernel, stride)).all()
@@ -43,18 +42,17 @@ def test_the_sets_are_those_of_pooling(extra, kernel, stride, seed):
 def test_the_sets_agree_exactly_where_the_remainder_is_zero(kernel, stride):
     for size in range(kernel, 14):
         first, last = (
-            sets(size, kernel, stride)
-            for sets in (figures_windows.pool_then_turn, figures_windows.turn_then_pool)
+            sets(size, kernel, stride) for sets in (figures.pool_then_turn, figures.turn_then_pool)
         )
         assert (first == last).all() == ((size - kernel) % stride == 0), size
 
 
 def test_owners_color_every_pixel_that_is_read():
-    found = figures_windows.owners(5, figures_windows.windows(5, 2, 2))
+    found = figures.owners(5, figures.windows(5, 2, 2))
     expected = [[0, 0, 1, 1, -1], [0, 0, 1, 1, -1], [2, 2, 3, 3, -1], [2, 2, 3, 3, -1], [-1] * 5]
     assert found.tolist() == expected
 
 
 def test_a_kernel_larger_than_the_image_is_an_error():
     with pytest.raises(ValueError, match="choose a larger size"):
-        figures_windows.windows(2, 3, 1)
+        figures.windows(2, 3, 1)
