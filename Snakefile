@@ -1,8 +1,8 @@
 # snakemake --cores all reports                        train the demo, render every report (what `make` runs)
 # snakemake --cores all reports --config tier=lite     train the recorded tier too, where it has no valid result
 # snakemake --cores all reports --config train=never   only render
-# More options: shared/wish.py. On a cluster: --workflow-profile profiles/slurm
-from shared import orchestrate
+# More options: shared/workflow/options.py. On a cluster: --workflow-profile profiles/slurm
+from shared.workflow import orchestrate
 
 PLAN = orchestrate.planned(
     config,
@@ -19,7 +19,7 @@ rule reports:
         "reports/index.html",
         "reports/demo/index.html" if PLAN.demo else [],
         [collection.outputs for collection in PLAN.collections],
-        orchestrate.stamps.SYNC_DONE,
+        orchestrate.staleness.SYNC_DONE,
 
 
 rule demo:
@@ -119,10 +119,10 @@ for paper, folder in PLAN.reports:
             name:
                 f"{part}_{paper}" if folder == "reports" else f"demo_{part}_{paper}"
             input:
-                stamp=orchestrate.stamps.of_report(paper, folder),
+                stamp=orchestrate.staleness.of_report(paper, folder),
                 results=PLAN.results(paper, folder),
             output:
-                touch(orchestrate.stamps.of_part(paper, folder, part)),
+                touch(orchestrate.staleness.of_part(paper, folder, part)),
             log:
                 f"logs/{folder}_{paper}_{part}.log",
             localrule: True
@@ -139,9 +139,9 @@ for paper, folder in PLAN.reports:
         name:
             f"report_{paper}" if folder == "reports" else f"demo_report_{paper}"
         input:
-            orchestrate.stamps.of_part(paper, folder, "tables"),
-            orchestrate.stamps.of_part(paper, folder, "figures"),
-            stamp=orchestrate.stamps.of_report(paper, folder),
+            orchestrate.staleness.of_part(paper, folder, "tables"),
+            orchestrate.staleness.of_part(paper, folder, "figures"),
+            stamp=orchestrate.staleness.of_report(paper, folder),
             results=PLAN.results(paper, folder),
         output:
             update(f"{folder}/{paper}/report.md"),
@@ -189,11 +189,11 @@ rule demo_page:
 # dvc.lock is written only for experiments whose results are all valid.
 rule sync:
     input:
-        stamp=orchestrate.stamps.SYNC,
+        stamp=orchestrate.staleness.SYNC,
         results=[collection.outputs for collection in PLAN.collections],
         data=[ancient(file) for files in DATA.values() for file in files],
     output:
-        touch(orchestrate.stamps.SYNC_DONE),
+        touch(orchestrate.staleness.SYNC_DONE),
     log:
         "logs/sync.log",
     localrule: True

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.timing import Ratio
-from shared.files import read_json, write_atomic, write_json
+from shared.base.files import read_json, write_atomic, write_json
 from shared.report.markdown import grid
 
 HEAD = (

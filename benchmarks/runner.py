@@ -15,8 +15,9 @@ import torch
 
 from benchmarks import results, timing
 from benchmarks.cases import Benchmark, Case, Options
-from shared import devices, environment, paths
-from shared.errors import UserError
+from shared.base import paths
+from shared.base.errors import UserError
+from shared.runs import devices, environment
 
 NAMES = ("p4cnn", "resnet", "seeds", "rotation", "lconv")
 #: The small call that warms up a process before its memory is measured.

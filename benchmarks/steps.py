@@ -10,8 +10,7 @@ from torch import nn
 
 from benchmarks.cases import Case, Options
 from benchmarks.timing import Step
-from shared import steerable
-from shared.nn import Dropout, GroupBatchNorm, GroupConv, GroupPool, LiftingConv, SpatialMaxPool
+from shared.nn import Dropout, GroupBatchNorm, GroupConv, GroupPool, LiftingConv, SpatialMaxPool, baselines
 from shared.train import precision
 
 NOTE = (
@@ -48,7 +47,7 @@ def swapped(network: nn.Module, change: Change) -> nn.Module:
 
 def _peer_layer(backend: str, layer: nn.Module) -> nn.Module | None:
     if isinstance(layer, (LiftingConv, GroupConv)):
-        return steerable.regular_conv(
+        return baselines.regular_conv(
             backend,
             layer.group,
             layer.in_channels,
@@ -60,7 +59,7 @@ def _peer_layer(backend: str, layer: nn.Module) -> nn.Module | None:
             bias=layer.bias is not None,
         )
     if isinstance(layer, GroupBatchNorm):
-        return steerable.regular_batchnorm(backend, layer.group, layer.channels)
+        return baselines.regular_batchnorm(backend, layer.group, layer.channels)
     return nn.Dropout(layer.p) if isinstance(layer, Dropout) else None
 
 
@@ -98,10 +97,10 @@ def networks(
     found: dict[str, Callable[[], nn.Module]] = {OURS: build}
     remarks = []
     for backend in PEERS:
-        if steerable.available(backend):
+        if baselines.available(backend):
             found[backend] = other(lambda layer, backend=backend: _peer_layer(backend, layer))
         else:
-            remarks.append(f"{backend} is not installed here; install it with: {steerable.INSTALL[backend]}")
+            remarks.append(f"{backend} is not installed here; install it with: {baselines.INSTALL[backend]}")
     found[DENSE] = other(lambda layer: _dense_layer(layer, False))
     if with_dropout:
         found[DENSE_OURS] = other(lambda layer: _dense_layer(layer, True))

@@ -1,7 +1,11 @@
-"""Shared core of the equivariance reproductions: groups, layers, measurement, training, records, reports.
+"""Shared core of the equivariance reproductions, in two halves: a library, and the laboratory papers run in.
 
-Importing this package is cheap: submodules are loaded when they are first used, so that tables and
-reports can be rebuilt on a machine without torch.
+The library: `algebra` (groups, representations, actions, Lie algebras), `nn` (layers), `measure`, `atlas` and
+`testing` (how equivariant is it: measured, decided from shapes, asserted). The laboratory: `data`, `train`,
+`runs`, `report`, `workflow`. Both stand on `base`. A wing imports only what stands before it (`tests/core`).
+
+Importing this package is cheap: its parts are loaded when they are first used, so that tables and reports can
+be rebuilt on a machine without torch. What users need most has a short name here:
 
     from shared import groups, nn, measure, testing
 """
@@ -13,35 +17,19 @@ from types import ModuleType
 
 __version__ = "0.1.0"
 
-_SUBMODULES = (
-    "actions",
-    "atlas",
-    "brackets",
-    "config",
-    "data",
-    "groups",
-    "irreps",
-    "lie",
-    "measure",
-    "nn",
-    "presentations",
-    "report",
-    "representations",
-    "runs",
-    "steerable",
-    "symmetries",
-    "symmetry_penalties",
-    "testing",
-    "train",
-    "verdicts",
-)
+#: Short name -> where it is.
+_PLACES = {
+    **{name: f"shared.{name}" for name in ("atlas", "data", "measure", "nn", "report", "runs", "testing", "train")},
+    **{name: f"shared.algebra.{name}" for name in ("actions", "groups", "lie", "presentations", "representations")},
+    "symmetries": "shared.nn.symmetries",
+}
 
-__all__ = ["__version__", *_SUBMODULES]
+__all__ = ["__version__", *_PLACES]
 
 
 def __getattr__(name: str) -> ModuleType:
-    if name in _SUBMODULES:
-        return importlib.import_module(f"shared.{name}")
+    if name in _PLACES:
+        return importlib.import_module(_PLACES[name])
     raise AttributeError(f"module 'shared' has no attribute {name!r}")
 
 

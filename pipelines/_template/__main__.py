@@ -1,5 +1,5 @@
 import sys
 
-from shared.cli import main
+from shared.workflow.cli import main
 
 sys.exit(main(paper=__package__.rpartition(".")[2]))

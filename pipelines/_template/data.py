@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 import shared.data
+from shared.base.errors import UserError
 from shared.data import prepare
-from shared.errors import UserError
 
 from .settings import Settings
 

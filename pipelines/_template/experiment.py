@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from shared.interface import Context, Row
+from shared.runs.api import Context, Row
 from shared.train import FitSettings, TrainingSet, accuracy, fit, predict
 
 from . import data, models

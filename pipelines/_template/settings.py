@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.errors import UserError, unknown
+from shared.base.errors import UserError, unknown
 
 MODELS = ("z2cnn", "p4cnn")
 
@@ -13,7 +13,7 @@ MODELS = ("z2cnn", "p4cnn")
 class Settings:
     """One run.
 
-    A field added after results were recorded is written ``name: int = added(0)`` (`shared.interface.added`):
+    A field added after results were recorded is written ``name: int = added(0)`` (`shared.runs.api.added`):
     at that value it does not enter a run's identity, so the recorded results stay valid.
 
     Attributes:

@@ -14,8 +14,7 @@ import numpy as np
 from pipelines.lconv import arms
 from pipelines.lconv.quantities import BEST, PARAMETERS
 from pipelines.lconv.studies import PROPOSITIONS, THEOREM, Statement
-from shared import verdicts
-from shared.report import text
+from shared.report import text, verdicts
 from shared.report.build import Quantity, Where
 from shared.report.claims import Pair, Part, Rule, above, bound, claim, compare, part, within
 from shared.report.results import Results

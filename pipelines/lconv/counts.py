@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.lconv.settings import Settings
-from shared.errors import UserError
+from shared.base.errors import UserError
 
 
 def layer(settings: Settings, pixels: int, channels: int) -> dict[str, int]:

@@ -12,8 +12,8 @@ from torch import Tensor
 import shared.data
 from pipelines.lconv import rotation
 from pipelines.lconv.settings import Settings
+from shared.base.errors import UserError
 from shared.data import catalogue, prepare
-from shared.errors import UserError
 
 #: Part of the official training images that is trained on; the rest is the paper's test set.
 TRAINED_ON = 0.8

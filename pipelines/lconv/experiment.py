@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from pipelines.lconv import counts, data, models, planted, readout, theory
 from pipelines.lconv.settings import Settings
-from shared.interface import Context, Row
+from shared.runs.api import Context, Row
 from shared.train import Fit, FitSettings, TrainingSet, accuracy, fit, predict
 from shared.train.session import optimizer
 

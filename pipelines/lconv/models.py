@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from pipelines.lconv import counts
 from pipelines.lconv.settings import Settings
-from shared.errors import UserError
+from shared.base.errors import UserError
 from shared.nn import LConv
-from shared.symmetry_penalties import regularizer
+from shared.nn.penalties import regularizer
 
 
 def build(settings: Settings, seed: int, channels: int, side: int, classes: int) -> nn.Module:

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from pipelines.lconv.settings import Settings
-from shared import lie, symmetries
+from shared.algebra import lie
 from shared.data import prepare
-from shared.interface import Context, OutOfTime, Row
-from shared.nn import LConv
+from shared.nn import LConv, symmetries
+from shared.runs.api import Context, OutOfTime, Row
 
 BATCH = 64
 #: Steps between recorded losses.

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from shared import lie
+from shared.algebra import lie
 from shared.nn import LConv
 
 NAMES = ("p1", "p2", "p3", "p4", "p5", "e1", "e2")

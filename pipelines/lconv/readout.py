@@ -9,8 +9,9 @@ from torch import Tensor
 
 from pipelines.lconv.data import Images
 from pipelines.lconv.models import LConvNetwork
-from shared import lie, symmetries, symmetry_penalties
-from shared.interface import Row
+from shared.algebra import lie
+from shared.nn import penalties, symmetries
+from shared.runs.api import Row
 
 KNOWN = ("rotation", "translation_x", "translation_y")
 #: Random sets of generators with which a similarity is compared.
@@ -44,8 +45,8 @@ def symmetry_rows(network: LConvNetwork, images: Images, step: int) -> list[Row]
     layer = network.layers[0]
     found = symmetries.similarity(layer, known_generators(images), moments=moments(images))
     rows = [
-        Row("closure", step, symmetry_penalties.closure(layer)),
-        Row("killing", step, math.sqrt(symmetry_penalties.killing_penalty(layer).item())),
+        Row("closure", step, penalties.closure(layer)),
+        Row("killing", step, math.sqrt(penalties.killing_penalty(layer).item())),
     ]
     return rows + [Row(f"captured_{name}", step, float(v)) for name, v in zip(KNOWN, found.captured)]
 

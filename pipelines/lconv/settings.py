@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.errors import UserError, unknown
+from shared.base.errors import UserError, unknown
 
 #: Networks that are trained to classify images.
 NETWORKS = ("lconv", "random", "cnn", "cnn_pool", "fc", "fc_shallow")

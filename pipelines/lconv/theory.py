@@ -8,7 +8,7 @@ import numpy as np
 
 from pipelines.lconv import propositions, regression
 from pipelines.lconv.settings import Settings
-from shared.interface import Context, Row
+from shared.runs.api import Context, Row
 
 #: Sample sizes at which a symmetry found on one sample is tried on another (T9).
 SAMPLE_SIZES = (100, 1000, 10_000, 100_000)

@@ -51,8 +51,7 @@ from pipelines.subsampling.quantities import (
     trained,
     turns_apart,
 )
-from shared import verdicts
-from shared.report import text
+from shared.report import text, verdicts
 from shared.report.build import Quantity, Where, declared
 from shared.report.claims import Pair, Part, Rule, above, bound, claim, compare, part, reference, within
 from shared.report.results import Results

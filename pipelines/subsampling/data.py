@@ -12,8 +12,8 @@ from torch import Tensor
 
 import shared.data
 from pipelines.subsampling.settings import Settings
+from shared.base.errors import UserError
 from shared.data import prepare
-from shared.errors import UserError
 
 #: Mean and standard deviation of the pixels of MNIST, in [0, 1].
 MEAN, STD = 0.1307, 0.3081

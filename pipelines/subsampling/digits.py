@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from pipelines.subsampling import data, models
 from pipelines.subsampling.settings import Settings
 from shared import measure
+from shared.algebra.groups import Group, cyclic, dihedral
 from shared.data import prepare
-from shared.groups import Group, cyclic, dihedral
-from shared.interface import Context, Row
+from shared.runs.api import Context, Row
 from shared.train import Fit, FitSettings, TrainingSet, accuracy, fit, precision, predict
 from shared.train.statistics import estimate_statistics
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from pipelines.subsampling import digits, images, inventory, picture, toy
 from pipelines.subsampling.settings import IMAGE_MODELS, Settings
-from shared.interface import Context, Row
+from shared.runs.api import Context, Row
 
 _OTHERS: dict[str, Callable[[Settings, Sequence[int], Context], dict[int, list[Row]]]] = {
     "toy": toy.run,

@@ -12,8 +12,8 @@ from pipelines.subsampling.digits import invariance, trained_rows
 from pipelines.subsampling.settings import TRACKED_TEST_IMAGES, Settings
 from pipelines.subsampling.views import Images, load, stored, test_view, training_view
 from shared import measure
-from shared.groups import cyclic
-from shared.interface import Context, Row
+from shared.algebra.groups import cyclic
+from shared.runs.api import Context, Row
 from shared.train import Fit, FitSettings, TrainingSet, accuracy, fit, precision, predict
 
 #: Images on which the invariance error of the logits is measured.

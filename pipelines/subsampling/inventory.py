@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from pipelines.subsampling import models
 from pipelines.subsampling.settings import Settings
 from shared.atlas import SizeVerdict, sizes
-from shared.errors import UserError, unknown
-from shared.interface import Context, Row
+from shared.base.errors import UserError, unknown
 from shared.nn import GroupConv, LiftingConv, SpatialMaxPool
+from shared.runs.api import Context, Row
 
 _COUNTED = (nn.Conv2d, LiftingConv, GroupConv, nn.Linear)
 _POOLS = (nn.MaxPool2d, SpatialMaxPool)

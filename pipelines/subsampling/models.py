@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from pipelines.subsampling import resnets
 from pipelines.subsampling.settings import IMAGE_MODELS, Settings
-from shared.errors import UserError, unknown
-from shared.groups import Group, cyclic, dihedral
+from shared.algebra.groups import Group, cyclic, dihedral
+from shared.base.errors import UserError, unknown
 from shared.nn import (
     Dropout,
     FitStride,

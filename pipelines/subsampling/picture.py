@@ -8,9 +8,9 @@ from torch import Tensor
 
 from pipelines.subsampling import data
 from pipelines.subsampling.settings import Settings
+from shared.base.errors import UserError
 from shared.data import prepare
-from shared.errors import UserError
-from shared.interface import Context, Row
+from shared.runs.api import Context, Row
 
 #: Degrees by which the picture is turned, counter-clockwise.
 ANGLE = 30.0

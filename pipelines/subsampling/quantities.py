@@ -11,12 +11,12 @@ import numpy as np
 
 from pipelines.subsampling.arms import ANGLES, EQUIVARIANCE, FIGURE4, QUARTERS, REDUCED, TABLE2, TURNED, arm
 from pipelines.subsampling.settings import Settings
-from shared import config
-from shared.paths import COMMITTED_TIERS
+from shared.base.paths import COMMITTED_TIERS
 from shared.report import protocol, text
 from shared.report.build import Filled, Place, Quantity, Where, before_after, compared, plain
 from shared.report.results import Results
 from shared.report.tables import Column, Sample
+from shared.runs import config
 
 #: Data sets that could not be had when results were recorded: declared, not looked up, so that the report is
 #: the same on every machine.
@@ -55,7 +55,7 @@ LESS = {
 }
 #: Speeds of training on one H100-class GPU in TFLOP/s: assumed, not measured (fact sheet, section 10).
 SPEEDS = {"cifar10": 60, "cifar100": 60, "pcam": 15, "flowers102": 150, "imagenet": 150}
-#: What a setting was before it existed; at that value it is not recorded (`shared.interface.added`).
+#: What a setting was before it existed; at that value it is not recorded (`shared.runs.api.added`).
 _OLD = {field.name: field.metadata.get("absent", field.default) for field in fields(Settings)}
 
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from pipelines.subsampling.settings import Settings
-from shared.errors import UserError, unknown
-from shared.groups import Group, cyclic, dihedral
+from shared.algebra.groups import Group, cyclic, dihedral
+from shared.base.errors import UserError, unknown
 from shared.nn import (
     Conv2d,
     FitStride,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from shared.errors import UserError, unknown
-from shared.interface import added
+from shared.base.errors import UserError, unknown
+from shared.runs.api import added
 
 DIGIT_MODELS = ("z2cnn", "p4cnn", "p4mcnn")
 IMAGE_MODELS = ("resnet44", "p4resnet44", "p4mresnet44", "resnet18", "p4resnet18")

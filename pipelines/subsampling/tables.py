@@ -50,9 +50,8 @@ from pipelines.subsampling.quantities import (
     trained,
 )
 from pipelines.subsampling.settings import TRACKED_TEST_IMAGES
-from shared import stats
 from shared.report import claims as of_claims
-from shared.report import text
+from shared.report import stats, text
 from shared.report.build import Filled, Line, Place, Quantity, Where, before_after, compared, table
 from shared.report.results import Results
 from shared.report.tables import Cell, Column, Table

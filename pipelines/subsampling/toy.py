@@ -10,9 +10,9 @@ from torch import Tensor
 
 from pipelines.subsampling import data, models
 from pipelines.subsampling.settings import Settings
-from shared.actions import act_features, act_image
-from shared.groups import cyclic
-from shared.interface import Context, OutOfTime, Row
+from shared.algebra.actions import act_features, act_image
+from shared.algebra.groups import cyclic
+from shared.runs.api import Context, OutOfTime, Row
 from shared.train import precision
 
 C4 = cyclic(4)

@@ -11,8 +11,8 @@ from torch import Tensor
 
 import shared.data
 from pipelines.subsampling.settings import Settings
+from shared.base.errors import UserError, unknown
 from shared.data import augment, prepare
-from shared.errors import UserError, unknown
 
 #: Pixels that a training image may move by along each axis (authors' code).
 CROP_PADDING = 4

@@ -19,6 +19,7 @@ from numbers import Integral
 
 from torch import nn
 
+from shared.algebra.groups import Group
 from shared.atlas.chain import Branches, Chain
 from shared.atlas.graph import Graph, Node, Size
 from shared.atlas.judge import decide, exact_here
@@ -29,8 +30,7 @@ from shared.atlas.reasons import reason
 from shared.atlas.report import Atlas, Row, make_row
 from shared.atlas.symmetry import SYMMETRIES, Symmetry, find
 from shared.atlas.trace import trace
-from shared.errors import UserError
-from shared.groups import Group
+from shared.base.errors import UserError
 
 __all__ = [
     "KINDS", "SYMMETRIES", "Alternative", "Atlas", "Branches", "Chain", "Graph", "Layer", "Nearest", "Node",

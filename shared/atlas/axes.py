@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from shared.atlas.layers import Layer
-from shared.errors import UserError
+from shared.base.errors import UserError
 
 Rows = Sequence[Sequence[tuple[int, Fraction]]]
 RESIZES = ("nearest", "nearest-exact", "bilinear", "bicubic", "area")

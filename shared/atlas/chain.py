@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from shared.algebra.groups import Group
 from shared.atlas.graph import INPUT, Graph
 from shared.atlas.layers import Layer
 from shared.atlas.values import Builder, Ref
-from shared.errors import UserError
-from shared.groups import Group
+from shared.base.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from shared.algebra.groups import Group
 from shared.atlas.activations import CURVES
 from shared.atlas.layers import Layer
 from shared.atlas.maps import Arithmetic, Map, generator, key
-from shared.groups import Group
 
 PRIME = 1_048_573  # below 2^20: a sum of 2^13 products stays below 2^53, exact in float64
 _EXACT_TERMS = 1 << 13

@@ -13,7 +13,7 @@ from shared.atlas.activations import CURVES
 from shared.atlas.layers import Layer
 from shared.atlas.modules import pool, resize, two
 from shared.atlas.values import BY_HAND, Builder, Constant, Extent, Ref
-from shared.errors import UserError
+from shared.base.errors import UserError
 
 _NOTHING = ("contiguous", "clone", "detach", "float", "double", "to", "type_as")
 _ADD, _MUL = ("add", "iadd", "add_", "sub", "isub", "sub_"), ("mul", "imul", "mul_", "truediv", "div")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from shared.algebra.groups import Group
 from shared.atlas.layers import MERGES, Layer
-from shared.errors import UserError
-from shared.groups import Group
+from shared.base.errors import UserError
 
 Size = tuple[int, int]
 INPUT = 0

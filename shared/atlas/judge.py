@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from shared.algebra.groups import Group
 from shared.atlas.field import PrimeField
 from shared.atlas.graph import Graph, Node, Size
 from shared.atlas.layers import Layer
@@ -14,8 +15,7 @@ from shared.atlas.maps import Arithmetic, Map, transform
 from shared.atlas.reals import Reals
 from shared.atlas.rules import Runner, Ties
 from shared.atlas.symmetry import Symmetry
-from shared.errors import UserError
-from shared.groups import Group
+from shared.base.errors import UserError
 
 _FIELD = PrimeField()
 _ORDERS = ("max_pool", "adaptive_max", "global_max")

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from numbers import Integral
 
+from shared.algebra.groups import Group
 from shared.atlas.activations import CURVES
-from shared.errors import UserError, unknown
-from shared.groups import Group
+from shared.base.errors import UserError, unknown
 from shared.nn.fit import fitted_size
 
 Pair = int | tuple[int, int]

@@ -11,9 +11,9 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
+from shared.algebra.groups import Group
 from shared.atlas.layers import Layer
 from shared.atlas.symmetry import move
-from shared.groups import Group
 
 
 @dataclass(frozen=True)

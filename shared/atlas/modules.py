@@ -10,7 +10,7 @@ from torch import nn
 from shared import nn as ours
 from shared.atlas.activations import MODULES
 from shared.atlas.layers import Layer
-from shared.errors import UserError
+from shared.base.errors import UserError
 
 #: What a subclass must not override to be described as its base.
 _BEHAVIOR = ("forward", "_conv_forward", "filter_bank", "_index")

@@ -16,7 +16,7 @@ from shared.atlas.graph import Graph, Size
 from shared.atlas.judge import decide
 from shared.atlas.layers import Layer
 from shared.atlas.symmetry import Symmetry
-from shared.errors import UserError
+from shared.base.errors import UserError
 
 Pair = tuple[Layer, Layer]
 Change = Callable[[Layer, Size, Size], Layer | None]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from shared.algebra.groups import cyclic
 from shared.atlas.graph import Node, Size
 from shared.atlas.layers import Layer
 from shared.atlas.symmetry import Symmetry, element_name, embedding, swaps_axes
-from shared.groups import cyclic
 
 
 def reason(

@@ -14,14 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from shared.actions import grid_permutation
+from shared.algebra.actions import grid_permutation
+from shared.algebra.groups import Group, cyclic
 from shared.atlas import axes
 from shared.atlas.activations import CURVES
 from shared.atlas.layers import CONVOLUTIONS, Layer
 from shared.atlas.maps import Arithmetic, Map, common_group
 from shared.atlas.symmetry import move
-from shared.errors import UserError
-from shared.groups import Group, cyclic
+from shared.base.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from shared.actions import act_image, quarter_turns
-from shared.errors import UserError, unknown
-from shared.groups import Group, dihedral
+from shared.algebra.actions import act_image, quarter_turns
+from shared.algebra.groups import Group, dihedral
+from shared.base.errors import UserError, unknown
 
 SQUARE = dihedral(4)  # element 4 m + r: mirror left-right m times, then r quarter turns counter-clockwise
 

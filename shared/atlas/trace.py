@@ -8,14 +8,14 @@ from typing import Any
 from torch import fx, nn
 
 from shared import nn as ours
+from shared.algebra.groups import Group
 from shared.atlas.functions import call_function, call_method, constant
 from shared.atlas.graph import INPUT, Graph
 from shared.atlas.layers import Layer
 from shared.atlas.modules import describe
 from shared.atlas.values import BY_HAND, Builder, Ref
-from shared.errors import UserError
-from shared.groups import Group
-from shared.modes import kept_modes
+from shared.base.errors import UserError
+from shared.nn.train_mode import restored_modes
 
 _FEATURES = (ours.GroupConv, ours.GroupBatchNorm)
 
@@ -127,7 +127,7 @@ def trace(module: nn.Module, group: Group | None = None) -> Graph:
     """
     root = _Root(module)
     try:
-        with kept_modes(module):
+        with restored_modes(module):
             module.eval()
             graph = _Tracer().trace(root)
     except UserError:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from shared.algebra.groups import Group, cyclic
 from shared.atlas.graph import Node
 from shared.atlas.layers import ADAPTIVE, MERGES, Layer
-from shared.errors import UserError
-from shared.groups import Group, cyclic
+from shared.base.errors import UserError
 
 BY_HAND = "describe it by hand: atlas(Chain([Layer(...), Branches(...), ...]), size), see shared.atlas.Layer"
 _SPATIAL = ("lift", "group_conv", "conv", "max_pool", "avg_pool", "resize", "pad", *ADAPTIVE)

@@ -19,8 +19,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
-from shared.errors import UserError
-from shared.files import named
+from shared.base.errors import UserError
+from shared.base.files import named
 
 _ERRORS = (
     *(OSError, EOFError, ValueError, RuntimeError, struct.error, zlib.error, lzma.LZMAError),

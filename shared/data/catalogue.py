@@ -12,11 +12,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from shared import paths, strict_yaml
+from shared.base import paths, strict_yaml
+from shared.base.errors import Mistakes, UserError, each, unknown
+from shared.base.strict_yaml import Mapping
 from shared.data.digest import folder_md5, text_md5
 from shared.data.entries import DataSet, Download, File, Step, Variant
-from shared.errors import Mistakes, UserError, each, unknown
-from shared.strict_yaml import Mapping
 
 __all__ = ["FORMATS", "READERS", "STEPS", "DataSet", "Download", "File", "Step", "Variant", "find", "load"]
 

@@ -8,9 +8,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from shared import paths
-from shared.errors import UserError
-from shared.files import read_json, write_json
+from shared.base import paths
+from shared.base.errors import UserError
+from shared.base.files import read_json, write_json
 
 #: Bytes from which on a file's checksums are remembered: reading it takes longer than a second.
 LARGE = 1 << 28

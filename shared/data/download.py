@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
-from shared import paths
-from shared.errors import UserError
-from shared.files import is_unwritable, named, write_atomic
+from shared.base import paths
+from shared.base.errors import UserError
+from shared.base.files import is_unwritable, named, write_atomic
 
 _AGENT = "equivariance-reproductions (data set download)"
 _BLOCK = 1 << 18

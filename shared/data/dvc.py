@@ -9,7 +9,7 @@ import sys
 
 import yaml
 
-from shared import paths
+from shared.base import paths
 
 #: What :func:`pull` says when DVC was not asked at all.
 NOT_KEPT = "not kept in a DVC remote"

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from shared.base.errors import UserError
 from shared.data.archives import refusing, walk
 from shared.data.matlab import read_mat
 from shared.data.pictures import MOST_BYTES, decode_all
-from shared.errors import UserError
 
 if TYPE_CHECKING:
     from shared.data.entries import DataSet

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shared.errors import UserError
+from shared.base.errors import UserError
 
 if TYPE_CHECKING:
     import h5py

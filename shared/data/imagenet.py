@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shared import paths
+from shared.base import paths
+from shared.base.errors import UserError
+from shared.base.files import write_atomic
 from shared.data.archives import refusing, walk
 from shared.data.matlab import read_mat
 from shared.data.pictures import MOST_BYTES, Pictures
 from shared.data.readers import read_npz
-from shared.errors import UserError
-from shared.files import write_atomic
 
 if TYPE_CHECKING:
     from shared.data.entries import DataSet

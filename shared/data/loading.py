@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from shared.base.errors import UserError, unknown
 from shared.data import catalogue, prepare
 from shared.data.catalogue import DataSet, Step
 from shared.data.obtain import get
 from shared.data.pictures import Pictures
-from shared.errors import UserError, unknown
 
 #: Images of a split: an array, or pictures that are decoded when they are indexed.
 Images = np.ndarray | Pictures

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from shared.errors import UserError
+from shared.base.errors import UserError
 
 _MATRIX, _COMPRESSED = 14, 15
 #: Types of elements that hold numbers, and text as 8, 16 and 32 bits a letter.

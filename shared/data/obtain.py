@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from shared import paths
+from shared.base import paths
+from shared.base.errors import UserError
+from shared.base.files import FULL, is_unwritable, lock
 from shared.data import archives, catalogue, download, dvc, readers
 from shared.data.entries import DataSet, Download
 from shared.data.verify import is_there, matches, problems
-from shared.errors import UserError
-from shared.files import FULL, is_unwritable, lock
 
 #: Directory or URL that serves the publishers' files as MIRROR/<mirror name of the set>/<file name>.
 MIRROR_VARIABLE = "REPRO_MIRROR"

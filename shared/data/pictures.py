@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from shared.errors import UserError
+from shared.base.errors import UserError
 
 #: Pixels that a picture may have, before or after it is resized: more is a decompression bomb.
 MOST_PIXELS = 89_478_485

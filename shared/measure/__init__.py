@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from shared.errors import UserError, unknown
-from shared.groups import Group
-from shared.measure.actions import ACTIONS, Action, act_orientations, act_trivial, find_action
+from shared.algebra.groups import Group
+from shared.base.errors import UserError, unknown
+from shared.measure.default_actions import ACTIONS, Action, act_orientations, act_trivial, find_action
 from shared.measure.errors import ElementErrors, Errors, Sums, compare
-from shared.modes import kept_modes
+from shared.nn.train_mode import restored_modes
 
 __all__ = [
     "ACTIONS", "Action", "ElementErrors", "Errors", "act_orientations", "act_trivial", "compare",
@@ -35,7 +35,7 @@ def _evaluating(module: Any, dtype: torch.dtype | None) -> Iterator[Any]:
         return
     if dtype is not None:
         module = copy.deepcopy(module).to(dtype)
-    with kept_modes(module):
+    with restored_modes(module):
         yield module.eval()
 
 

@@ -1,7 +1,7 @@
 """Layers for finite groups acting on images, and the Lie algebra convolution on flattened ones.
 
 Regular features are five-dimensional, ``(batch, channels, |G|, height, width)``; element ``g`` of the
-group is index ``g`` of axis 2, in the order of `shared.groups`. Two-dimensional images stay ``(batch,
+group is index ``g`` of axis 2, in the order of `shared.algebra.groups`. Two-dimensional images stay ``(batch,
 channels, height, width)``.
 
 | layer | symmetry | condition |

@@ -20,7 +20,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from shared.errors import unknown
+from shared.base.errors import unknown
 from shared.nn.contraction_steps import MixLast, MixOnRank
 
 #: Images in a batch over which the cost of building a dense generator from its factors is spread.

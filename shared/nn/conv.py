@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from shared.actions import grid_permutation
-from shared.groups import Group, cyclic
+from shared.algebra.actions import grid_permutation
+from shared.algebra.groups import Group, cyclic
 from shared.nn.strided import conv2d
 
 Pair = int | tuple[int, int]

@@ -2,7 +2,7 @@
 
 ``y = relu(sum_i L_i h W^i + h W^0 + b)`` on flattened images ("Lie Algebra Convolutional Networks with
 Automatic Symmetry Extraction", the L-conv layer). The generators may be learned, random, or given (for
-example by `shared.lie`), as dense matrices or of low rank, ``L_i = U_i V_i``.
+example by `shared.algebra.lie`), as dense matrices or of low rank, ``L_i = U_i V_i``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from shared.errors import unknown
+from shared.base.errors import unknown
 from shared.nn.contraction import DENSE_ORDERS, LOW_RANK_ORDERS, contract, contraction_costs
 
 #: Standard deviation of a unit normal distribution cut off at two standard deviations.
@@ -201,7 +201,7 @@ def _check_mode(mode: str, scale: str, given: bool) -> None:
         raise ValueError("mode 'random' draws the generators; to freeze given ones use mode='fixed'")
     if not given and mode == "fixed":
         raise ValueError(
-            "mode 'fixed' needs the generators themselves, such as shared.lie.group('so2', side)"
+            "mode 'fixed' needs the generators themselves, such as shared.algebra.lie.group('so2', side)"
         )
     if given and scale == "unit":
         raise ValueError("scale='unit' is for drawn generators; scale the given ones yourself")

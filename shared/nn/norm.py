@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from shared.groups import Group, cyclic
+from shared.algebra.groups import Group, cyclic
 
 
 def _rows(x: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ class Quantity:
         form: how its mean is written, if not as mean ± standard deviation with this many ``decimals``.
         decimals: of the number, and of its difference from the paper's.
         counted: whether there is no chance in it, as in a count of parameters.
-        shared_se: standard error that all runs of an arm share (see `shared.verdicts`).
+        shared_se: standard error that all runs of an arm share (see `shared.report.verdicts`).
         note: a remark in each of its cells.
     """
 

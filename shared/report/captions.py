@@ -29,8 +29,8 @@ from dataclasses import dataclass
 from string import Formatter
 from typing import TYPE_CHECKING
 
-from shared import paths
-from shared.errors import UserError, unknown
+from shared.base import paths
+from shared.base.errors import UserError, unknown
 
 if TYPE_CHECKING:
     from shared.report.results import Results

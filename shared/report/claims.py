@@ -11,13 +11,12 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from shared import stats, verdicts
-from shared.report import captions, text
+from shared.report import captions, stats, text, verdicts
 from shared.report.build import Quantity, Where
 from shared.report.published import PaperValue
 from shared.report.results import Results, difference
 from shared.report.tables import Cell, Column, Row, Sample, Table
-from shared.verdicts import Verdict
+from shared.report.verdicts import Verdict
 
 COLUMNS = (
     Column("claim", "Claim"),

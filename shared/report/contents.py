@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from shared import config, ledger, paths, verdicts
-from shared.errors import UserError
-from shared.loading import blamed, made
-from shared.report import published, results, text
+from shared.base import paths
+from shared.base.errors import UserError
+from shared.report import published, results, text, verdicts
 from shared.report.counts import Kind
 from shared.report.tables import Cell, Row, Table
+from shared.runs import config, ledger
+from shared.runs.paper_modules import blamed, made
 
 if TYPE_CHECKING:
     import pandas as pd

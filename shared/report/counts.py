@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from shared import verdicts
+from shared.report import verdicts
 
 #: A status and the tier of the runs.
 Kind = tuple[str, str]
@@ -27,7 +27,7 @@ def tally(counts: Mapping[Kind, int]) -> str:
 
 
 def rules() -> tuple[str, ...]:
-    """The rule for verdicts in words, for readers; `shared.verdicts` has it in full."""
+    """The rule for verdicts in words, for readers; `shared.report.verdicts` has it in full."""
     return (
         f"A cell needs {verdicts.MIN_RUNS} seeds or more, else it says *too few runs*.",
         "A cell *differs* if the 95 % interval of (our mean - the paper's value) leaves out 0. The interval "

@@ -17,12 +17,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from shared import config, stats
-from shared.report import markdown, text
+from shared.report import markdown, stats, text
 from shared.report.contents import Report
 from shared.report.revisions import Revision, find
 from shared.report.tables import Cell, Table
-from shared.verdicts import NOT_RUN
+from shared.report.verdicts import NOT_RUN
+from shared.runs import config
 
 #: Characters of a report, below the 65,536 that a comment on GitHub may have.
 LIMIT = 60_000

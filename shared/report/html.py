@@ -13,8 +13,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from shared import verdicts
-from shared.report import palette, text, theme
+from shared.report import palette, text, theme, verdicts
 
 #: Not color alone: each status has a sign of its own.
 SIGNS = {

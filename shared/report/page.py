@@ -8,11 +8,12 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shared import config, paths
-from shared.files import write_atomic
+from shared.base import paths
+from shared.base.files import write_atomic
 from shared.report import contents, counts, html, markdown, render
 from shared.report.contents import Report
 from shared.report.tables import Cell, Table
+from shared.runs import config
 
 if TYPE_CHECKING:
     from shared.report.figures import Figure

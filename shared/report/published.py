@@ -16,9 +16,9 @@ from decimal import Decimal, InvalidOperation
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from shared import paths
-from shared.errors import UserError
-from shared.verdicts import SPREAD_KINDS
+from shared.base import paths
+from shared.base.errors import UserError
+from shared.report.verdicts import SPREAD_KINDS
 
 PAPER_COLUMNS = (
     "claim",

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shared import config, paths
-from shared.files import write_atomic
+from shared.base import paths
+from shared.base.files import write_atomic
 from shared.report import contents, counts, markdown
 from shared.report.contents import Report
 from shared.report.tables import Table
+from shared.runs import config
 
 #: Endings of generated files; others in a report's folder are left alone.
 _GENERATED = (".md", ".csv", ".svg", ".png")

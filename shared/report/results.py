@@ -13,19 +13,20 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from shared import config, ledger, paths, stats, verdicts
-from shared.errors import UserError, unknown
-from shared.report import published, tiers
+from shared.base import paths
+from shared.base.errors import UserError, unknown
+from shared.report import published, stats, tiers, verdicts
 from shared.report.tables import Cell, Sample, measured
+from shared.runs import config, ledger
 
 COLUMNS = ("run", "experiment", "arm", "seed", "metric", "step", "value")
 
 
 class Source(Protocol):
-    """Where results come from; by default the module `shared.ledger`: what is collected in this checkout."""
+    """Where results come from; by default the module `shared.runs.ledger`: what is collected in this checkout."""
 
     def read(self, paper: str, experiment: str, tier: str) -> pd.DataFrame:
-        """The rows, as `shared.ledger.read` gives them; empty if there are none."""
+        """The rows, as `shared.runs.ledger.read` gives them; empty if there are none."""
         ...
 
     def environments(self, paper: str, experiment: str, tier: str) -> Mapping[str, Mapping[str, Any]]:

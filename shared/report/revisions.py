@@ -17,8 +17,9 @@ from typing import Any
 
 import pandas as pd
 
-from shared import committed, paths
-from shared.errors import UserError
+from shared.base import paths
+from shared.base.errors import UserError
+from shared.runs import committed
 
 #: Brings every branch, every tag and their history into a clone made with --depth or --single-branch.
 FETCH_ALL = "git fetch --unshallow --tags origin '+refs/heads/*:refs/remotes/origin/*'"

@@ -9,11 +9,10 @@ import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from shared import stats
-from shared.report import text
+from shared.report import stats, text
 from shared.report.published import PaperValue
-from shared.stats import Summary, summary
-from shared.verdicts import NOT_RUN, Verdict, shortest
+from shared.report.stats import Summary, summary
+from shared.report.verdicts import NOT_RUN, Verdict, shortest
 
 
 @dataclass(frozen=True)

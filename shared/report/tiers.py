@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from shared import verdicts
+from shared.report import verdicts
 
 
 def shown(arms: list[list[pd.DataFrame]]) -> list[pd.DataFrame]:

@@ -11,9 +11,9 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-from shared.errors import UserError
+from shared.base.errors import UserError
+from shared.testing.assertions import TOLERANCES, assert_equivariant, shake, tolerance_for
 from shared.testing.bugs import Planted, planted_bugs
-from shared.testing.checks import TOLERANCES, assert_equivariant, shake, tolerance_for
 from shared.testing.networks import RandomNetwork, random_network, randomize
 from shared.testing.pretended import pretended_gpu
 

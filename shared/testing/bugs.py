@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from shared.groups import Group, cyclic, dihedral
+from shared.algebra.groups import Group, cyclic, dihedral
 from shared.nn import (
     GlobalAvgPool,
     GroupBatchNorm,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from shared import nn as ours
-from shared.groups import Group
+from shared.algebra.groups import Group
 from shared.testing.parts import Concatenation, Gate, Residual
 
 Choose = Callable[[Sequence[Any]], Any]

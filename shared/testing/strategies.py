@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
+from shared.algebra.groups import Group, cyclic, dihedral
 from shared.atlas.symmetry import SYMMETRIES, embedding
-from shared.groups import Group, cyclic, dihedral
 from shared.testing.networks import RandomNetwork, random_network
 
 

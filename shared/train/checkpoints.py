@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from shared.errors import UserError
-from shared.files import write_atomic
+from shared.base.errors import UserError
+from shared.base.files import write_atomic
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

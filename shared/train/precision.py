@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import torch
 
-from shared.errors import UserError, unknown
-from shared.interface import PRECISIONS, bf16_is_native
+from shared.base.errors import UserError, unknown
+from shared.runs.api import PRECISIONS, bf16_is_native
 
 
 @contextlib.contextmanager

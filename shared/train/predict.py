@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from shared.modes import kept_modes
+from shared.nn.train_mode import restored_modes
 from shared.train.precision import precision
 
 
@@ -34,7 +34,7 @@ def predict(
     """
     order = torch.channels_last if channels_last else torch.contiguous_format
     outputs = []
-    with kept_modes(model), precision("float32", images.device):
+    with restored_modes(model), precision("float32", images.device):
         model.eval()
         for batch in images.split(batch_size):
             x = transform(batch) if transform is not None else batch

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from shared.errors import UserError
+from shared.base.errors import UserError
 from shared.nn import GroupBatchNorm, GroupConv, LiftingConv, ReplicaLinear
 
 _CONVOLUTIONS = (nn.Conv2d, LiftingConv, GroupConv)

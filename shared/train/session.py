@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from shared.errors import UserError
+from shared.base.errors import UserError
 from shared.nn import RightConvolutions
 from shared.train.replicas import stack, unstack
 from shared.train.rmsprop import RMSprop

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.errors import UserError, unknown
-from shared.interface import PRECISIONS, OutOfTime
+from shared.base.errors import UserError, unknown
+from shared.runs.api import PRECISIONS, OutOfTime
 
 
 class TrainingDiverged(UserError):

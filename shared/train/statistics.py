@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from shared.modes import kept_modes
 from shared.nn import GroupBatchNorm
+from shared.nn.train_mode import restored_modes
 from shared.train.precision import precision
 
 
@@ -45,7 +45,7 @@ def estimate_statistics(
     momenta = [norm.momentum for norm in norms]
     order = torch.channels_last if channels_last else torch.contiguous_format
     try:
-        with kept_modes(model), precision("float32", images.device):
+        with restored_modes(model), precision("float32", images.device):
             model.eval()
             for norm in norms:
                 norm.train()

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from shared.groups import Group
+from shared.algebra.groups import Group
 from shared.nn import (
     Dropout,
     GlobalAvgPool,

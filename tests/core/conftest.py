@@ -14,8 +14,8 @@ import pytest
 from toy_checkout import Toy
 from toy_results import execute
 
-from shared import environment, fingerprint, ledger
 from shared.data.obtain import MIRROR_VARIABLE
+from shared.runs import environment, fingerprint, ledger
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,7 +27,7 @@ def interrupts() -> None:
 
 @contextlib.contextmanager
 def _pipelines_of(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Another checkout: `shared.paths.root` is it, and ``pipelines`` is imported from there."""
+    """Another checkout: `shared.base.paths.root` is it, and ``pipelines`` is imported from there."""
     monkeypatch.setenv("REPRO_ROOT", str(root))
     monkeypatch.setattr(sys, "path", list(sys.path))
     before = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "pipelines"}
@@ -43,7 +43,7 @@ def _pipelines_of(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 
 @pytest.fixture
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Toy]:
-    """A fresh checkout that `shared.paths.root` points to."""
+    """A fresh checkout that `shared.base.paths.root` points to."""
     made = Toy(tmp_path / "checkout")
     made.write()
     monkeypatch.setenv("TOY_LOG", str(made.log))

@@ -15,8 +15,8 @@ from data_server import NOWHERE, facts
 from PIL import Image
 from scipy.io import savemat
 
+from shared.base.errors import UserError
 from shared.data.digest import folder_md5
-from shared.errors import UserError
 
 WNIDS = ("n00000019", "n00000005", "n00000012")  # in the order of their numbers, not of their names
 #: Pictures of each class in the archive of training images.

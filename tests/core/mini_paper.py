@@ -58,7 +58,7 @@ def run(settings, seeds, context):
         "Claims,none,a few,for tests,none,not table*\n"
     ),
     "pipelines/mini/tables.py": """
-from shared import verdicts
+from shared.report import verdicts
 from shared.report import claims
 from shared.report.results import difference
 from shared.report.tables import Column, Row, Table
@@ -119,8 +119,9 @@ def write(root: Path) -> Path:
 
 def record(tier: str = "paper", shift: float = 0.0, seeds: int = 5) -> None:
     """Write invented results of table1 into the checkout that REPRO_ROOT names, as if collected."""
-    from shared import committed, config, paths
-    from shared.files import write_atomic, write_json
+    from shared.base import paths
+    from shared.base.files import write_atomic, write_json
+    from shared.runs import committed, config
 
     lines, environments = [",".join(committed.HEADER)], {}
     for run in config.load("mini").experiment("table1").runs(tier):

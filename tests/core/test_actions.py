@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from shared import actions
-from shared.groups import Group, cube_rotations, cyclic, dihedral, direct_product, octahedral
-from shared.irreps import irreps
-from shared.representations import Representation, defining, direct_sum, quotient, regular
+from shared.algebra import actions
+from shared.algebra.groups import Group, cube_rotations, cyclic, dihedral, direct_product, octahedral
+from shared.algebra.irreps import irreps
+from shared.algebra.representations import Representation, defining, direct_sum, quotient, regular
 
 EXACT = [cyclic(1), cyclic(2), cyclic(4), dihedral(1), dihedral(2), dihedral(4)]
 exact_groups = pytest.mark.parametrize("group", EXACT, ids=repr)

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from atlas_networks import p4cnn, resnet18, resnet44, toy
 from torch import nn
 
+from shared.algebra.groups import cyclic, dihedral
 from shared.atlas import Branches, Graph, Layer, Symmetry, atlas, read, sizes
 from shared.atlas import nearest as nearest_module
-from shared.errors import UserError
-from shared.groups import cyclic, dihedral
+from shared.base.errors import UserError
 from shared.measure import equivariance_error
 from shared.nn import LiftingConv, SpatialMaxPool
 

@@ -7,8 +7,8 @@ import torch
 from atlas_networks import lifted
 from torch import nn
 
+from shared.algebra.groups import cyclic, dihedral
 from shared.atlas import Layer, atlas
-from shared.groups import cyclic, dihedral
 from shared.measure import equivariance_error
 from shared.nn import (
     GlobalAvgPool,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from shared.atlas import SYMMETRIES, atlas
 from shared.atlas.symmetry import embedding
-from shared.errors import UserError
+from shared.base.errors import UserError
 from shared.measure import equivariance_error
 from shared.testing import RandomNetwork, randomize
 from shared.testing.strategies import networks, symmetries

@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from atlas_networks import Block, lifted, toy
 from torch import Tensor, nn
 
+from shared.algebra.groups import cyclic, dihedral
 from shared.atlas import Branches, Chain, Layer, atlas, register
-from shared.errors import UserError
-from shared.groups import cyclic, dihedral
+from shared.base.errors import UserError
 from shared.nn import GlobalAvgPool, GroupConv, GroupPool, LiftingConv
 
 C4, D4 = cyclic(4), dihedral(4)

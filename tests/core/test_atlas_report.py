@@ -6,8 +6,8 @@ import torch
 from atlas_networks import lifted, p4cnn, resnet44, toy
 from torch import nn
 
+from shared.algebra.groups import cyclic
 from shared.atlas import atlas, sizes
-from shared.groups import cyclic
 from shared.measure import equivariance_error
 from shared.nn import GlobalAvgPool, GroupConv, LiftingConv, SpatialAvgPool, SpatialMaxPool
 

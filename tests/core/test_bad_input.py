@@ -7,11 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from shared import actions, atlas, brackets, groups, irreps, lie, records, symmetries, train, verdicts
+from shared import atlas, train
+from shared.algebra import actions, brackets, groups, irreps, lie
+from shared.base.errors import UserError
 from shared.data import augment, prepare
-from shared.errors import UserError
-from shared.nn import LConv, LiftingConv, ReplicaLinear
+from shared.nn import LConv, LiftingConv, ReplicaLinear, symmetries
 from shared.nn.contraction import contract
+from shared.report import verdicts
+from shared.runs import records
 from shared.testing import assert_equivariant
 
 IRREP = irreps.irreps(groups.cyclic(8))[1]

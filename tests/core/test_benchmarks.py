@@ -16,8 +16,8 @@ from benchmarks import p4cnn, results, runner, seeds, steps, timing
 from benchmarks.cases import Options
 from pipelines.subsampling import models
 from pipelines.subsampling.settings import Settings
-from shared import steerable
-from shared.errors import UserError
+from shared.base.errors import UserError
+from shared.nn import baselines
 
 TINY = ["--tiny", "--repetitions", "1", "--no-memory", "--threads", "1", "--device", "cpu"]
 
@@ -166,10 +166,10 @@ NETWORKS = {
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("backend", steps.PEERS)
 def test_peers_are_the_same_network(backend: str, name: str) -> None:
-    if not steerable.available(backend):
+    if not baselines.available(backend):
         pytest.skip(f"{backend} is not installed")
     found, _ = steps.networks(lambda: models.build(NETWORKS[name], 0))
-    assert shapes(steerable.to_ours(found[backend]())) == shapes(found[steps.OURS]())
+    assert shapes(baselines.to_ours(found[backend]())) == shapes(found[steps.OURS]())
 
 
 @pytest.mark.parametrize("settings", [Settings(), Settings(model="p4resnet44")])
@@ -194,10 +194,10 @@ def test_seeds_really_trains_together_and_alone(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_missing_library_is_a_remark(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steerable, "available", lambda backend: backend != "e2cnn")
+    monkeypatch.setattr(baselines, "available", lambda backend: backend != "e2cnn")
     (case,), remarks = p4cnn.cases(Options(tiny=True))
     assert not [name for name in case.variants if name.startswith("e2cnn")]
-    assert remarks == [f"e2cnn is not installed here; install it with: {steerable.INSTALL['e2cnn']}"]
+    assert remarks == [f"e2cnn is not installed here; install it with: {baselines.INSTALL['e2cnn']}"]
 
 
 def test_unmeasured_cells_are_dashes() -> None:

@@ -8,8 +8,9 @@ import re
 import pytest
 from toy_results import ON_CPU, call, csv
 
-from shared import orchestrate, paths
-from shared.errors import UserError
+from shared.base import paths
+from shared.base.errors import UserError
+from shared.workflow import orchestrate
 
 
 def check(capsys, *arguments):

@@ -10,7 +10,9 @@ from subprocess import PIPE
 import pytest
 from toy_results import ON_CPU, call, csv
 
-from shared import cli, ledger, listing, orchestrate, paths
+from shared.base import paths
+from shared.runs import ledger
+from shared.workflow import cli, listing, orchestrate
 
 
 def test_run_computes_and_collects(toy, capsys):

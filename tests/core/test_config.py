@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import config, declarations
-from shared.errors import UserError
-from shared.interface import added
+from shared.base.errors import UserError
+from shared.runs import config, declarations
+from shared.runs.api import added
 
 
 def test_settings_are_layered(toy):
@@ -94,7 +94,7 @@ def test_late_settings_keep_earlier_results_valid(toy):
     toy.edit(
         "settings.py",
         "from dataclasses import",
-        "from shared.interface import added\nfrom dataclasses import",
+        "from shared.runs.api import added\nfrom dataclasses import",
     )
     toy.edit("settings.py", '    trouble: str = ""', '    trouble: str = ""\n    drift: float = added(0.0)')
     assert [run.id for run in toy.runs()] == before

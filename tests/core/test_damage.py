@@ -8,8 +8,10 @@ import shutil
 import pytest
 from toy_results import execute, lines
 
-from shared import ledger, paths, records, runs
-from shared.errors import UserError
+from shared import runs
+from shared.base import paths
+from shared.base.errors import UserError
+from shared.runs import ledger, records
 
 
 def damage_an_edited_value(file, sidecar):

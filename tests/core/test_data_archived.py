@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import torch
 
+from shared.base.errors import UserError
 from shared.data import flowers, imagenet, pictures
-from shared.errors import UserError
 
 
 class TestFlowers:

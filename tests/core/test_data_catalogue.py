@@ -13,9 +13,9 @@ import yaml
 from data_server import catalogue as tiny_catalogue
 from data_server import checkout, files
 
-from shared import paths
+from shared.base import paths
+from shared.base.errors import UserError
 from shared.data import catalogue, digest
-from shared.errors import UserError
 
 #: MD5 of the unpacked files, as known for the publishers' originals.
 OFFICIAL = {

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from data_server import Page, checkout, serve
 
+from shared.base.errors import UserError
 from shared.data import download
-from shared.errors import UserError
 
 CONTENT = bytes(range(256)) * 40
 BIG = 1 << 20

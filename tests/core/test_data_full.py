@@ -15,8 +15,8 @@ from data_server import Page, catalogue, checkout, files, leftovers, serve
 from test_data_obtain import pages
 
 import shared.data
+from shared.base.errors import UserError
 from shared.data import archives, download, obtain, readers
-from shared.errors import UserError
 
 FULL = {
     errno.ENOSPC: r"^No space left on device in {place} \([\d.,]+ MB are free\): data set .tiny. needs",

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+from shared.base.errors import UserError
 from shared.data import hdf5
-from shared.errors import UserError
 
 h5py = pytest.importorskip("h5py")
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import shared.data
-from shared import paths
+from shared.base import paths
 from shared.data import catalogue
 
 pytestmark = pytest.mark.skipif(not os.environ.get("REPRO_MIRROR"), reason="REPRO_MIRROR is not set")

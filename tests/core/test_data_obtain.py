@@ -14,8 +14,8 @@ import torch
 from data_server import NOWHERE, Page, arrays, catalogue, checkout, facts, files, leftovers, serve
 
 import shared.data
+from shared.base.errors import UserError
 from shared.data import obtain
-from shared.errors import UserError
 
 
 def pages(prefix: str, **changed: Page) -> dict[str, Page]:

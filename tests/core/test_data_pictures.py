@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.nn import functional as F
 
+from shared.base.errors import UserError
 from shared.data import pictures
 from shared.data.pictures import Pictures
-from shared.errors import UserError
 
 FAST = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None

@@ -14,9 +14,9 @@ import torch
 from data_server import Page, checkout, serve
 
 import shared.data
-from shared import cli
+from shared.base.errors import UserError
 from shared.data import digest, obtain, pictures
-from shared.errors import UserError
+from shared.workflow import cli
 
 NAMES = sorted(makers.FILES)
 

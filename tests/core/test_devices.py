@@ -14,13 +14,14 @@ import time
 import pytest
 from filelock import FileLock
 
-from shared import devices, environment, files
-from shared.errors import UserError
-from shared.interface import OutOfTime
+from shared.base import files
+from shared.base.errors import UserError
+from shared.runs import devices, environment
+from shared.runs.api import OutOfTime
 
 CHOOSE = """
 import os
-from shared import devices, environment
+from shared.runs import devices, environment
 print(devices.choose("auto"), os.environ["CUDA_VISIBLE_DEVICES"])
 """
 
@@ -128,7 +129,7 @@ def test_a_lock_is_held_until_it_is_released(tmp_path):
 HOLD = """
 import sys, time
 from pathlib import Path
-from shared import devices
+from shared.runs import devices
 lock = devices.try_lock(Path(sys.argv[1]))
 print(lock is not None, flush=True)
 time.sleep(600)

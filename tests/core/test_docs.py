@@ -15,8 +15,10 @@ import pytest
 import yaml
 
 import shared
-from shared import cli, config, declarations, paths
+from shared.base import paths
 from shared.report import page as front
+from shared.runs import config, declarations
+from shared.workflow import cli
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -160,7 +162,7 @@ def test_benchmark_commands_exist() -> None:
 
 
 def test_engine_commands_exist() -> None:
-    from shared.orchestrate import Wish
+    from shared.workflow.orchestrate import Wish
 
     rules = set(re.findall(r"^rule (\w+):", read(ROOT / "Snakefile"), re.MULTILINE))
     options = {field.name for field in dataclasses.fields(Wish)}
@@ -205,7 +207,8 @@ def test_every_page_is_found_from_the_readme() -> None:
 
 
 def test_symmetry_table_agrees_with_the_atlas() -> None:
-    from shared import atlas, groups, nn
+    from shared import atlas, nn
+    from shared.algebra import groups
 
     text = read(ROOT / "docs" / "when-equivariance-breaks.md")
     layer = nn.LiftingConv(1, 2, 3, group=groups.dihedral(4), stride=2, padding=1)

@@ -9,8 +9,10 @@ import pytest
 import yaml
 from toy_plans import train
 
-from shared import config, dvc_files, orchestrate, runs
-from shared.errors import UserError
+from shared import runs
+from shared.base.errors import UserError
+from shared.runs import config
+from shared.workflow import dvc_files, orchestrate
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import data_server
 import pytest
 import yaml
 
-from shared import fingerprint
+from shared.runs import fingerprint
 
 FILES = {
     "datasets.yaml": "{}\n",
@@ -37,14 +37,14 @@ def run(settings):
     "pipelines/paper/tables.py": "def tables(): return []\n",
     "shared/__init__.py": '_PARTS = ("nn",)\ndef __getattr__(name): raise AttributeError(name)\n',
     "shared/nn/__init__.py": "from shared.nn.pool import Pool\nfrom .norm import Norm\n__all__ = ['Pool']\n",
-    "shared/nn/conv.py": "from shared.groups import C4\nclass Conv: group = C4\n",
+    "shared/nn/conv.py": "from shared.algebra.groups import C4\nclass Conv: group = C4\n",
     "shared/nn/pool.py": "class Pool: pass\n",
     "shared/nn/norm.py": "class Norm: pass\n",
-    "shared/groups.py": "import shared.nn.pool\nC4 = 4\nK = shared.nn.pool.Pool\n",
+    "shared/algebra/groups.py": "import shared.nn.pool\nC4 = 4\nK = shared.nn.pool.Pool\n",
     "shared/train/__init__.py": "from shared.train.loop import fit\nfrom shared.train.other import unused\n",
-    "shared/train/loop.py": "from shared.errors import UserError\ndef fit(*parts):\n    raise UserError\n",
+    "shared/train/loop.py": "from shared.base.errors import UserError\ndef fit(*parts):\n    raise UserError\n",
     "shared/train/other.py": "def unused(): pass\n",
-    "shared/errors.py": "class UserError(Exception): pass\n",
+    "shared/base/errors.py": "class UserError(Exception): pass\n",
     "shared/late.py": "late = 1\n",
     "shared/typing_only.py": "class Thing: pass\n",
     "shared/data/__init__.py": "from shared.data.obtain import get\ndef load(): return get()\n",
@@ -62,7 +62,7 @@ USED = {
     *(
         "shared.nn.conv",
         "shared.nn.pool",
-        "shared.groups",
+        "shared.algebra.groups",
         "shared.train.loop",
         "shared.late",
         "shared.data.prepare",
@@ -169,8 +169,8 @@ def test_every_form_of_import_is_followed(tree, line, module):
 #: Where code lives, changed: files moved, then texts replaced.
 MOVES = {
     "a module": (
-        {"shared/groups.py": "shared/algebra/groups.py"},
-        {"shared/nn/conv.py": ("from shared.groups import", "from shared.algebra.groups import")},
+        {"shared/algebra/groups.py": "shared/algebra/groups.py"},
+        {"shared/nn/conv.py": ("from shared.algebra.groups import", "from shared.algebra.groups import")},
     ),
     "a module of the paper": (
         {"pipelines/paper/layers.py": "pipelines/paper/parts/layers.py"},
@@ -181,8 +181,8 @@ MOVES = {
         {"pipelines/paper/experiment.py": ("from shared.late", "from shared.base.late")},
     ),
     "one that is not followed": (
-        {"shared/errors.py": "shared/base/errors.py"},
-        {"shared/train/loop.py": ("shared.errors", "shared.base.errors")},
+        {"shared/base/errors.py": "shared/base/errors.py"},
+        {"shared/train/loop.py": ("shared.base.errors", "shared.base.errors")},
     ),
     "past a package": (
         {},
@@ -286,7 +286,7 @@ def test_a_reader_counts_for_the_data_sets_of_its_format_only(tree):
 def test_what_only_fetches_verified_content_is_not_followed(tree):
     tree.edit("pipelines/paper/data.py", "prepare\n", "prepare, get\n")
     assert "shared.data.obtain" not in fingerprint.modules("paper")
-    assert "shared.errors" not in fingerprint.modules("paper")
+    assert "shared.base.errors" not in fingerprint.modules("paper")
 
 
 def test_a_syntax_error_is_named(tree):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.groups import (
+from shared.algebra.groups import (
     Group,
     cube_rotations,
     cyclic,
@@ -20,7 +20,7 @@ from shared.groups import (
     from_presentation,
     octahedral,
 )
-from shared.presentations import Presentation
+from shared.algebra.presentations import Presentation
 
 SMALL = [
     *map(cyclic, range(1, 9)),

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from toy_plans import plan
 
-from shared import config, jobs, orchestrate
+from shared.runs import config
+from shared.workflow import jobs, orchestrate
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from shared import lie
+from shared.algebra import lie
 from shared.nn import LConv
 
 ORDERS = {True: ("VUW", "VWU", "WVU", "LW", "WL"), False: ("LW", "WL")}

@@ -11,8 +11,10 @@ import pytest
 import yaml
 from toy_results import execute, lines
 
-from shared import committed, fingerprint, ledger, paths, records, runs
-from shared.errors import UserError
+from shared import runs
+from shared.base import paths
+from shared.base.errors import UserError
+from shared.runs import committed, fingerprint, ledger, records
 
 
 def test_csv_has_the_declared_order(recorded):

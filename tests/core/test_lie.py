@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from shared import lie
-from shared.actions import rotate_image
+from shared.algebra import lie
+from shared.algebra.actions import rotate_image
 from shared.data.prepare import pixel_permutation, scramble
 
 SIDE = 17

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from shared.actions import act_features, act_image
-from shared.errors import UserError
-from shared.groups import cyclic, dihedral
+from shared.algebra.actions import act_features, act_image
+from shared.algebra.groups import cyclic, dihedral
+from shared.base.errors import UserError
 from shared.measure import (
     Errors,
     act_orientations,

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from shared.algebra.groups import cyclic
 from shared.atlas import atlas
-from shared.errors import UserError
-from shared.groups import cyclic
+from shared.base.errors import UserError
 from shared.measure import equivariance_error, errors_by_stage, invariance_error
 from shared.nn import GlobalAvgPool, GroupPool, LiftingConv
 from shared.train import predict

@@ -7,9 +7,10 @@ import shutil
 
 import pytest
 
-from shared import ledger, paths, records, runs
-from shared.errors import UserError
-from shared.runs import Options
+from shared import runs
+from shared.base import paths
+from shared.base.errors import UserError
+from shared.runs import Options, ledger, records
 
 
 def execute(wanted, **options):

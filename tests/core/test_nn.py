@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from shared.actions import act_features, act_image
-from shared.errors import UserError
-from shared.groups import cyclic, dihedral
+from shared.algebra.actions import act_features, act_image
+from shared.algebra.groups import cyclic, dihedral
+from shared.base.errors import UserError
 from shared.nn import (
     Dropout,
     GlobalAvgPool,

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from shared.algebra.groups import cyclic, dihedral
 from shared.atlas import Layer, atlas, sizes
-from shared.groups import cyclic, dihedral
 from shared.measure import equivariance_error
 from shared.nn import FitStride, GlobalAvgPool, GroupConv, GroupPool, LiftingConv, SpatialMaxPool
 from shared.nn.fit import fitted_size

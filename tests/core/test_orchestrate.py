@@ -9,8 +9,9 @@ import pytest
 from toy_checkout import REPOSITORY
 from toy_plans import plan, stamp_texts, train, trained
 
-from shared import orchestrate, runs
-from shared.errors import UserError
+from shared import runs
+from shared.base.errors import UserError
+from shared.workflow import orchestrate
 
 
 @pytest.mark.parametrize(

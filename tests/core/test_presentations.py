@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.groups import cyclic, dihedral, from_presentation, octahedral
-from shared.presentations import Presentation, enumerate_cosets, invert, parse_word
+from shared.algebra.groups import cyclic, dihedral, from_presentation, octahedral
+from shared.algebra.presentations import Presentation, enumerate_cosets, invert, parse_word
 
 WORDS = st.lists(st.sampled_from([-2, -1, 1, 2]), max_size=12).map(tuple)
 

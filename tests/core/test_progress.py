@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from toy_results import execute
 
-from shared import progress
+from shared.workflow import progress
 
 
 def text(weights: dict[str, float], *ended: str) -> str:

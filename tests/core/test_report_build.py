@@ -10,9 +10,8 @@ import pandas as pd
 import pytest
 
 from pipelines._template import tables as template
-from shared import config, verdicts
-from shared.errors import UserError
-from shared.report import claims, markdown, text
+from shared.base.errors import UserError
+from shared.report import claims, markdown, text, verdicts
 from shared.report.build import (
     Filled,
     Line,
@@ -29,6 +28,7 @@ from shared.report.build import (
 from shared.report.protocol import lacking, protocol
 from shared.report.results import Results
 from shared.report.tables import Column, Sample, per_seed
+from shared.runs import config
 
 ERROR, LOSS = Quantity("error"), Quantity("loss")
 PLAIN, TURNED, LATE = ("table1", "plain"), ("table1", "turned"), ("other", "late")

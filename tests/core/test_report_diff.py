@@ -9,10 +9,10 @@ import subprocess
 import mini_paper
 import pytest
 
-from shared.errors import UserError
+from shared.base.errors import UserError
 from shared.report import diff, revisions
 from shared.report.tables import Cell, Sample
-from shared.verdicts import Verdict
+from shared.report.verdicts import Verdict
 
 
 def lines(revision):

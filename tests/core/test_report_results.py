@@ -6,8 +6,8 @@ import mini_paper
 import numpy as np
 import pytest
 
-from shared import paths
-from shared.errors import UserError
+from shared.base import paths
+from shared.base.errors import UserError
 from shared.report import render
 from shared.report.contents import Report
 from shared.report.results import Results

@@ -8,9 +8,8 @@ import math
 
 import pytest
 
-from shared import verdicts
-from shared.errors import UserError
-from shared.report import html, markdown, published, text
+from shared.base.errors import UserError
+from shared.report import html, markdown, published, text, verdicts
 from shared.report.tables import Cell, Column, Row, Sample, Table, measured
 
 

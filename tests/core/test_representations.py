@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.groups import Group, cyclic, dihedral, direct_product, from_presentation, octahedral
-from shared.irreps import character_table, decompose, irreps, is_irreducible, split
-from shared.presentations import Presentation
-from shared.representations import (
+from shared.algebra.groups import Group, cyclic, dihedral, direct_product, from_presentation, octahedral
+from shared.algebra.irreps import character_table, decompose, irreps, is_irreducible, split
+from shared.algebra.presentations import Presentation
+from shared.algebra.representations import (
     Representation,
     defining,
     direct_sum,

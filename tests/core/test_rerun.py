@@ -8,9 +8,12 @@ import pytest
 from mini_paper import tree
 from toy_results import call, execute
 
-from shared import execute as computing
-from shared import ledger, paths, records, rerun, runs
-from shared.interface import Row
+from shared import runs
+from shared.base import paths
+from shared.runs import execute as computing
+from shared.runs import ledger, records
+from shared.runs.api import Row
+from shared.workflow import rerun
 
 
 def again(capsys, *arguments):

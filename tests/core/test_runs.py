@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from toy_results import execute
 
-from shared import batches, environment, ledger, records, runs
-from shared.errors import UserError
-from shared.interface import Row
+from shared import runs
+from shared.base.errors import UserError
+from shared.runs import batches, environment, ledger, records
+from shared.runs.api import Row
 
 
 def test_what_is_computed_once_is_valid(toy):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from toy_results import arms_and_seeds, execute
 
-from shared import ledger, records
+from shared.runs import ledger, records
 
 
 @pytest.mark.parametrize("kind", ["nan", "diverged"])

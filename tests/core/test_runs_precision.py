@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 from toy_results import execute
 
-from shared import devices, precisions, records
-from shared.errors import UserError
+from shared.base.errors import UserError
+from shared.runs import devices, precisions, records
 
 
 @pytest.fixture(autouse=True)

@@ -8,9 +8,9 @@ import time
 import pytest
 from toy_results import arms_and_seeds, execute
 
-from shared import batches, devices, environment, ledger
-from shared.budget import Budget
-from shared.interface import OutOfTime
+from shared.runs import batches, devices, environment, ledger
+from shared.runs.api import OutOfTime
+from shared.runs.budget import Budget
 
 
 def test_no_minutes_no_batch(toy):

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from shared import cli, files, ledger, paths
+from shared.base import files, paths
+from shared.runs import ledger
+from shared.workflow import cli
 
 ON_CPU = ("--device", "cpu", "--threads", "1")
 RUN = ("run", "toy/walk", "--tier", "lite", *ON_CPU)

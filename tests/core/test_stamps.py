@@ -9,28 +9,28 @@ from typing import Any
 import pytest
 from toy_plans import Plan, plan, stamp_texts
 
-from shared import cli, orchestrate, stamps
 from shared.report import render
+from shared.workflow import cli, orchestrate, staleness
 
 
 def snakemake(toy: Any) -> Plan:
     """What the rules of the report and of dvc.lock do, in their order; returns the plan."""
     made = plan()
-    for part in stamps.PARTS:
+    for part in staleness.PARTS:
         assert cli.main(["table", "--part", part], paper="toy") == 0
     assert cli.main(["sync"]) == 0
-    (toy.root / stamps.SYNC_DONE).touch()
+    (toy.root / staleness.SYNC_DONE).touch()
     return made
 
 
-REPORT = Path(stamps.of_report("toy", "reports")).name
+REPORT = Path(staleness.of_report("toy", "reports")).name
 
 
 def test_reports_are_rendered_again_only_after_a_change(toy):
     orchestrate.finish(snakemake(toy))
     report, name = toy.root / "reports/toy/report.md", REPORT
     before = stamp_texts(toy.root)
-    demo = Path(stamps.of_report("toy", "reports/demo")).name
+    demo = Path(staleness.of_report("toy", "reports/demo")).name
 
     plan()
     assert stamp_texts(toy.root)[name] == before[name]
@@ -50,9 +50,9 @@ def test_reports_are_rendered_again_only_after_a_change(toy):
     assert stamp_texts(toy.root)[name] != before[name]
 
 
-@pytest.mark.parametrize("part", stamps.PARTS)
+@pytest.mark.parametrize("part", staleness.PARTS)
 def test_an_edit_while_a_part_is_rendered_is_rendered_the_next_time(toy, monkeypatch, part):
-    assert stamps.PARTS == render.PARTS
+    assert staleness.PARTS == render.PARTS
     finish_rendering = render.render
 
     def edited_meanwhile(paper: str, demo: bool, which: str | None) -> Path:

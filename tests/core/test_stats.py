@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as reference
 
-from shared import stats
+from shared.report import stats
 
 finite = st.floats(-100, 100).map(lambda value: round(value, 3))
 samples = st.lists(finite, min_size=2, max_size=12).filter(lambda values: np.std(values) > 1e-2)

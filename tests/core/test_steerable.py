@@ -13,13 +13,21 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from shared import steerable, steerable_library
-from shared.actions import act_features, act_image
-from shared.errors import UserError
-from shared.groups import Group, cyclic, dihedral, direct_product, octahedral
-from shared.irreps import irreps
-from shared.nn import GlobalAvgPool, GroupBatchNorm, GroupConv, GroupPool, LiftingConv, SpatialMaxPool
-from shared.representations import Representation, defining, regular
+from shared.algebra.actions import act_features, act_image
+from shared.algebra.groups import Group, cyclic, dihedral, direct_product, octahedral
+from shared.algebra.irreps import irreps
+from shared.algebra.representations import Representation, defining, regular
+from shared.base.errors import UserError
+from shared.nn import (
+    GlobalAvgPool,
+    GroupBatchNorm,
+    GroupConv,
+    GroupPool,
+    LiftingConv,
+    SpatialMaxPool,
+    baselines,
+    baselines_library,
+)
 
 C4, D4 = cyclic(4), dihedral(4)
 TOLERANCE = 1e-5
@@ -53,7 +61,7 @@ def relative(error: Tensor, to: Tensor) -> float:
 
 def compare_group(backend: str, group: Group) -> None:
     """The library's table, regular representation and irreps are ours, the irreps up to change of basis."""
-    reference = steerable.group_representations(backend, group)
+    reference = baselines.group_representations(backend, group)
     assert np.array_equal(reference.table, group.table)
     assert np.allclose(reference.regular, regular(group).matrices, atol=1e-9)
     theirs = [Representation(group, matrices) for matrices in reference.irreps]
@@ -83,7 +91,7 @@ def test_octahedral_group_and_products_agree_with_escnn(only_escnn: str, group: 
 
 @pytest.mark.parametrize("group", [cyclic(4), cyclic(8), dihedral(4), dihedral(3)], ids=repr)
 def test_elements_move_the_plane_as_in_escnn(only_escnn: str, group: Group) -> None:
-    space = steerable_library.plane(only_escnn, group)
+    space = baselines_library.plane(only_escnn, group)
     n = group.family[1][0]
     for g in range(group.order):
         value = g if group.family[0] == "cyclic" else divmod(g, n)
@@ -94,26 +102,26 @@ def test_elements_move_the_plane_as_in_escnn(only_escnn: str, group: Group) -> N
 def test_e2cnn_has_no_octahedral_group() -> None:
     usable("e2cnn")
     with pytest.raises(ValueError, match="cyclic and dihedral"):
-        steerable.group_representations("e2cnn", octahedral())
+        baselines.group_representations("e2cnn", octahedral())
 
 
 def conv_pair(
     backend: str, group: Group, first: bool, kernel: int, stride: int, padding: int, bias: bool = True
-) -> tuple[steerable.SteerableConv, LiftingConv | GroupConv]:
+) -> tuple[baselines.SteerableConv, LiftingConv | GroupConv]:
     torch.manual_seed(kernel + 10 * stride)
     basis = {"rings": [0.5**0.5], "frequencies_cutoff": 2.0} if kernel == 2 else {}  # empty by default
-    theirs = steerable.regular_conv(
+    theirs = baselines.regular_conv(
         backend, group, 2, 3, kernel, stride=stride, padding=padding, first=first, bias=bias, **basis
     )
     if bias:
         nn.init.normal_(theirs.layer.bias)
-    return theirs, steerable.to_ours(theirs)
+    return theirs, baselines.to_ours(theirs)
 
 
 def compare_conv(backend: str, group: Group, first: bool, kernel: int, stride: int, padding: int) -> None:
     theirs, ours = conv_pair(backend, group, first, kernel, stride, padding)
     assert isinstance(ours, LiftingConv if first else GroupConv)
-    dense = steerable.expand_filter(theirs)
+    dense = baselines.expand_filter(theirs)
     assert relative(dense - ours.filter_bank(), dense) < TOLERANCE
     x = numbers(2, 2, 9, 9) if first else numbers(2, 2, group.order, 9, 9)
     for mode in (True, False):
@@ -156,9 +164,9 @@ def test_gradients_agree_on_the_input(backend: str) -> None:
 
 @pytest.mark.parametrize("group", [C4, D4], ids=repr)
 def test_wrapped_layers_are_equivariant_in_our_element_order(backend: str, group: Group) -> None:
-    lifting = steerable.regular_conv(backend, group, 2, 3, 5, stride=2, padding=2, first=True).eval()
-    inner = steerable.regular_conv(backend, group, 3, 2, 3, padding=1).eval()
-    pool = steerable.group_pool(backend, group, 2)
+    lifting = baselines.regular_conv(backend, group, 2, 3, 5, stride=2, padding=2, first=True).eval()
+    inner = baselines.regular_conv(backend, group, 3, 2, 3, padding=1).eval()
+    pool = baselines.group_pool(backend, group, 2)
     x = numbers(2, 2, 9, 9)
     lifted = lifting(x)
     out = inner(lifted)
@@ -173,7 +181,7 @@ def test_wrapped_layers_are_equivariant_in_our_element_order(backend: str, group
 def test_wrong_conversions_are_noticed(backend: str) -> None:
     """The comparison has teeth: another element order, direction of rotation or mirror axis fails it."""
     theirs, ours = conv_pair(backend, D4, False, 3, 1, 1)
-    dense = steerable.expand_filter(theirs)
+    dense = baselines.expand_filter(theirs)
     broken = [
         ours.weight.roll(1, 2),
         ours.weight[:, :, D4.inverse.tolist()],
@@ -189,12 +197,12 @@ def test_wrong_conversions_are_noticed(backend: str) -> None:
 def baseline(backend: str, group: Group) -> nn.Sequential:
     """A small network of the kind that P4CNN is."""
     return nn.Sequential(
-        steerable.regular_conv(backend, group, 1, 4, 3, first=True),
-        steerable.regular_batchnorm(backend, group, 4),
+        baselines.regular_conv(backend, group, 1, 4, 3, first=True),
+        baselines.regular_batchnorm(backend, group, 4),
         nn.ReLU(),
         SpatialMaxPool(2),
-        nn.Sequential(steerable.regular_conv(backend, group, 4, 6, 3, padding=1, bias=False), nn.ReLU()),
-        steerable.group_pool(backend, group, 6),
+        nn.Sequential(baselines.regular_conv(backend, group, 4, 6, 3, padding=1, bias=False), nn.ReLU()),
+        baselines.group_pool(backend, group, 6),
         GlobalAvgPool(),
         nn.Linear(6, 10),
     )
@@ -208,7 +216,7 @@ def test_whole_networks_are_converted(backend: str, group: Group) -> None:
     for seed in range(3):  # running statistics away from their start
         theirs(numbers(8, 1, 12, 12, seed=seed) * 2 + 1)
     nn.init.normal_(theirs[1].layer.get_parameter(f"batch_norm_[{group.order}].weight"))
-    ours = steerable.to_ours(theirs)
+    ours = baselines.to_ours(theirs)
     kinds = [
         LiftingConv,
         GroupBatchNorm,
@@ -220,7 +228,7 @@ def test_whole_networks_are_converted(backend: str, group: Group) -> None:
         nn.Linear,
     ]
     assert [type(layer) for layer in ours] == kinds
-    assert isinstance(theirs[0], steerable.SteerableConv)
+    assert isinstance(theirs[0], baselines.SteerableConv)
     for mode in (True, False):
         y = theirs.train(mode)(x)
         assert relative(y - ours.train(mode)(x), y) < TOLERANCE
@@ -238,21 +246,21 @@ def test_converted_layers_keep_their_settings(backend: str) -> None:
     for name in ("kernel_size", "stride", "padding", "dilation", "in_channels", "out_channels", "group"):
         assert getattr(ours, name) == getattr(theirs, name)
     assert ours.bias is None
-    dilated = steerable.regular_conv(backend, C4, 1, 1, 3, first=True, dilation=2)
+    dilated = baselines.regular_conv(backend, C4, 1, 1, 3, first=True, dilation=2)
     x = numbers(1, 1, 8, 8)
-    assert relative(dilated(x) - steerable.to_ours(dilated)(x), dilated(x)) < TOLERANCE
+    assert relative(dilated(x) - baselines.to_ours(dilated)(x), dilated(x)) < TOLERANCE
 
 
 def test_misuse_is_refused(backend: str) -> None:
     with pytest.raises(ValueError, match="no baseline"):
-        steerable.regular_conv(backend, octahedral(), 1, 1, 3)
-    layer = steerable.regular_conv(backend, C4, 2, 3, 3)
+        baselines.regular_conv(backend, octahedral(), 1, 1, 3)
+    layer = baselines.regular_conv(backend, C4, 2, 3, 3)
     with pytest.raises(ValueError, match=r"expected \(batch, 2, 4, height, width\)"):
         layer(numbers(1, 8, 5, 5))
-    eight = steerable.regular_conv(backend, cyclic(8), 1, 1, 3, first=True)
+    eight = baselines.regular_conv(backend, cyclic(8), 1, 1, 3, first=True)
     assert eight(numbers(1, 1, 5, 5)).shape == (1, 1, 8, 3, 3)
     with pytest.raises(ValueError, match="C8"):
-        steerable.to_ours(eight)
+        baselines.to_ours(eight)
 
 
 @pytest.mark.parametrize("name", ["escnn", "e2cnn"])
@@ -260,39 +268,39 @@ def test_a_missing_library_ends_in_one_sentence(name: str, monkeypatch: pytest.M
     def refuse(module: str, *_: object) -> None:
         raise ModuleNotFoundError(f"No module named {module!r}")
 
-    monkeypatch.setattr(steerable_library.np, "__version__", "1.26.4")
-    monkeypatch.setattr(steerable_library.importlib, "import_module", refuse)
-    steerable_library.load.cache_clear()
-    steerable_library.plane.cache_clear()
+    monkeypatch.setattr(baselines_library.np, "__version__", "1.26.4")
+    monkeypatch.setattr(baselines_library.importlib, "import_module", refuse)
+    baselines_library.load.cache_clear()
+    baselines_library.plane.cache_clear()
     try:
-        assert steerable.available(name) is False
+        assert baselines.available(name) is False
         with pytest.raises(UserError, match=f"{name} cannot be imported.*pip install"):
-            steerable.regular_conv(name, C4, 1, 1, 3)
+            baselines.regular_conv(name, C4, 1, 1, 3)
     finally:
-        steerable_library.load.cache_clear()
+        baselines_library.load.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["escnn", "e2cnn"])
 def test_a_numpy_too_new_for_the_libraries_ends_in_one_sentence(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steerable_library.np, "__version__", "2.1.0")
-    steerable_library.load.cache_clear()
+    monkeypatch.setattr(baselines_library.np, "__version__", "2.1.0")
+    baselines_library.load.cache_clear()
     try:
-        assert steerable.available(name) is False
+        assert baselines.available(name) is False
         with pytest.raises(UserError, match=r"numpy below 2, but 2\.1\.0"):
-            steerable.group_representations(name, C4)
+            baselines.group_representations(name, C4)
     finally:
-        steerable_library.load.cache_clear()
+        baselines_library.load.cache_clear()
 
 
 def test_an_unknown_backend_is_named() -> None:
     with pytest.raises(UserError, match="did you mean 'escnn'"):
-        steerable.available("esccn")
+        baselines.available("esccn")
 
 
 def test_importing_the_module_imports_neither_library() -> None:
-    check = "import sys, shared.steerable; sys.exit(bool({'escnn', 'e2cnn'} & set(sys.modules)))"
+    check = "import sys, shared.nn.baselines; sys.exit(bool({'escnn', 'e2cnn'} & set(sys.modules)))"
     assert (
-        subprocess.run([sys.executable, "-c", check], cwd=Path(steerable.__file__).parents[1]).returncode == 0
+        subprocess.run([sys.executable, "-c", check], cwd=Path(baselines.__file__).parents[1]).returncode == 0
     )

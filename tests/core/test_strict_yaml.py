@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared import strict_yaml
-from shared.errors import UserError
+from shared.base import strict_yaml
+from shared.base.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -11,7 +11,7 @@ import time
 import pytest
 from toy_results import ON_CPU, csv
 
-from shared import devices, records, supervise
+from shared.runs import devices, records, supervise
 
 LITE = ("run", "toy/walk", "--tier", "lite", *ON_CPU)
 FORKS = hasattr(os, "fork")

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from shared import lie, symmetries
-from shared.nn import LConv
+from shared.algebra import lie
+from shared.nn import LConv, symmetries
 
 
 @pytest.fixture

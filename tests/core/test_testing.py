@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from shared import testing
-from shared.actions import exact_on_grid
+from shared.algebra.actions import exact_on_grid
+from shared.algebra.groups import cyclic, dihedral
 from shared.atlas import SYMMETRIES, atlas
 from shared.atlas.symmetry import embedding
-from shared.errors import UserError
-from shared.groups import cyclic, dihedral
+from shared.base.errors import UserError
 from shared.measure import equivariance_error
 from shared.nn import GlobalAvgPool, GroupBatchNorm, GroupConv, GroupPool, LiftingConv
 from shared.testing import Planted, assert_equivariant, planted_bugs, random_network, shake, tolerance_for

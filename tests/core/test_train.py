@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from shared.errors import UserError
+from shared.base.errors import UserError
 from shared.nn import Dropout, GlobalAvgPool, GroupBatchNorm, GroupPool, LiftingConv
 from shared.train import (
     Fit,

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import nn
 
-from shared import paths
-from shared.environment import Meter
-from shared.errors import UserError
+from shared.base import paths
+from shared.base.errors import UserError
 from shared.nn.norm import _moments_of_rows
+from shared.runs.environment import Meter
 from shared.train import FitSettings, TrainingSet, fit, precision
 from shared.train.precision import tf32
 
@@ -74,7 +74,7 @@ def test_formats_that_a_device_lacks_are_refused(monkeypatch):
 @pytest.mark.parametrize(("limit", "native"), [("AVX2", False), ("AVX512_CORE_BF16", None)])
 def test_whether_bf16_is_native_is_asked_of_what_may_be_used(limit, native):
     """None: what this processor says."""
-    code = "import torch; from shared.interface import bf16_is_native as ask; import torch.cpu as cpu; "
+    code = "import torch; from shared.runs.api import bf16_is_native as ask; import torch.cpu as cpu; "
     code += "print(ask('cpu'), cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported())"
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -107,7 +107,7 @@ def test_memory_is_metered_in_a_process_that_has_not_used_cuda_yet(monkeypatch):
 
 @pytest.mark.gpu
 def test_memory_is_metered_on_a_gpu():
-    program = "import torch; from shared.environment import Meter; print(Meter('cuda:0').read())"
+    program = "import torch; from shared.runs.environment import Meter; print(Meter('cuda:0').read())"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=paths.root(), capture_output=True, text=True, check=True
     )

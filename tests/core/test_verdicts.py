@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import stats, verdicts
+from shared.report import stats, verdicts
 from shared.report.tables import Sample
-from shared.verdicts import DIFFERS, NOT_RUN, REPRODUCED, TOO_FEW
+from shared.report.verdicts import DIFFERS, NOT_RUN, REPRODUCED, TOO_FEW
 
 SIMULATIONS = 1500
 #: Three standard errors of a simulated rate of 5 %.

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from shared import config, fingerprint
+from shared.runs import config, fingerprint
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -53,8 +53,8 @@ EXPERIMENT = '''\
 from __future__ import annotations
 import os, random, signal, time
 from pathlib import Path
-from shared.errors import UserError
-from shared.interface import OutOfTime, Row
+from shared.base.errors import UserError
+from shared.runs.api import OutOfTime, Row
 
 class Diverged(UserError):
     seeds = [1]

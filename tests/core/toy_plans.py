@@ -7,7 +7,8 @@ from typing import Any
 
 from toy_results import execute
 
-from shared import config, ledger, orchestrate
+from shared.runs import config, ledger
+from shared.workflow import orchestrate
 
 Plan = orchestrate.Plan
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from shared import cli, paths, runs
+from shared import runs
+from shared.base import paths
 from shared.runs import Options
+from shared.workflow import cli
 
 ON_CPU = ("--device", "cpu", "--threads", "1")
 

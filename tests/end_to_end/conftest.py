@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from shared.files import read_json
+from shared.base.files import read_json
 
 ROOT = Path(__file__).resolve().parents[2]
 PAPER = "tiny"

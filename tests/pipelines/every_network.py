@@ -11,9 +11,9 @@ import torch
 from all_papers import PAPERS
 from torch import Tensor, nn
 
-from shared import config, loading
 from shared.data import catalogue
 from shared.nn import RightConvolutions
+from shared.runs import config, paper_modules
 
 FORMATS = (torch.contiguous_format, torch.channels_last)
 Build = Callable[[], nn.Module]
@@ -23,7 +23,7 @@ def networks() -> Iterator[tuple[str, Build, tuple[int, ...]]]:
     """(name, what builds it, shape of an image) of each network that some tier trains, once."""
     seen = set()
     for paper in PAPERS:
-        models = loading.module(paper, "models")
+        models = paper_modules.module(paper, "models")
         for experiment in config.load(paper).experiments.values():
             for tier in experiment.tiers:
                 for run in experiment.runs(tier):

@@ -11,9 +11,9 @@ import pandas as pd
 
 from pipelines.subsampling import arms, tables
 from pipelines.subsampling.arms import BIASES, EQUIVARIANCE, EXACT, NETWORKS, arm
-from shared import config
 from shared.report import published
 from shared.report.results import Results
+from shared.runs import config
 
 ANGLES = range(0, 360, 10)
 PAPER = published.paper_values("subsampling")

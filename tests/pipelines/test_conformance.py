@@ -13,12 +13,14 @@ import pytest
 import torch
 from all_papers import PAPERS, ROOT
 
-from shared import checks, cli, config, fingerprint, loading, paths, records
+from shared.base import paths
 from shared.data import catalogue
-from shared.interface import Context
 from shared.report import published, render
 from shared.report.contents import Report
+from shared.runs import config, fingerprint, paper_modules, records
+from shared.runs.api import Context
 from shared.train import session
+from shared.workflow import check, cli
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -93,7 +95,9 @@ def test_a_network_that_mixes_the_channels_of_seeds_is_found():
 def rows(paper, inputs, seeds, attempt=0):
     """Checked rows by seed of one arm at its smoke tier; computed once for equal arguments."""
     run = RUNS[paper, inputs]
-    found = loading.module(paper, "experiment").run(run.settings, list(seeds), Context(log=lambda line: None))
+    found = paper_modules.module(paper, "experiment").run(
+        run.settings, list(seeds), Context(log=lambda line: None)
+    )
     assert set(found) == set(seeds)
     return {seed: records.checked_rows(found[seed], run.spec) for seed in seeds}
 
@@ -131,7 +135,7 @@ def test_files_are_complete(paper):
 
 @papers
 def test_check_finds_nothing_wrong(paper):
-    assert [problem.text for problem in checks.check(paper) if not problem.warning] == []
+    assert [problem.text for problem in check.check(paper) if not problem.warning] == []
 
 
 @experiments
@@ -311,7 +315,7 @@ def test_fingerprint_holds_the_paper_and_layers_but_not_its_report(paper):
     there = [name for name in ("data", "models") if (paths.pipeline(paper) / f"{name}.py").is_file()]
     assert {f"{prefix}.{name}" for name in ("experiment", "settings", *there)} <= found
     assert not found & {f"{prefix}.tables", f"{prefix}.figures"}
-    assert not {module for module in found if module.startswith(("shared.report", "shared.records"))}
+    assert not {module for module in found if module.startswith(("shared.report", "shared.runs.records"))}
 
 
 def test_a_missing_file_would_be_found(tmp_path, monkeypatch):
@@ -322,6 +326,6 @@ def test_a_missing_file_would_be_found(tmp_path, monkeypatch):
     text = (ROOT / "pipelines" / "_template" / "experiments.yaml").read_text()
     (folder / "experiments.yaml").write_text(text.replace("_template:", "bare:"))
     monkeypatch.setenv("REPRO_ROOT", str(tmp_path))
-    found = " ".join(problem.text for problem in checks.check("bare"))
+    found = " ".join(problem.text for problem in check.check("bare"))
     for name in ("paper.csv", "deviations.csv", "tables.py", "dvc.yaml", "settings.py"):
         assert name in found

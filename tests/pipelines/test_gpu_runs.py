@@ -8,8 +8,8 @@ import math
 import pytest
 from all_papers import PAPERS
 
-from shared import config, loading, records
-from shared.interface import Context
+from shared.runs import config, paper_modules, records
+from shared.runs.api import Context
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -60,7 +60,7 @@ def cases(runs: list[config.Run], quick: tuple[str, ...] = ()) -> list:
 def losses(run: config.Run, device: str, precision: str) -> list[float]:
     """Losses of two seeds, after a look at all rows; a GPU trains the two at once."""
     context = Context(device, precision=precision, log=lambda line: None)
-    found = loading.module(run.paper, "experiment").run(run.settings, [0, 1], context)
+    found = paper_modules.module(run.paper, "experiment").run(run.settings, [0, 1], context)
     rows = [row for seed in (0, 1) for row in records.checked_rows(found[seed], run.spec)]
     assert rows
     return [row.value for row in rows if "loss" in row.metric]

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from pipelines.lconv import counts, models
 from pipelines.lconv.settings import Settings
-from shared.errors import UserError
-from shared.symmetry_penalties import closure_penalty
+from shared.base.errors import UserError
+from shared.nn.penalties import closure_penalty
 
 #: Pixels, channels and classes.
 SHAPES = {"mnist": (784, 1, 10), "cifar10": (1024, 3, 10), "cifar100": (1024, 3, 100)}

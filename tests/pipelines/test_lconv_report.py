@@ -9,10 +9,10 @@ from invented_lconv import Invented
 from pipelines.lconv import arms, claims, counts, tables
 from pipelines.lconv import figures as drawings
 from pipelines.lconv.settings import Settings
-from shared import config
 from shared.report import published
 from shared.report.figures import render
 from shared.report.results import Results
+from shared.runs import config
 
 PAPER = published.paper_values("lconv")
 #: Claims that the invented results of MNIST speak about.

@@ -13,10 +13,11 @@ from scipy import ndimage
 import shared.data
 from pipelines.lconv import data, experiment, models, planted, readout, rotation
 from pipelines.lconv.settings import Settings
-from shared import config, lie, precisions
+from shared.algebra import lie
+from shared.base.errors import UserError
 from shared.data import catalogue, prepare
-from shared.errors import UserError
-from shared.interface import Context, OutOfTime
+from shared.runs import config, precisions
+from shared.runs.api import Context, OutOfTime
 from shared.train import accuracy, predict
 
 SMALL = Settings(

@@ -7,12 +7,12 @@ import torch
 
 from pipelines.subsampling import data, digits, experiment, models, picture
 from pipelines.subsampling.settings import Settings
-from shared.actions import act_image
+from shared.algebra.actions import act_image
+from shared.algebra.groups import cyclic
 from shared.atlas import atlas
+from shared.base.errors import UserError
 from shared.data import prepare
-from shared.errors import UserError
-from shared.groups import cyclic
-from shared.interface import Context
+from shared.runs.api import Context
 
 SMALL = {
     "dataset": "digits",

@@ -8,13 +8,13 @@ from narrow_networks import images, narrow
 
 from pipelines.subsampling import inventory, models, resnets
 from pipelines.subsampling.settings import Settings
-from shared.actions import act_features
+from shared.algebra.actions import act_features
+from shared.algebra.groups import cyclic, dihedral
 from shared.atlas import atlas, sizes
-from shared.errors import UserError
-from shared.groups import cyclic, dihedral
-from shared.interface import Context
+from shared.base.errors import UserError
 from shared.measure import errors_by_stage, invariance_error
 from shared.nn import FitStride, SpatialMaxPool
+from shared.runs.api import Context
 from shared.testing import assert_equivariant
 
 C4, D4 = cyclic(4), dihedral(4)

@@ -10,10 +10,10 @@ from invented_subsampling import Invented, report
 from pipelines.subsampling import (
     figures,
 )
-from shared import config
 from shared.report.figures import render
 from shared.report.palette import SWAPS
 from shared.report.results import Results
+from shared.runs import config
 
 
 class Holes(Invented):

@@ -9,9 +9,9 @@ import torch
 
 from pipelines.subsampling import experiment, models, views
 from pipelines.subsampling.settings import Settings
+from shared.base.errors import UserError
 from shared.data import augment, prepare
-from shared.errors import UserError
-from shared.interface import Context
+from shared.runs.api import Context
 
 SMALL = {
     "dataset": "shapes",

@@ -11,9 +11,9 @@ from torch import nn
 
 from pipelines.subsampling import inventory, models, resnets
 from pipelines.subsampling.settings import Settings
-from shared.errors import UserError
-from shared.interface import Context
+from shared.base.errors import UserError
 from shared.nn import GlobalAvgPool, GroupBatchNorm, GroupConv, LiftingConv
+from shared.runs.api import Context
 from shared.train.replicas import stack, stackable
 
 #: Fact sheet 3.1 to 3.4; the p4m networks are ours.

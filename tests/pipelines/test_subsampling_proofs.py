@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from shared.actions import act_features, act_image
+from shared.algebra.actions import act_features, act_image
+from shared.algebra.groups import cyclic, dihedral
 from shared.atlas import SYMMETRIES, atlas
-from shared.groups import cyclic, dihedral
 from shared.measure import compare, equivariance_error
 from shared.nn import LiftingConv, SpatialAvgPool, SpatialMaxPool
 from shared.testing import randomize

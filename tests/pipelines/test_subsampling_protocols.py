@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared import config
+from shared.runs import config
 
 DIGITS = {
     "dataset": "mnist",

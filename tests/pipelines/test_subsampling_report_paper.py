@@ -15,7 +15,7 @@ import pytest
 from invented_subsampling import ANGLES, PAPER
 
 from pipelines.subsampling.arms import APPROXIMATE, BIASES, DATASETS, EXACT, NETWORKS, PLAIN, ROLES, TURNED
-from shared import stats
+from shared.report import stats
 
 #: Sums of the means and of the spreads over 36 angles, by row.
 SUMS = {

@@ -7,7 +7,7 @@ from test_subsampling import SMALL
 
 from pipelines.subsampling import data, digits, experiment
 from pipelines.subsampling.settings import Settings
-from shared.interface import Context
+from shared.runs.api import Context
 
 
 def rows(statistics: str, **extra: object) -> dict[int, list]:

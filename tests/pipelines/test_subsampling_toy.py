@@ -7,7 +7,7 @@ import torch
 
 from pipelines.subsampling import data, toy
 from pipelines.subsampling.settings import Settings
-from shared.interface import Context, OutOfTime
+from shared.runs.api import Context, OutOfTime
 
 
 def test_the_toy_cannot_learn_at_33_pixels_and_its_logits_never_part():

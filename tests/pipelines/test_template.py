@@ -12,9 +12,11 @@ from filelock import FileLock
 
 from pipelines._template import data, experiment, models
 from pipelines._template.settings import Settings
-from shared import checks, cli, config, devices, loading, records, runs
-from shared.errors import UserError
-from shared.interface import Context
+from shared import runs
+from shared.base.errors import UserError
+from shared.runs import config, devices, paper_modules, records
+from shared.runs.api import Context
+from shared.workflow import check, cli
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {"train_images": 100, "test_images": 40, "epochs": 2}
@@ -88,9 +90,11 @@ def test_a_copy_is_a_paper(copy, capsys):
     assert set(runs.read("mine", "table1", "smoke")["arm"]) == {"z2cnn", "p4cnn"}
     assert cli.main(["list"], paper="mine") == 0
     assert "2/2" in capsys.readouterr().out
-    (problem,) = checks.check("mine")
+    (problem,) = check.check("mine")
     assert "dvc.yaml has no stage mine" in problem.text
-    assert loading.module("mine", "experiment").__file__ == str(copy / "pipelines" / "mine" / "experiment.py")
+    assert paper_modules.module("mine", "experiment").__file__ == str(
+        copy / "pipelines" / "mine" / "experiment.py"
+    )
 
 
 def test_a_copy_trains_on_a_gpu(copy, gpu, monkeypatch, tmp_path):

@@ -1,0 +1,1 @@
+"""Finite groups, their representations and presentations, actions on images and features, Lie algebras."""

@@ -1,0 +1,131 @@
+"""Reading YAML strictly: no key twice, no word that two versions of YAML read differently, lines known.
+
+PyYAML reads YAML 1.1, where ``010`` is 8, ``1:30`` is 90 and ``no`` is false; DVC reads the same files by
+YAML 1.2, where they are 10 and two texts. Such words are refused. Numbers such as ``1e-3``, which are text in
+YAML 1.1 only, are numbers here, too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import yaml
+
+from shared.base.errors import Mistakes, UserError
+
+_TAG = "tag:yaml.org,2002:"
+#: What a bare word is in YAML 1.2 (core schema); anything else is text.
+_CORE = {
+    "null": re.compile(r"~|null|Null|NULL|"),
+    "bool": re.compile(r"true|True|TRUE|false|False|FALSE"),
+    "int": re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"),
+    "float": re.compile(
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+    ),
+}
+_LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
+_KINDS = {
+    **{"str": "text", "int": "a whole number", "float": "a number", "bool": "a truth value"},
+    **{"timestamp": "a date", "value": "a sign of its own", "null": "nothing"},
+}
+
+
+class Mapping(dict[Any, Any]):
+    """A mapping of a file that knows the lines of its keys.
+
+    Attributes:
+        line: where it begins.
+        lines: of its keys.
+    """
+
+    line: int = 0
+    lines: dict[Any, int]
+
+    def copy(self) -> Mapping:
+        """A copy that knows the lines, too."""
+        return self.without(())
+
+    def without(self, keys: Iterable[Any]) -> Mapping:
+        """A copy that lacks some keys."""
+        left_out = set(keys)
+        found = Mapping((key, value) for key, value in self.items() if key not in left_out)
+        found.line, found.lines = self.line, self.lines
+        return found
+
+
+class _Strict(yaml.SafeLoader):
+    """Safe YAML that takes down what it does not take."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.mistakes: list[tuple[int, str]] = []
+
+    def compose_scalar_node(self, anchor: Any) -> yaml.ScalarNode:
+        bare = self.peek_event().implicit[0]
+        node = super().compose_scalar_node(anchor)
+        old = node.tag.removeprefix(_TAG)
+        new = next((kind for kind, form in _CORE.items() if form.fullmatch(node.value)), "str")
+        if not bare or old == "merge":
+            return node
+        if (old, new) == ("str", "float"):
+            node.tag = f"{_TAG}float"
+        elif old != new or _LEADING_ZERO.fullmatch(node.value):
+            sides = (_KINDS.get(old, old), _KINDS.get(new, new)) if old != new else ("octal", "decimal")
+            right = "true or false" if old == "bool" else "a decimal number without zeros in front"
+            self._note(
+                node,
+                f"{node.value} is {sides[0]} in YAML 1.1 and {sides[1]} in YAML 1.2; put it in quotes if it "
+                f"is text, else write {right}",
+            )
+        return node
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != f"{_TAG}merge":
+                if key.value in seen:
+                    self._note(key, f"the key {key.value!r} is given twice")
+                seen.add(key.value)
+        return node
+
+    def construct_yaml_map(self, node: yaml.MappingNode) -> Any:
+        made = Mapping()
+        made.line, made.lines = node.start_mark.line + 1, {}
+        yield made
+        made.update(self.construct_mapping(node))  # which puts merged keys before its own
+        made.lines.update((self.construct_object(key), key.start_mark.line + 1) for key, _ in node.value)
+
+    def _note(self, node: yaml.Node, sentence: str) -> None:
+        self.mistakes.append((node.start_mark.line + 1, sentence))
+
+
+_Strict.add_constructor(f"{_TAG}map", _Strict.construct_yaml_map)
+
+
+def load(text: str, name: str) -> Any:
+    """The content of a YAML text, in which every mapping is a `Mapping`.
+
+    Args:
+        text: of the file.
+        name: of the file, for the message.
+
+    Raises:
+        UserError: if it is not YAML, gives a key twice, or has a word that YAML 1.1 and 1.2 read differently;
+            each with its line.
+    """
+    try:
+        loader = _Strict(text)
+        node = loader.get_single_node()
+        if loader.mistakes:
+            raise Mistakes(f"{name}, line {line}: {said}" for line, said in sorted(loader.mistakes))
+        return loader.construct_document(node) if node is not None else None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{name}, line {mark.line + 1}" if mark else name
+        said = ": ".join(filter(None, (error.context, error.problem)))
+        raise UserError(f"{where}: not valid YAML ({' '.join(said.split())})") from None
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(f"{name} is not valid YAML ({' '.join(str(error).split())})") from None

@@ -1,0 +1,72 @@
+"""How a group acts on what goes in and out of a module, by name or told from the shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from shared.algebra.actions import act_features, act_image
+from shared.algebra.groups import Group
+from shared.base.errors import UserError, unknown
+
+Action = Callable[[Group, int, Tensor], Tensor]
+
+
+def act_trivial(group: Group, g: int, x: Tensor) -> Tensor:
+    """Leave the tensor as it is: the action on invariants."""
+    return x
+
+
+def act_orientations(group: Group, g: int, x: Tensor) -> Tensor:
+    """Permute the group axis of features without pixels by left multiplication.
+
+    Shape:
+        ``x`` is ``(B, C, |G|)``, and so is the result.
+
+    Raises:
+        ValueError: if axis 2 does not have one entry for each group element.
+    """
+    if x.ndim != 3 or x.shape[2] != group.order:
+        raise ValueError(f"orientations are (B, C, {group.order}), but the shape is {tuple(x.shape)}")
+    return x.index_select(2, torch.tensor(group.table[group.inverse[g]], device=x.device))
+
+
+ACTIONS: Mapping[str, Action] = {
+    "image": act_image,
+    "features": act_features,
+    "orientations": act_orientations,
+    "trivial": act_trivial,
+}
+
+
+def find_action(action: str | Action | None, x: Tensor, group: Group, what: str) -> Action:
+    """Take an action as given, by name, or guess it from the shape.
+
+    (B, C) and (B,) are invariants, (B, C, |G|) orientations, (B, C, H, W) images, (B, C, |G|, H, W) features.
+
+    Args:
+        action: name, function, or None to guess.
+        x: the tensor that it acts on.
+        group: the group.
+        what: "in" or "out", for the message.
+
+    Raises:
+        UserError: if the name is not known or the shape says nothing.
+    """
+    if callable(action):
+        return action
+    if action is not None:
+        if action not in ACTIONS:
+            raise UserError(unknown("action", action, ACTIONS))
+        return ACTIONS[action]
+    regular = x.ndim in (3, 5) and x.shape[2] == group.order
+    guess = {1: "trivial", 2: "trivial", 3: "orientations" if regular else None, 4: "image"}
+    name = guess.get(x.ndim, "features" if x.ndim == 5 and regular else None)
+    if name is None:
+        raise UserError(
+            f"cannot tell how {group.name} acts on the {what}put of shape {tuple(x.shape)}; give act_{what}: "
+            f"one of {', '.join(ACTIONS)}, or a function (group, element, tensor) -> tensor"
+        )
+    return ACTIONS[name]

@@ -1,0 +1,129 @@
+"""What a verdict is, and the verdicts that need no arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from shared.base.paths import COMMITTED_TIERS, TIERS
+from shared.report import stats
+
+REPRODUCED = "reproduced"
+DIFFERS = "differs"
+TOO_FEW = "too few runs"
+NOT_RUN = "not run"
+STATUSES = (REPRODUCED, DIFFERS, TOO_FEW, NOT_RUN)
+
+#: There is nothing to reproduce in what only we say.
+_OURS = {REPRODUCED: "holds", DIFFERS: "does not hold"}
+
+#: Fewer seeds than this never decide anything.
+MIN_RUNS = 3
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Outcome of one comparison.
+
+    Attributes:
+        status: one of `STATUSES`, or None for demo and smoke numbers.
+        tier: tier of our runs (the shortest one involved), "" if there are none.
+        n: our number of seeds.
+        difference: our mean minus the paper's value, or the claim's effect; None if not computed.
+        low, high: its 95 % interval.
+        p: p-value of the test named in ``method``; None if no test was made.
+        effect: the difference in standard deviations between our seeds.
+        method: the test, for people to read.
+        reason: one phrase that says why, for people to read.
+        ours: whether it judges a statement of our own, which is no part of the paper.
+    """
+
+    status: str | None
+    tier: str = ""
+    n: int = 0
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    effect: float | None = None
+    method: str = ""
+    reason: str = ""
+    ours: bool = False
+
+    @property
+    def text(self) -> str:
+        """What a table shows: the status, with the tier unless it is the paper's own protocol."""
+        if self.status is None:
+            return f"no verdict ({self.tier})"
+        word = _OURS.get(self.status, self.status) if self.ours else self.status
+        return word if self.tier in ("", "paper") else f"{word} ({self.tier})"
+
+
+class Measured(Protocol):
+    """Our numbers with the tier they come from, as `shared.report.tables.Sample` has them."""
+
+    @property
+    def numbers(self) -> Sequence[float]:
+        """One value per seed."""
+        ...
+
+    @property
+    def tier(self) -> str:
+        """The tier of the runs, "" if there are none."""
+        ...
+
+
+def read(ours: Measured | Sequence[float], tier: str | None) -> tuple[list[float], str]:
+    """The numbers to judge, and their tier: the one given, else a sample's own, else ``paper``.
+
+    Raises:
+        TypeError: if they are given by seed: of a mapping the seeds would be judged.
+    """
+    if isinstance(numbers := getattr(ours, "numbers", None), Sequence):
+        return stats.in_order(numbers), tier or getattr(ours, "tier", "") or "paper"
+    return stats.in_order(ours), tier or "paper"
+
+
+def few(n: int, tier: str) -> Verdict:
+    """The verdict on runs that are too few for any arithmetic.
+
+    Raises:
+        ValueError: if they are enough.
+    """
+    early = unjudged(n, tier)
+    if early is None:
+        raise ValueError(f"{n} runs are enough for a test; make one")
+    return early
+
+
+def shortest(tiers: Sequence[str]) -> str:
+    """The tier that follows the least of the paper's protocol, "" if there is none."""
+    return min(tiers, key=(*TIERS, "").index, default="")
+
+
+def unjudged(n: int, tier: str, least: int = MIN_RUNS) -> Verdict | None:
+    """Verdicts that need no arithmetic: no run, a tier that is not comparable, too few runs."""
+    if n == 0:
+        return Verdict(NOT_RUN)
+    if tier not in COMMITTED_TIERS:
+        return Verdict(None, tier, n, reason="other data than the paper's")
+    if n < least:
+        return Verdict(TOO_FEW, tier, n, reason=f"fewer than {least} runs")
+    return None
+
+
+def facts(difference: stats.Difference, tier: str, p: float, method: str = "") -> Verdict:
+    """The numbers of a comparison as a verdict whose status is still open."""
+    low, high = difference.interval()
+    return Verdict(
+        None,
+        tier,
+        difference.n,
+        difference.value,
+        low,
+        high,
+        p,
+        difference.effect,
+        method or difference.method,
+    )

@@ -1,0 +1,178 @@
+"""Records of runs: a JSON file per finished run in the ignored store, and the committed CSV with its sidecar.
+
+A record says what it was made from (`inputs`), what came out (`rows`) and under which circumstances
+(`environment`). Whether it is valid is decided from the inputs alone, never from times or commits.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shared.base import paths
+from shared.base.errors import UserError
+from shared.base.files import write_json
+from shared.runs import config
+from shared.runs.api import Row
+
+_TIMING = re.compile(r"(.*_)?(seconds|mb)|.*_per_second")
+_METRIC = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+
+
+@dataclass(frozen=True)
+class Record:
+    """The result of one run."""
+
+    run: str
+    inputs: Mapping[str, Any]
+    rows: tuple[Row, ...]
+    environment: Mapping[str, Any]
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """`rows_digest` of its rows."""
+        return rows_digest(self.rows)
+
+    def contradiction(self, other: Record) -> str | None:
+        """The first value in which two records of the same run differ, as text; timings may differ."""
+        mine, theirs = untimed(self.rows), untimed(other.rows)
+        for key in differences(mine, theirs):
+            return f"{key[0]} at step {key[1]!r} is {mine.get(key)} and {theirs.get(key)}"
+        return None
+
+
+def untimed(rows: Iterable[Row]) -> dict[tuple[str, int | float | str], float]:
+    """Values by metric and step, without those that measure time or memory."""
+    return {(row.metric, row.step): row.value for row in rows if not is_timing(row.metric)}
+
+
+def differences(mine: Mapping[Any, float], theirs: Mapping[Any, float]) -> list[Any]:
+    """Where two records differ in a value, or one has none: the keys of `untimed`, in order."""
+    keys = [*mine, *(key for key in theirs if key not in mine)]
+    return [key for key in keys if mine.get(key) != theirs.get(key)]
+
+
+def rows_digest(rows: Iterable[Row]) -> str:
+    """Sixteen hexadecimal digits of the rows, kept in the sidecar so that an edit of the CSV is noticed."""
+    text = json.dumps([list(row) for row in rows])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def is_timing(metric: str) -> bool:
+    """Whether a metric measures time or memory, which differ from one execution of a run to the next."""
+    return _TIMING.fullmatch(metric) is not None
+
+
+def checked_rows(rows: Iterable[Any], where: str) -> tuple[Row, ...]:
+    """Rows with plain Python numbers, verified to be recordable.
+
+    Raises:
+        UserError: if there is none, a name is malformed, a value is not finite, or a step comes twice.
+    """
+    made: list[Row] = []
+    for row in rows:
+        metric, number, place = _read(row, where)
+        if not isinstance(metric, str) or not _METRIC.fullmatch(metric):
+            raise UserError(f"{where}: {metric!r} is not a name for a metric; use letters, digits, _ . -")
+        if not math.isfinite(number):
+            at = "" if place == "" else f" at step {place}"
+            raise UserError(
+                f"{where}: {metric}{at} is {number}, so nothing was recorded; look at what measures it in "
+                "experiment.py"
+            )
+        if isinstance(place, str) and place:
+            raise UserError(f"{where}: {metric} has the step {place!r}; use a number or the empty string")
+        made.append(Row(metric, place, number))
+    if not made:
+        raise UserError(f"{where}: the experiment returned no rows; nothing was recorded")
+    if len({(row.metric, row.step) for row in made}) != len(made):
+        raise UserError(f"{where}: a metric has two values at one step; nothing was recorded")
+    return tuple(made)
+
+
+def _read(row: Any, where: str) -> tuple[Any, float, int | float | str]:
+    """The metric as it is, value and step as plain Python has them."""
+    try:
+        metric, step, value = row
+        if not isinstance(step, str) and not math.isfinite(step):
+            raise ValueError
+        return metric, float(value), step if isinstance(step, str) else _number(step)
+    except (TypeError, ValueError):
+        raise UserError(
+            f"{where}: {row!r} is no row of metric, step and value; nothing was recorded"
+        ) from None
+
+
+def _number(step: Any) -> int | float:
+    return int(step) if int(step) == step else float(step)
+
+
+def stored_path(run_id: str) -> Path:
+    """File of a run in the store."""
+    return paths.store() / "runs" / f"{run_id}.json"
+
+
+def lock_path(name: str) -> Path:
+    """File that stands for a lock."""
+    return paths.store() / "locks" / name
+
+
+def save(record: Record) -> None:
+    """Write a record to the store, whole or not at all."""
+    write_json(
+        stored_path(record.run),
+        {
+            "run": record.run,
+            "inputs": record.inputs,
+            "rows": [list(row) for row in record.rows],
+            "environment": record.environment,
+        },
+    )
+
+
+def stored(run_id: str) -> Record | None:
+    """The record of a run in the store; None if there is none or the file is damaged."""
+    file = stored_path(run_id)
+    try:
+        return parse(json.loads(file.read_text()), file.name)
+    except (OSError, ValueError, UserError):
+        return None
+
+
+def signature(run_id: str) -> tuple[int, ...] | None:
+    """Something that changes whenever the record of a run is written anew; None without a record."""
+    try:
+        stat = stored_path(run_id).stat()
+    except OSError:
+        return None
+    return (stat.st_mtime_ns, stat.st_ino)
+
+
+def parse(value: Any, where: str) -> Record:
+    """A record from its JSON, verified: the name of the run must follow from the inputs.
+
+    Raises:
+        UserError: if the content has another form, or its name does not follow from its inputs.
+    """
+    try:
+        rows = checked_rows(value["rows"], where)
+        record = Record(value["run"], dict(value["inputs"]), rows, dict(value["environment"]))
+        json.dumps(record.environment, allow_nan=False)  # or it could not be saved
+        name = config.identity(record.inputs)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        said = f"{type(error).__name__}: {error}"
+        raise UserError(
+            f"{where} is not the record of a run ({said}); copy it anew or leave it out"
+        ) from None
+    if name != record.run:
+        raise UserError(
+            f"{where}: the name of the run does not follow from its inputs; it was edited by hand"
+        )
+    return record

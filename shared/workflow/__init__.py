@@ -1,0 +1,1 @@
+"""The command line, and what Snakemake and DVC are told; both engines call the command line."""
