@@ -281,18 +281,25 @@ def do_table(args: argparse.Namespace) -> int:
     sources = stamps.report_sources(args.paper, folder)  # before rendering reads them
     from shared.report import render
 
-    print(f"wrote {render.render(args.paper, args.demo, args.part).relative_to(paths.root())}")
-    parts = (args.part,) if args.part else stamps.PARTS
-    stamps.note(stamps.of_report(args.paper, folder), parts, sources)
+    print(f"wrote {render.render(args.paper, args.demo).relative_to(paths.root())}")
+    stamps.note(stamps.of_report(args.paper, folder), sources)
     return 0
 
 
 def do_report(args: argparse.Namespace) -> int:
     """Render all reports and the page that shows them together."""
-    from shared.report import page, render
+    if not args.page:
+        from shared.report import render
 
-    render.render_all(args.demo)
+        render.render_all(args.demo)
+    from shared import stamps
+
+    folder = paths.reports(args.demo).relative_to(paths.root()).as_posix()
+    sources = stamps.page_sources(folder)
+    from shared.report import page
+
     print(f"wrote {page.write(args.demo).relative_to(paths.root())}")
+    stamps.note(stamps.of_page(folder), sources)
     return 0
 
 
@@ -309,5 +316,5 @@ def do_sync(args: argparse.Namespace) -> int:
 
     sources = stamps.dvc_sources()
     orchestrate.sync()
-    stamps.note(stamps.SYNC, (stamps.SYNC_PART,), sources)
+    stamps.note(stamps.SYNC, sources)
     return 0
