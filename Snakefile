@@ -111,40 +111,27 @@ for collection in PLAN.collections:
             "bash scripts/logged.sh {log} python -m pipelines.{params.paper} run {params.experiment} --tier {params.tier}"
 
 
-# Tables, figures and text of one paper; folder is reports or reports/demo.
+# One paper's report: every table and figure, from results that are loaded once. folder is reports or
+# reports/demo. Nothing is deleted first: a PNG stays as it is while it is a picture of its SVG.
 for paper, folder in PLAN.reports:
-    for part in ["tables", "figures"]:
-
-        rule:
-            name:
-                f"{part}_{paper}" if folder == "reports" else f"demo_{part}_{paper}"
-            input:
-                stamp=orchestrate.staleness.of_report(paper, folder),
-                results=PLAN.results(paper, folder),
-            output:
-                touch(orchestrate.staleness.of_part(paper, folder, part)),
-            log:
-                f"logs/{folder}_{paper}_{part}.log",
-            localrule: True
-            conda:
-                "envs/cpu.yaml"
-            params:
-                paper=paper,
-                demo="--demo" if folder == "reports/demo" else "",
-                part=part,
-            shell:
-                "bash scripts/logged.sh {log} python -m pipelines.{params.paper} table --part {params.part} {params.demo}"
 
     rule:
         name:
             f"report_{paper}" if folder == "reports" else f"demo_report_{paper}"
         input:
-            orchestrate.staleness.of_part(paper, folder, "tables"),
-            orchestrate.staleness.of_part(paper, folder, "figures"),
             stamp=orchestrate.staleness.of_report(paper, folder),
             results=PLAN.results(paper, folder),
         output:
-            update(f"{folder}/{paper}/report.md"),
+            [
+                report(
+                    update(f"{folder}/{paper}/{file}"),
+                    caption="docs/caption.rst",
+                    category=PLAN.title(paper, folder),
+                    subcategory=kind,
+                    labels={"name": name, "file": file},
+                )
+                for file, (kind, name) in PLAN.artefacts(paper).items()
+            ],
         log:
             f"logs/{folder}_{paper}.log",
         localrule: True
@@ -154,36 +141,29 @@ for paper, folder in PLAN.reports:
             paper=paper,
             demo="--demo" if folder == "reports/demo" else "",
         shell:
-            "bash scripts/logged.sh {log} python -m pipelines.{params.paper} table --part text {params.demo}"
+            "bash scripts/logged.sh {log} python -m pipelines.{params.paper} table {params.demo}"
 
 
 # The page over all papers.
-rule page:
-    input:
-        [f"reports/{paper}/report.md" for paper in PLAN.papers],
-    output:
-        update(["reports/index.html", "reports/index.md"]),
-    log:
-        "logs/page.log",
-    localrule: True
-    conda:
-        "envs/cpu.yaml"
-    shell:
-        "bash scripts/logged.sh {log} python -c 'from shared.report import page; page.write()'"
+for folder in dict.fromkeys(folder for _, folder in PLAN.reports):
 
-
-rule demo_page:
-    input:
-        [f"reports/demo/{paper}/report.md" for paper in PLAN.papers],
-    output:
-        update(["reports/demo/index.html", "reports/demo/index.md"]),
-    log:
-        "logs/demo_page.log",
-    localrule: True
-    conda:
-        "envs/cpu.yaml"
-    shell:
-        "bash scripts/logged.sh {log} python -c 'from shared.report import page; page.write(demo=True)'"
+    rule:
+        name:
+            "page" if folder == "reports" else "demo_page"
+        input:
+            [f"{folder}/{paper}/report.md" for paper in PLAN.papers],
+            stamp=orchestrate.staleness.of_page(folder),
+        output:
+            update([f"{folder}/index.html", f"{folder}/index.md"]),
+        log:
+            f"logs/{folder}_page.log",
+        localrule: True
+        conda:
+            "envs/cpu.yaml"
+        params:
+            demo="--demo" if folder == "reports/demo" else "",
+        shell:
+            "bash scripts/logged.sh {log} python -m pipelines report --page {params.demo}"
 
 
 # dvc.lock is written only for experiments whose results are all valid.

@@ -79,21 +79,35 @@ class Report:
         """The tables that the pipeline's ``tables.py`` makes.
 
         Raises:
-            UserError: if it fails, or two have one name.
+            UserError: if it fails, two have one name, or the names are not those of experiments.yaml.
         """
-        return _of_different_names(self.paper, "tables", made(self.paper, "tables", self.results))
+        return self._as_declared("tables", made(self.paper, "tables", self.results))
 
     @cached_property
     def figures(self) -> list[Figure]:
         """The figures that the pipeline's ``figures.py`` makes; none if it has no such file.
 
         Raises:
-            UserError: if it fails, or two have one name; and from ``draw``, if that fails.
+            UserError: as `tables`; and from ``draw``, if that fails.
         """
-        if not (paths.pipeline(self.paper) / "figures.py").is_file():
-            return []
-        found = _of_different_names(self.paper, "figures", made(self.paper, "figures", self.results))
+        there = (paths.pipeline(self.paper) / "figures.py").is_file()
+        found = self._as_declared("figures", made(self.paper, "figures", self.results) if there else [])
         return [replace(f, draw=f.draw and partial(_drawn, self.paper, f.draw)) for f in found]
+
+    def _as_declared(self, what: str, found: list[Any]) -> list[Any]:
+        """Tables, or figures: each is a file, which the workflow knows by the name in experiments.yaml."""
+        for name, count in Counter(block.name for block in found).items():
+            if count > 1:
+                place = f"pipelines/{self.paper}/{what}.py"
+                raise UserError(f"{place} makes {count} {what} called {name!r}; rename one")
+        declared, names = getattr(self.declared, what), [block.name for block in found]
+        different = sorted({*declared} ^ {*names})
+        if different and (self.declared.tables or self.declared.figures):
+            raise UserError(
+                f"pipelines/{self.paper}/experiments.yaml names other {what} than {what}.py makes (see to "
+                f"{text.join(different)}); write there: {what}: [{', '.join(names)}]"
+            )
+        return found
 
     @cached_property
     def deviations(self) -> list[published.Deviation]:
@@ -159,14 +173,6 @@ class Report:
                         ours = "-" if judged.verdict.status == verdicts.NOT_RUN else ours
                         return Headline(table, row, paper, ours, judged.verdict)
         return None
-
-
-def _of_different_names(paper: str, what: str, found: list[Any]) -> list[Any]:
-    """Tables, or figures: each is a file, so that one of two with the same name would be lost."""
-    for name, count in Counter(block.name for block in found).items():
-        if count > 1:
-            raise UserError(f"pipelines/{paper}/{what}.py makes {count} {what} called {name!r}; rename one")
-    return found
 
 
 def _drawn(paper: str, draw: Callable[[], Any]) -> Any:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import textwrap
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -121,16 +122,11 @@ def render(figure: Figure, existing: bytes = b"") -> tuple[str, bytes]:
         figure: what to draw.
         existing: a PNG made before, or nothing. If it says that it is a picture of the same SVG, it is
             returned as it is: drawn anew, its smoothed edges may differ by a level of gray.
-
-    Raises:
-        ValueError: if the figure has nothing to draw.
     """
-    if figure.draw is None:
-        raise ValueError(f"figure {figure.name} has no results to draw")
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # a reader's own matplotlibrc must not change a committed file
         matplotlib.rcParams.update(STYLE)
-        drawn = figure.draw()
+        drawn = figure.draw() if figure.draw else _not_run(figure)
         _settle_images(drawn)
         text, png = io.StringIO(), io.BytesIO()
         drawn.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
@@ -141,6 +137,16 @@ def render(figure: Figure, existing: bytes = b"") -> tuple[str, bytes]:
         about = {"Software": None, SOURCE: source}
         drawn.savefig(png, format="png", dpi=PNG_DPI, metadata=about, facecolor="white")
     return svg, png.getvalue()
+
+
+def _not_run(figure: Figure) -> Canvas:
+    """In place of a figure without results: what computes them, so that each declared figure is a file."""
+    drawn, (axes,) = canvas(5.5, 1.2)
+    axes.set_axis_off()
+    said = [figure.title, *figure.footnotes()] if figure.commands else [figure.title, "Not run yet."]
+    lines = [textwrap.fill(line.replace("`", ""), 80) for line in said]
+    axes.text(0.5, 0.5, "\n".join(lines), ha="center", va="center", transform=axes.transAxes)
+    return drawn
 
 
 def _source(png: bytes) -> str | None:

@@ -20,8 +20,6 @@ from shared.runs import config
 
 #: Endings of generated files; others in a report's folder are left alone.
 _GENERATED = (".md", ".csv", ".svg", ".png")
-#: What can be rendered by itself.
-PARTS = ("tables", "figures", "text")
 
 
 def render_all(demo: bool = False) -> None:
@@ -30,14 +28,14 @@ def render_all(demo: bool = False) -> None:
         render(paper, demo)
 
 
-def render(paper: str, demo: bool = False, part: str | None = None) -> Path:
+def render(paper: str, demo: bool = False) -> Path:
     """Render one paper's report into ``reports/<paper>/`` (demo: ``reports/demo/<paper>/``).
+
+    Generated files of tables and figures that no longer exist are removed.
 
     Args:
         paper: its name.
         demo: from the demo tier.
-        part: only this one of `PARTS`; all if None. With "text", generated files of tables and figures
-            that no longer exist are removed.
 
     Returns:
         The folder.
@@ -47,37 +45,28 @@ def render(paper: str, demo: bool = False, part: str | None = None) -> Path:
     """
     report = Report(paper, demo)
     folder = paths.reports(demo) / paper
-    if part in (None, "tables"):
-        for table in report.tables:
-            write_atomic(folder / f"{table.name}.md", _table_page(report, table))
-            write_atomic(folder / f"{table.name}.csv", markdown.to_csv(table))
-    if part in (None, "figures"):
-        render_figures(report)
-    if part in (None, "text"):
-        write_atomic(folder / "report.md", report_markdown(report))
-        expected = _expected_files(report)
-        for file in folder.iterdir():
-            if file.suffix in _GENERATED and file.name not in expected:
-                file.unlink()
+    for table in report.tables:
+        write_atomic(folder / f"{table.name}.md", _table_page(report, table))
+        write_atomic(folder / f"{table.name}.csv", markdown.to_csv(table))
+    render_figures(report)
+    write_atomic(folder / "report.md", report_markdown(report))
+    expected = {"report.md"}
+    expected |= {f"{table.name}{ending}" for table in report.tables for ending in (".md", ".csv")}
+    expected |= {f"{figure.name}{ending}" for figure in report.figures for ending in (".svg", ".png")}
+    for file in folder.iterdir():
+        if file.suffix in _GENERATED and file.name not in expected:
+            file.unlink()
     return folder
 
 
-def _expected_files(report: Report) -> set[str]:
-    """Names of the files that belong to a report."""
-    tables = {f"{table.name}{ending}" for table in report.tables for ending in (".md", ".csv")}
-    drawn = [figure.name for figure in report.figures if figure.draw]
-    return {"report.md"} | tables | {f"{name}{ending}" for name in drawn for ending in (".svg", ".png")}
-
-
 def render_figures(report: Report) -> None:
-    """Write the figures that have results as SVG and PNG."""
-    drawable = [figure for figure in report.figures if figure.draw]
-    if not drawable:
+    """Write the figures as SVG and PNG; one without results says what computes them."""
+    if not report.figures:
         return
     from shared.report import figures  # loads matplotlib
 
     folder = paths.reports(report.demo) / report.paper
-    for figure in drawable:
+    for figure in report.figures:
         picture = folder / f"{figure.name}.png"
         svg, png = figures.render(figure, picture.read_bytes() if picture.is_file() else b"")
         write_atomic(folder / f"{figure.name}.svg", svg)

@@ -159,12 +159,21 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Paper:
-    """One paper's experiments."""
+    """One paper's experiments, and the names of the tables and figures of its report."""
 
     name: str
     title: str
     revision: int
+    tables: tuple[str, ...]
+    figures: tuple[str, ...]
     experiments: Mapping[str, Experiment]
+
+    @property
+    def artefacts(self) -> dict[str, tuple[str, str]]:
+        """The files of the report, in its folder, each with its kind and what it shows."""
+        tables = {f"{name}{end}": ("Tables", name) for name in self.tables for end in (".md", ".csv")}
+        figures = {f"{name}{end}": ("Figures", name) for name in self.figures for end in (".svg", ".png")}
+        return {"report.md": ("Report", "report")} | tables | figures
 
     def experiment(self, name: str) -> Experiment:
         """The experiment called ``name``.
@@ -231,7 +240,8 @@ def _load(paper: str, text: str) -> Paper:
     made = {
         name: _experiment(paper, name, revision, values) for name, values in declared["experiments"].items()
     }
-    return Paper(paper, str(declared["title"]), revision, made)
+    tables, figures = (tuple(declared.get(key, ())) for key in ("tables", "figures"))
+    return Paper(paper, str(declared["title"]), revision, tables, figures, made)
 
 
 def _experiment(paper: str, name: str, revision: int, values: Mapping[str, Any]) -> Experiment:

@@ -20,7 +20,7 @@ from shared.base import paths, strict_yaml
 from shared.base.errors import Mistakes, UserError, unknown
 from shared.base.strict_yaml import Mapping
 
-PAPER_KEYS = ("title", "revision", "experiments")
+PAPER_KEYS = ("title", "revision", "tables", "figures", "experiments")
 EXPERIMENT_KEYS = ("title", "produces", "settings", "arms", "rows", "tiers", "cost")
 EXPERIMENT_KEYS_NEEDED = ("title", "settings", "arms", "tiers")  # DVC looks at the settings, too
 TIER_KEYS = ("seeds", "arms", "replicas")  # every other key of a tier overrides a setting
@@ -109,6 +109,12 @@ def _check_paper(paper: str, content: Mapping) -> Iterator[_Mistake]:
     if type(revision) is not int or revision < 1:
         line = declared.lines["revision"]
         yield line, f"revision should be a whole number from 1 on, not {revision!r}"
+    for key in ("tables", "figures"):
+        names = declared.get(key, [])
+        good = isinstance(names, list) and all(isinstance(n, str) and _NAME.fullmatch(n) for n in names)
+        if not good or len(set(names)) < len(names):
+            line = declared.lines[key]
+            yield line, f"{key} should be a list of different names such as [{key[:-1]}1], not {names!r}"
     if "experiments" in declared:
         yield from _names_of(declared, "experiments")
         for name, experiment in _items(declared["experiments"]):

@@ -72,6 +72,9 @@ def _names(paper: config.Paper) -> Iterator[Problem]:
     except UserError as error:
         yield Problem(str(error))
         return
+    if not paper.tables:
+        file = f"pipelines/{paper.name}/experiments.yaml"
+        yield Problem(f"{file} names no tables; write there: tables: [{', '.join(tables)}]")
     for experiment in paper.experiments.values():
         for name in experiment.produces:
             if name not in known:

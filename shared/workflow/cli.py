@@ -205,8 +205,8 @@ def _add_for_both(add: Callable[[str, str], argparse.ArgumentParser], paper: str
     collecting.add_argument("--tier", choices=TIERS, help="only this tier")
     rendering = add("table" if paper else "report", "render tables and figures from collected results")
     rendering.add_argument("--demo", action="store_true", help="from the demo tier, into reports/demo")
-    if paper:
-        rendering.add_argument("--part", choices=("tables", "figures", "text"), help="only this part")
+    if not paper:
+        rendering.add_argument("--page", action="store_true", help="only the page, from rendered reports")
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:

@@ -263,18 +263,25 @@ def do_table(args: argparse.Namespace) -> int:
     sources = staleness.report_sources(args.paper, folder)  # before rendering reads them
     from shared.report import render
 
-    print(f"wrote {render.render(args.paper, args.demo, args.part).relative_to(paths.root())}")
-    parts = (args.part,) if args.part else staleness.PARTS
-    staleness.note(staleness.of_report(args.paper, folder), parts, sources)
+    print(f"wrote {render.render(args.paper, args.demo).relative_to(paths.root())}")
+    staleness.note(staleness.of_report(args.paper, folder), sources)
     return 0
 
 
 def do_report(args: argparse.Namespace) -> int:
     """Render all reports and the page that shows them together."""
-    from shared.report import page, render
+    if not args.page:
+        from shared.report import render
 
-    render.render_all(args.demo)
+        render.render_all(args.demo)
+    from shared.workflow import staleness
+
+    folder = paths.reports(args.demo).relative_to(paths.root()).as_posix()
+    sources = staleness.page_sources(folder)
+    from shared.report import page
+
     print(f"wrote {page.write(args.demo).relative_to(paths.root())}")
+    staleness.note(staleness.of_page(folder), sources)
     return 0
 
 
@@ -291,5 +298,5 @@ def do_sync(args: argparse.Namespace) -> int:
 
     sources = staleness.dvc_sources()
     orchestrate.sync()
-    staleness.note(staleness.SYNC, (staleness.SYNC_PART,), sources)
+    staleness.note(staleness.SYNC, sources)
     return 0

@@ -91,6 +91,14 @@ class Plan:
         folders = ["reports", "reports/demo"] if self.demo else ["reports"]
         return [(paper, folder) for folder in folders for paper in self.papers]
 
+    def title(self, paper: str, folder: str) -> str:
+        """What Snakemake's own report calls the files of one report."""
+        return f"{config.load(paper).title}{' (demo)' if folder.endswith('demo') else ''}"
+
+    def artefacts(self, paper: str) -> dict[str, tuple[str, str]]:
+        """The files of its report: see `shared.runs.config.Paper.artefacts`."""
+        return config.load(paper).artefacts
+
     def results(self, paper: str, folder: str) -> list[str]:
         """The collected files that a report is made from, whether there or to be made."""
         tiers = ("demo",) if folder.endswith("demo") else paths.COMMITTED_TIERS

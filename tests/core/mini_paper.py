@@ -14,6 +14,8 @@ FILES = {
 mini:
   title: "A <mini> paper & its claims"
   revision: 1
+  tables: [claims, table1]
+  figures: [table1, empty]
   experiments:
     table1:
       title: "Table 1"

@@ -122,8 +122,23 @@ def damage_captions(toy):
 
 
 def damage_produces(toy):
-    toy.declare("[table1]", "[table1, figure9]")
+    toy.declare("produces: [table1]", "produces: [table1, figure9]")
     return "produces 'figure9'"
+
+
+def damage_tables(toy):
+    toy.declare("  tables: [table1]", "  tables: [table2]")
+    return "names other tables than tables.py makes (see to table1 and table2); write there: tables: [table1]"
+
+
+def damage_figures(toy):
+    toy.declare("  tables: [table1]", "  tables: [table1]\n  figures: [figure1]")
+    return "names other figures than figures.py makes (see to figure1); write there: figures: []"
+
+
+def damage_no_tables(toy):
+    toy.declare("  tables: [table1]", "")
+    return "experiments.yaml names no tables; write there: tables: [table1]"
 
 
 def damage_stage(toy):

@@ -148,6 +148,21 @@ def test_find_is_the_inverse_of_spec(toy):
         ("revision: 1", "revision: 0", "revision should be a whole number from 1 on"),
         ("revision: 1", "revison: 1", "unknown key 'revison'; did you mean 'revision'"),
         ("produces: [table1]", "produces: table1", "produces should be a list"),
+        (
+            "  tables: [table1]",
+            "  tables: table1",
+            "tables should be a list of different names such as [table1]",
+        ),
+        (
+            "  tables: [table1]",
+            "  tables: [a, a]",
+            "tables should be a list of different names such as [table1]",
+        ),
+        (
+            "  tables: [table1]",
+            "  figures: [../a]",
+            "figures should be a list of different names such as [figure1]",
+        ),
         ("seeds: 0-2", "seeds: []", "seeds should be different whole numbers"),
         ("seeds: 0-2", "seeds: [1, 1]", "seeds should be different whole numbers"),
         ("seeds: 0-2", "seeds: 0..2", "not a seed"),

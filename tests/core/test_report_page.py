@@ -15,8 +15,10 @@ import jinja2
 import mini_paper
 import pytest
 
-from shared.report import counts, html, page, render
+from shared.base.errors import UserError
+from shared.report import counts, figures, html, page, render
 from shared.report.contents import Report
+from shared.runs import config
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
@@ -231,7 +233,7 @@ def test_everything_is_not_run_at_first(mini):
     assert "not run" in shown
     assert "python -m pipelines.mini run table1 --tier lite" in shown
     assert "badge good" not in shown[shown.index("<main") :]
-    assert not list((mini / "reports").rglob("*.svg"))
+    assert "<svg" not in shown[shown.index("<main") :]
 
 
 def test_demo_has_its_own_place_a_warning_and_no_verdicts(mini):
@@ -286,6 +288,28 @@ def test_generated_files_that_are_no_longer_made_disappear(mini):
     before = set(mini_paper.tree(folder))
     render.render("mini")
     assert before - set(mini_paper.tree(folder)) == {"old_table.md", "old_figure.svg"}
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_what_is_written_is_what_the_declaration_names(mini, recorded):
+    """The workflow knows the files of a report by the declaration alone, whatever results there are."""
+    if recorded:
+        mini_paper.record()
+    folder = render.render("mini")
+    assert set(mini_paper.tree(folder)) == set(config.load("mini").artefacts)
+    waiting = next(figure for figure in Report("mini").figures if figure.name == "empty")
+    (said,) = (text.get_text() for axes in figures._not_run(waiting).axes for text in axes.texts)
+    assert " ".join(said.split()).startswith(
+        "Nothing yet Not run yet; computed by python -m pipelines.mini run"
+    )
+
+
+def test_a_table_that_is_not_declared_is_one_sentence_and_nothing_is_written(mini):
+    file = mini / "pipelines/mini/experiments.yaml"
+    file.write_text(file.read_text().replace("[claims, table1]", "[claims]"))
+    with pytest.raises(UserError, match=r"names other tables .*see to table1.*tables: \[claims, table1\]$"):
+        render.render("mini")
+    assert not (mini / "reports").exists()
 
 
 def test_deviations_stand_under_the_tables_that_they_concern(mini):

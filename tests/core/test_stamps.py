@@ -9,21 +9,63 @@ from typing import Any
 import pytest
 from toy_plans import Plan, plan, stamp_texts
 
-from shared.report import render
+from shared.report import page, render
 from shared.workflow import cli, orchestrate, staleness
 
 
 def snakemake(toy: Any) -> Plan:
-    """What the rules of the report and of dvc.lock do, in their order; returns the plan."""
+    """What the rules of the report, the page and dvc.lock do, in their order; returns the plan."""
     made = plan()
-    for part in staleness.PARTS:
-        assert cli.main(["table", "--part", part], paper="toy") == 0
+    assert cli.main(["table"], paper="toy") == 0
+    assert cli.main(["report", "--page"]) == 0
     assert cli.main(["sync"]) == 0
     (toy.root / staleness.SYNC_DONE).touch()
     return made
 
 
-REPORT = Path(staleness.of_report("toy", "reports")).name
+REPORT, PAGE, SYNC = (
+    Path(s).name
+    for s in (staleness.of_report("toy", "reports"), staleness.of_page("reports"), staleness.SYNC)
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "renewed"),
+    [
+        (lambda toy: None, set()),
+        (lambda toy: os.utime(toy.folder / "paper.csv", (0, 0)), set()),
+        (lambda toy: toy.edit("paper.csv", "0.1", "0.2"), {REPORT, PAGE}),
+        (lambda toy: (toy.root / "reports/toy/report.md").write_text("edited by hand"), {REPORT}),
+        (lambda toy: (toy.root / "reports/toy/table1.csv").unlink(), {REPORT}),
+        (lambda toy: (toy.root / "reports/toy/more.svg").write_text("not ours"), {REPORT}),
+        (lambda toy: (toy.root / "reports/index.md").write_text("edited by hand"), {PAGE}),
+        (lambda toy: (toy.root / "reports/index.html").unlink(), {PAGE}),
+        (lambda toy: (toy.root / "README.md").write_text("edited by hand"), {PAGE}),
+        (lambda toy: toy.declare("A toy", "The toy"), {REPORT, PAGE, SYNC}),
+        (lambda toy: (toy.root / "dvc.lock").write_text("edited by hand"), {SYNC}),
+    ],
+)
+def test_a_change_renews_exactly_what_it_touches(toy, change, renewed):
+    orchestrate.finish(snakemake(toy))
+    before = stamp_texts(toy.root)
+    change(toy)
+    plan(train="never")
+    after = stamp_texts(toy.root)
+    demo = {name for name in after if "demo" in name}
+    assert {name for name in after if after[name] != before[name]} - demo == renewed
+
+
+def test_a_template_of_the_page_renews_the_page_only(toy):
+    template = toy.root / "shared/report/templates/page.html"
+    template.parent.mkdir(parents=True)
+    template.write_text("old")
+    orchestrate.finish(snakemake(toy))
+    before = stamp_texts(toy.root)
+    template.write_text("new")
+    plan()
+    after = stamp_texts(toy.root)
+    assert after[PAGE] != before[PAGE]
+    assert after[REPORT] == before[REPORT]
 
 
 def test_reports_are_rendered_again_only_after_a_change(toy):
@@ -50,27 +92,25 @@ def test_reports_are_rendered_again_only_after_a_change(toy):
     assert stamp_texts(toy.root)[name] != before[name]
 
 
-@pytest.mark.parametrize("part", staleness.PARTS)
-def test_an_edit_while_a_part_is_rendered_is_rendered_the_next_time(toy, monkeypatch, part):
-    assert staleness.PARTS == render.PARTS
-    finish_rendering = render.render
+@pytest.mark.parametrize(("module", "name", "stamp"), [(render, "render", REPORT), (page, "write", PAGE)])
+def test_an_edit_while_it_is_rendered_is_rendered_the_next_time(toy, monkeypatch, module, name, stamp):
+    finish_rendering = getattr(module, name)
 
-    def edited_meanwhile(paper: str, demo: bool, which: str | None) -> Path:
-        where = finish_rendering(paper, demo, which)
-        if which == part:
-            toy.edit("paper.csv", "0.1", "0.2")
+    def edited_meanwhile(*arguments: Any) -> Path:
+        where = finish_rendering(*arguments)
+        toy.edit("paper.csv", "0.1", "0.2")
         return where
 
-    monkeypatch.setattr(render, "render", edited_meanwhile)
+    monkeypatch.setattr(module, name, edited_meanwhile)
     orchestrate.finish(snakemake(toy))
     before = stamp_texts(toy.root)
     plan()
-    assert stamp_texts(toy.root)[REPORT] != before[REPORT]
-    monkeypatch.setattr(render, "render", finish_rendering)
+    assert stamp_texts(toy.root)[stamp] != before[stamp]
+    monkeypatch.setattr(module, name, finish_rendering)
     orchestrate.finish(snakemake(toy))
     before = stamp_texts(toy.root)
     plan()
-    assert stamp_texts(toy.root)[REPORT] == before[REPORT]
+    assert stamp_texts(toy.root)[stamp] == before[stamp]
 
 
 def test_an_edit_while_others_are_rendered_is_rendered_the_next_time(toy):

@@ -35,6 +35,7 @@ toy:
       tiers:
         lite: {seeds: [0, 1, 2]}
       cost: {lite: {minutes: 2, memory_mb: 100}}
+  tables: [table1]
 """
 
 SETTINGS = """\

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,60 @@ def test_recorded_results_are_never_trained_again_and_changed_ones_exactly(clone
     clone.run("dvc repro tiny@table1")
     assert clone.trained() == of("z2cnn", LITE)
     assert clone.run("dvc status").strip() == CLEAN
+
+
+def steps(printed: str) -> list[str]:
+    """The steps other than trainings that Snakemake did, by what `scripts/logged.sh` says of each."""
+    return re.findall(r"^(\w+): done$", printed, re.MULTILINE)
+
+
+def test_one_table_or_figure_is_made_by_its_name_without_any_training(clone: Clone) -> None:
+    """Also where the whole folder is gone: the names are declared, not read from what is there."""
+    shutil.rmtree(clone.path / "reports/tiny")
+    assert steps(clone.run("snakemake --cores 1 reports/tiny/figure1.svg")) == ["reports_tiny"]
+    assert clone.changes() == ""
+    assert "Nothing to be done" in clone.run("snakemake --cores 1 reports/tiny/claims.csv")
+    listed = clone.run("snakemake --cores 1 --summary reports/index.html")
+    outputs = set(re.findall(r"^(reports/tiny/\S+)\t", listed, re.MULTILINE))
+    assert outputs == set(clone.run("git ls-files reports/tiny").split())
+    assert clone.trained() == []
+
+
+@pytest.mark.slow
+def test_a_change_of_one_artefact_runs_its_report_and_nothing_else(clone: Clone) -> None:
+    clone.snakemake()
+    assert clone.trained() == DEMO
+    table, picture = (clone.path / "reports/tiny" / name for name in ("table1.csv", "figure1.png"))
+    drawn = picture.read_bytes()
+    os.utime(table)
+    os.utime(picture, (1, 1))  # for Snakemake, 0 is no time
+    assert steps(clone.snakemake()) == []
+    (clone.path / "reports/tiny/figure1.svg").unlink()
+    assert steps(clone.snakemake()) == ["reports_tiny", "reports_page"]
+    table.write_text("edited by hand")
+    assert steps(clone.run("snakemake --cores 1 reports/tiny/figure1.svg")) == ["reports_tiny"]
+    clone.edit("reports/demo/tiny/report.md", "^# ", "# Edited: ")
+    assert "demo_page" in (found := steps(clone.snakemake()))
+    assert set(found) <= {"demo_tiny", "demo_page", "reports_page"}
+    (clone.path / "reports/index.md").unlink()
+    assert steps(clone.snakemake()) == ["reports_page"]
+    assert picture.read_bytes() == drawn
+    assert clone.changes() == ""
+    assert clone.trained() == []
+    assert steps(clone.snakemake()) == []
+
+
+@pytest.mark.slow
+def test_snakemakes_own_report_holds_every_table_and_figure(clone: Clone) -> None:
+    clone.snakemake("train=never")
+    clone.run("snakemake --cores 1 --config train=never --report report.zip -- reports")
+    with zipfile.ZipFile(clone.path / "report.zip") as packed:
+        held = {Path(name).name for name in packed.namelist()}
+        assert held >= {file.name for file in (clone.path / "reports/tiny").iterdir()}
+        page = "".join(packed.read(n).decode() for n in packed.namelist() if n.endswith((".html", ".js")))
+    assert "Template: p4 convolutions on turned digits" in page  # the category
+    assert "python -m pipelines.tiny table" in page  # the caption
+    assert clone.changes().strip() in ("", "?? report.zip")
 
 
 @pytest.mark.slow

@@ -264,6 +264,17 @@ def test_report_renders_from_whatever_there_is(paper, source):
 
 
 @papers
+def test_the_workflow_knows_the_files_of_the_report(paper):
+    """`report.Report` refuses names that are not declared; what is committed is what is declared."""
+    declared = config.load(paper)
+    assert declared.tables
+    assert Report(paper).tables
+    assert len(Report(paper).figures) == len(declared.figures)
+    if not paper.startswith("_"):
+        assert {file.name for file in (paths.reports() / paper).iterdir()} == set(declared.artefacts)
+
+
+@papers
 def test_tables_show_the_smoke_rows(paper):
     """A metric misspelt in tables.py would look like runs that nobody has made yet."""
     report = Report(paper, True, Smoke())
