@@ -7,8 +7,7 @@ The library: `algebra` (groups, representations, actions, Lie algebras), `nn` (l
 Importing this package is cheap: its parts are loaded when they are first used, so that tables and reports can
 be rebuilt on a machine without torch. What users need most has a short name here:
 
-    from shared import measure, nn, testing
-    from shared.algebra import groups
+    from shared import groups, nn, measure, testing
 """
 
 from __future__ import annotations
@@ -20,14 +19,10 @@ __version__ = "0.1.0"
 
 #: Short name -> where it is.
 _PLACES = {
-    **{
-        name: f"shared.{name}"
-        for name in ("atlas", "data", "measure", "nn", "report", "runs", "testing", "train")
-    },
-    **{
-        name: f"shared.algebra.{name}"
-        for name in ("actions", "groups", "lie", "presentations", "representations")
-    },
+    **{wing: f"shared.{wing}" for wing in ("atlas", "data", "measure", "nn")},
+    **{wing: f"shared.{wing}" for wing in ("report", "runs", "testing", "train")},
+    **{name: f"shared.algebra.{name}" for name in ("actions", "groups", "lie")},
+    **{name: f"shared.algebra.{name}" for name in ("presentations", "representations")},
     "symmetries": "shared.nn.symmetries",
 }
 

@@ -1,7 +1,7 @@
 """Groups by generators and relators: words, presentations, and coset enumeration.
 
 A word is a tuple of non-zero integers: ``i`` stands for generator number ``i`` counted from one, ``-i`` for
-its inverse, and the empty word for the identity. :func:`shared.algebra.groups.from_presentation` builds the group.
+its inverse, and the empty word for the identity. `shared.algebra.groups.from_presentation` builds the group.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The libraries escnn and e2cnn: imported when a function needs them, and what they say about groups.
 
-The only module that imports them. Both order the elements of C_n and D_n as :mod:`shared.algebra.groups` does,
+The only module that imports them. Both order the elements of C_n and D_n as `shared.algebra.groups` does,
 mirror left-right as it does, and keep the elements of a field next to each other.
 """
 
@@ -87,7 +87,7 @@ def field_type(backend: str, group: Group, channels: int, regular: bool) -> Any:
 
 
 class Reference(NamedTuple):
-    """What a library says about a group, with the elements in the order of :mod:`shared.algebra.groups`."""
+    """What a library says about a group, with the elements in the order of `shared.algebra.groups`."""
 
     table: np.ndarray
     regular: np.ndarray
@@ -99,7 +99,7 @@ def group_representations(backend: str, group: Group) -> Reference:
 
     Args:
         backend: ``escnn``, or ``e2cnn`` for cyclic and dihedral groups.
-        group: a group made by a constructor of :mod:`shared.algebra.groups`.
+        group: a group made by a constructor of `shared.algebra.groups`.
 
     Shape:
         ``table`` is ``(n, n)``, ``regular`` is ``(n, n, n)``, each irrep ``(n, d, d)``.

@@ -23,7 +23,7 @@ COLUMNS = ("run", "experiment", "arm", "seed", "metric", "step", "value")
 
 
 class Source(Protocol):
-    """Where results come from; by default the module `shared.runs.ledger`: what is collected in this checkout."""
+    """Where results come from; by default `shared.runs.ledger`: what is collected in this checkout."""
 
     def read(self, paper: str, experiment: str, tier: str) -> pd.DataFrame:
         """The rows, as `shared.runs.ledger.read` gives them; empty if there are none."""

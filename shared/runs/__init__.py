@@ -1,8 +1,8 @@
 """What a paper declares, and what is known of each run: computed, stored, collected, merged. No torch.
 
-The parts: `api` (what a paper's experiment sees), `config` (declared runs), `records` (the store), `committed`
-(the CSV files), `ledger` (what is known of each run, collecting, accepting), `execute`, `merge`. The names for
-users of results are loaded when they are first used, so that `api` alone stays small.
+The parts: `api` (what a paper's experiment sees), `config` (declared runs), `records` (the store),
+`committed` (the CSV files), `ledger` (what is known of each run, collecting, accepting), `execute`, `merge`.
+Names for users of results are loaded when they are first used, so that `api` alone stays small.
 """
 
 from __future__ import annotations

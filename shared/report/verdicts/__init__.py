@@ -44,7 +44,7 @@ paired by seed where both arms ran the same seeds, else Welch:
   is reproduced only if all parts are.
   The largest p-value of the parts is a valid one for the whole (intersection-union test).
 
-False-positive rates of these rules are checked by simulation in ``tests/core/test_verdicts.py``.
+False-positive rates of these rules are checked by simulation in ``tests/core/report/test_verdicts.py``.
 """
 
 from shared.report.verdicts.cells import SHARED, SPREAD_KINDS, WIDEST, cell, exactly

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from shared.base import strict_yaml
 from shared.base.errors import UserError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize(

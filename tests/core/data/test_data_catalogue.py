@@ -139,7 +139,7 @@ def test_the_catalogue_needs_no_torch() -> None:
         "import sys, shared.data; shared.data.catalogue.load(); shared.data.notes('digits'); "
         "sys.exit(any(name in sys.modules for name in ('torch', 'sklearn', 'tqdm')))"
     )
-    done = subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[2], check=False)
+    done = subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[3], check=False)
     assert done.returncode == 0
 
 

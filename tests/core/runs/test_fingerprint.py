@@ -42,7 +42,8 @@ def run(settings):
     "shared/nn/norm.py": "class Norm: pass\n",
     "shared/algebra/groups.py": "import shared.nn.pool\nC4 = 4\nK = shared.nn.pool.Pool\n",
     "shared/train/__init__.py": "from shared.train.loop import fit\nfrom shared.train.other import unused\n",
-    "shared/train/loop.py": "from shared.base.errors import UserError\ndef fit(*parts):\n    raise UserError\n",
+    "shared/train/loop.py": "from shared.base.errors import UserError\n"
+    "def fit(*parts):\n    raise UserError\n",
     "shared/train/other.py": "def unused(): pass\n",
     "shared/base/errors.py": "class UserError(Exception): pass\n",
     "shared/late.py": "late = 1\n",

@@ -243,7 +243,7 @@ def test_a_killed_fetch_leaves_no_set_and_the_next_one_succeeds(
         "o.archives.unpack = unpack\n"
         f"o.get('tiny', mirror={str(shelf)!r})\n"
     )
-    here = str(Path(__file__).resolve().parents[2])
+    here = str(Path(__file__).resolve().parents[3])
     done = subprocess.run([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": here}, check=False)
     assert done.returncode == -9
     assert not (root / "data" / "tiny").exists()

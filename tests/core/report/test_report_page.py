@@ -135,7 +135,7 @@ def test_a_name_that_a_template_lacks_is_an_error(mini, monkeypatch):
 
 
 def test_templates_are_installed_with_the_package():
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     settings = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
     installed = {
         file
@@ -265,7 +265,7 @@ def test_the_same_results_give_the_same_bytes(mini):
         "import sys; from shared.report import claims, diff, page, render; render.render_all(); page.write();"
         "print([name for name in ('torch', 'scipy.stats', 'sklearn', 'seaborn') if name in sys.modules])"
     )
-    here = str(Path(__file__).resolve().parents[2])
+    here = str(Path(__file__).resolve().parents[3])
     extra = {"PYTHONHASHSEED": "1", "PYTHONPATH": here, "MPLBACKEND": "svg", "LC_ALL": "C"}
     done = subprocess.run(
         [sys.executable, "-c", code],

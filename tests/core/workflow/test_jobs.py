@@ -17,7 +17,7 @@ from toy_plans import plan
 from shared.runs import config
 from shared.workflow import jobs, orchestrate
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 def test_commands_find_this_interpreter_and_a_tuned_allocator(toy, monkeypatch):
