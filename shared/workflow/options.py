@@ -15,7 +15,7 @@ REMOTE_THREADS = 4
 
 
 @dataclass(frozen=True)
-class Wish:
+class Request:
     """The options of ``snakemake --config``.
 
     Attributes:
@@ -35,7 +35,7 @@ class Wish:
     gpu: str = "auto"
 
     @classmethod
-    def of(cls, options: Mapping[str, Any]) -> Wish:
+    def of(cls, options: Mapping[str, Any]) -> Request:
         """Check the options as Snakemake hands them over.
 
         Raises:
@@ -47,19 +47,19 @@ class Wish:
                 raise UserError(unknown("option of --config", key, kinds))
             if kinds[key] is int and not str(value).isdecimal():
                 raise UserError(f"--config {key}={value} should be a whole number, 0 to choose by itself")
-        wish = cls(**{key: kinds[key](value) for key, value in options.items()})
+        request = cls(**{key: kinds[key](value) for key, value in options.items()})
         for name, value, known in (
-            ("tier", wish.tier, paths.TIERS),
-            ("train", wish.train, ("missing", "never")),
+            ("tier", request.tier, paths.TIERS),
+            ("train", request.train, ("missing", "never")),
         ):
             if value not in known:
                 raise UserError(unknown(name, value, known))
-        if wish.gpu != "auto" and not wish.gpu.isdecimal():
-            raise UserError(f"--config gpu={wish.gpu} should be auto, 0 or 1")
-        return wish
+        if request.gpu != "auto" and not request.gpu.isdecimal():
+            raise UserError(f"--config gpu={request.gpu} should be auto, 0 or 1")
+        return request
 
     def experiments(self) -> list[config.Experiment]:
-        """The experiments wished for that have the tier.
+        """The experiments asked for that have the tier.
 
         Raises:
             UserError: if ``only`` names a paper or an experiment that does not exist.

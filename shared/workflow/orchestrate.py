@@ -24,9 +24,9 @@ from shared.runs import config, devices, ledger
 from shared.workflow import cli, dvc_files, progress, staleness
 from shared.workflow.dvc_files import sync
 from shared.workflow.jobs import Cutter, Job, identifier, read
-from shared.workflow.options import REMOTE_THREADS, Wish
+from shared.workflow.options import REMOTE_THREADS, Request
 
-__all__ = ["Collection", "Job", "Plan", "Wish", "finish", "plan", "staleness", "sync"]
+__all__ = ["Collection", "Job", "Plan", "Request", "finish", "plan", "staleness", "sync"]
 
 #: Days after which the file of a job that nobody runs any more is removed.
 KEEP_DAYS = 14
@@ -70,7 +70,7 @@ class Collection:
 class Plan:
     """What the Snakefile makes rules of."""
 
-    wish: Wish
+    request: Request
     jobs: tuple[Job, ...] = ()
     collections: tuple[Collection, ...] = ()
 
@@ -78,7 +78,7 @@ class Plan:
     def demo(self) -> bool:
         """Whether the demo reports are part of it: demo is trained, or has results already."""
         there = any((paths.store() / "results").glob("*/demo/*.csv"))
-        return self.wish.tier == "demo" and (self.wish.train != "never" or there)
+        return self.request.tier == "demo" and (self.request.train != "never" or there)
 
     @property
     def papers(self) -> list[str]:
@@ -135,28 +135,30 @@ def plan(
         UserError: for options that make no sense, or mistakes in the declarations.
     """
     _environment()
-    wish = Wish.of(options)
-    found = [] if wish.train == "never" else wish.experiments()
+    request = Request.of(options)
+    found = [] if request.train == "never" else request.experiments()
     if main:
         if wrong := dvc_files.misspelt():  # now, not by `sync` after hours of training
             raise Mistakes(wrong)
         _say_less()
     else:
-        return Plan(wish, tuple(_read_jobs()), tuple(Collection(e.paper, e.name, wish.tier) for e in found))
-    stale = [(e, list(filter(ledger.of(e.paper).why_stale, e.runs(wish.tier)))) for e in found]
-    jobs, by_run = _jobs(wish, found, [run for _, missing in stale for run in missing], cores, nodes)
+        return Plan(
+            request, tuple(_read_jobs()), tuple(Collection(e.paper, e.name, request.tier) for e in found)
+        )
+    stale = [(e, list(filter(ledger.of(e.paper).why_stale, e.runs(request.tier)))) for e in found]
+    jobs, by_run = _jobs(request, found, [run for _, missing in stale for run in missing], cores, nodes)
     collections = []
     for experiment, missing in stale:
         trained = tuple(dict.fromkeys(by_run[run.id].done for run in missing))
-        collection = Collection(experiment.paper, experiment.name, wish.tier, trained)
-        if missing or not ledger.of(experiment.paper).is_collected(experiment, wish.tier):
+        collection = Collection(experiment.paper, experiment.name, request.tier, trained)
+        if missing or not ledger.of(experiment.paper).is_collected(experiment, request.tier):
             staleness.renew(collection.stamp)
-        elif wish.tier in paths.COMMITTED_TIERS:
+        elif request.tier in paths.COMMITTED_TIERS:
             continue  # a recorded result is a source file: no rule may touch it
         elif not (paths.root() / collection.stamp).is_file():
             staleness.renew(collection.stamp)  # trained by another command than Snakemake
         collections.append(collection)
-    made = Plan(wish, tuple(jobs), tuple(collections))
+    made = Plan(request, tuple(jobs), tuple(collections))
     _write_stamps(made)
     return made
 
@@ -173,24 +175,24 @@ def planned(*arguments: Any, **options: Any) -> Plan:
 
 
 def _jobs(
-    wish: Wish,
+    request: Request,
     experiments: list[config.Experiment],
     stale: list[config.Run],
     cores: int | None,
     nodes: int | None,
 ) -> tuple[list[Job], dict[str, Job]]:
     """The jobs that train the stale runs, and by run the job it is in."""
-    cutter = Cutter({(e.paper, e.name): e for e in experiments}, wish.tier)
+    cutter = Cutter({(e.paper, e.name): e for e in experiments}, request.tier)
     if cores:
-        gpus = len(devices.gpus()) if stale and wish.gpu == "auto" else 0
+        gpus = len(devices.gpus()) if stale and request.gpu == "auto" else 0
         workers = min(gpus or cores, cores)
-        batches = cutter.cut(stale, workers, wish.runs_per_job)
-        threads = wish.threads or max(1, cores // max(1, min(len(batches), workers)))
-        gpu = int(gpus > 0) if wish.gpu == "auto" else int(wish.gpu)
+        batches = cutter.cut(stale, workers, request.runs_per_job)
+        threads = request.threads or max(1, cores // max(1, min(len(batches), workers)))
+        gpu = int(gpus > 0) if request.gpu == "auto" else int(request.gpu)
     else:
-        batches = cutter.cut(stale, nodes or 1, wish.runs_per_job)
-        threads = wish.threads or REMOTE_THREADS
-        gpu = 1 if wish.gpu == "auto" else int(wish.gpu)
+        batches = cutter.cut(stale, nodes or 1, request.runs_per_job)
+        threads = request.threads or REMOTE_THREADS
+        gpu = 1 if request.gpu == "auto" else int(request.gpu)
     jobs, by_run = [], {}
     for batch in batches:
         jobs.append(cutter.job(batch, threads, gpu))

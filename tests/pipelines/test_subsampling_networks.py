@@ -12,7 +12,7 @@ from torch import nn
 from pipelines.subsampling import inventory, models, resnets
 from pipelines.subsampling.settings import Settings
 from shared.base.errors import UserError
-from shared.nn import GlobalAvgPool, GroupBatchNorm, GroupConv, LiftingConv
+from shared.nn import Conv2d, GlobalAvgPool, GroupBatchNorm, GroupConv, LiftingConv
 from shared.runs.api import Context
 from shared.train.replicas import stack, stackable
 
@@ -116,8 +116,8 @@ class TestConstruction:
         for stem in ("small", "standard"):
             parts = models.build(narrow("resnet18", stem=stem), 0).modules()
             foreign = {type(m) for m in parts if not type(m).__module__.startswith("torch.nn")}
-            assert foreign == {resnets.PreActivation if stem == "small" else resnets.PostActivation,
-                               GlobalAvgPool}  # fmt: skip
+            block = resnets.PreActivation if stem == "small" else resnets.PostActivation
+            assert foreign == {block, GlobalAvgPool, Conv2d}, "Conv2d is torch's but for a wrong kernel"
 
     def test_initialization(self) -> None:
         """Fact sheet 1.5: p4 uniform, fan-in without orientations; plain He normal by fan-out."""
