@@ -1,8 +1,8 @@
 """What a paper declares, and what is known of each run: computed, stored, collected, merged. No torch.
 
 The parts: `api` (what a paper's experiment sees), `config` (declared runs), `records` (the store),
-`committed` (the CSV files), `ledger` (what is known of each run, collecting, accepting), `execute`, `merge`.
-Names for users of results are loaded when they are first used, so that `api` alone stays small.
+`committed` (the CSV files), `ledger` (what is known of each run, collecting, accepting), `execution` and
+`merging`. Names for users of results are loaded when they are first used, so that `api` alone stays small.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any
 
 _PLACES = {
     **dict.fromkeys(("PRECISIONS", "Context", "OutOfTime", "Row"), "api"),
-    **dict.fromkeys(("Options", "Outcome", "execute"), "execute"),
+    **dict.fromkeys(("Options", "Outcome", "execute"), "execution"),
     **dict.fromkeys(("Ledger", "environments", "read"), "ledger"),
     **dict.fromkeys(("Record", "is_timing"), "records"),
-    **{"HEADER": "committed", "Run": "config", "merge": "merge"},
+    **{"HEADER": "committed", "Run": "config", "merge": "merging"},
 }
 
 __all__ = sorted(_PLACES)

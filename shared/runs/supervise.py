@@ -23,7 +23,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what waits stays small
     from shared.runs import config
-    from shared.runs.execute import Outcome
+    from shared.runs.execution import Outcome
 
 #: Signals by which somebody ends the whole command; after any other one the work goes on.
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)

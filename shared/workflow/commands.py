@@ -11,8 +11,8 @@ from pathlib import Path
 
 from shared.base import paths
 from shared.base.errors import UserError, each, unknown
-from shared.runs import batches, config, declarations, devices, environment, ledger, merge, supervise
-from shared.runs.execute import Options, Outcome, execute
+from shared.runs import batches, config, declarations, devices, environment, ledger, merging, supervise
+from shared.runs.execution import Options, Outcome, execute
 from shared.workflow import jobs, progress
 
 #: Threads that a machine with fewer processors may still be asked for; torch crashes at very many.
@@ -226,7 +226,7 @@ def do_merge(args: argparse.Namespace) -> int:
     path = Path(args.path)
     if not path.exists():
         raise UserError(f"{path} does not exist; name a record, a results folder or another checkout")
-    merged = merge.merge(path)
+    merged = merging.merge(path)
     print(f"{merged.new} new runs, {merged.known} known already")
     if merged.undeclared:
         print(f"{merged.undeclared} of them belong to no declared experiment; they stay in the store")

@@ -19,7 +19,7 @@ from shared.base import paths
 from shared.base.files import write_atomic
 
 if TYPE_CHECKING:
-    from shared.runs.execute import Outcome
+    from shared.runs.execution import Outcome
 
 #: Environment variables: the file of all runs, and the number of the open file that is the terminal.
 FILE, TERMINAL = "REPRO_PROGRESS", "REPRO_TERMINAL"

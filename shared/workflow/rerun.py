@@ -9,7 +9,7 @@ from typing import Any
 
 from shared.base.errors import UserError
 from shared.runs import config, devices, failures, ledger, precisions, records
-from shared.runs.execute import Options, Outcome, Session
+from shared.runs.execution import Options, Outcome, Session
 from shared.workflow.listing import duration
 
 #: Two values are equal to rounding if they differ by this part of themselves: some 80 roundings of float32.

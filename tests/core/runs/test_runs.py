@@ -201,3 +201,10 @@ def test_processes_at_once_train_each_run_once(toy):
     assert sorted(toy.trained()) == sorted(f"{rate} {seed}" for rate in (0.25, 2.0) for seed in range(10))
     assert ledger.of("toy").is_collected(toy.experiment(), "lite")
     assert len(runs.read("toy", "walk", "lite")["run"].unique()) == 20
+
+
+def test_short_names_are_not_those_of_modules():
+    """Once such a module is imported, Python would find it under the name."""
+    folder = Path(runs.__file__).parent
+    assert {file.stem for file in folder.glob("*.py")} & set(runs.__all__) == set()
+    assert all(getattr(runs, name) is not None for name in runs.__all__)

@@ -10,7 +10,7 @@ from toy_results import call, execute
 
 from shared import runs
 from shared.base import paths
-from shared.runs import execute as computing
+from shared.runs import execution as computing
 from shared.runs import ledger, records
 from shared.runs.api import Row
 from shared.workflow import rerun
@@ -172,7 +172,7 @@ def test_recorded_circumstances_are_the_default(toy, capsys):
     toy.edit("experiment.py", "    trouble(settings.trouble", SEEN)
     toy.edit("experiment.py", "class Diverged", "seen = []\n\nclass Diverged")
     execute(toy.runs()[:1], precision="bf16", threads=3)
-    contexts = computing.loading.module("toy", "experiment").seen
+    contexts = computing.paper_modules.module("toy", "experiment").seen
     assert again(capsys, "walk")[0] == 0
     assert again(capsys, "walk", "--precision", "float32", "--threads", "1")[0] == 0
     assert [(c.precision, c.threads) for c in contexts[1:]] == [("bf16", 3), ("float32", 1)]
