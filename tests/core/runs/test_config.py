@@ -48,7 +48,8 @@ def test_identity_is_pinned(toy):
 
 
 def test_identity_is_the_same_in_another_process(toy):
-    code = "from shared.runs import config as c; print(*[c.find(f'toy/walk/lite/slow/{s}').id for s in range(3)])"
+    code = "from shared.runs.config import find\n"
+    code += "print(*[find(f'toy/walk/lite/slow/{s}').id for s in range(3)])"
     for hash_seed in ("1", "2"):
         env = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(sys.path)}
         text = subprocess.run(
