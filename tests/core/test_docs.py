@@ -162,14 +162,17 @@ def test_benchmark_commands_exist() -> None:
 def test_engine_commands_exist() -> None:
     from shared.orchestrate import Wish
 
-    rules = set(re.findall(r"^rule (\w+):", read(ROOT / "Snakefile"), re.MULTILINE))
+    targets = set(re.findall(r"^rule (\w+):", read(ROOT / "Snakefile"), re.MULTILINE))
+    targets |= {
+        f"reports/{paper}/{file}" for paper in config.papers() for file in config.load(paper).artefacts
+    }
     options = {field.name for field in dataclasses.fields(Wish)}
     found = all_commands("snakemake")
     assert found
     for name, words in found:
         settings = [w for w in words if "=" in w and not w.startswith("-")]
         assert {s.partition("=")[0] for s in settings} <= options, f"{name}: {words}"
-        assert words[-1] in rules or words[-1] in settings or words[-1].startswith("-"), f"{name}: {words}"
+        assert words[-1] in targets or words[-1] in settings or words[-1].startswith("-"), f"{name}: {words}"
         if "--workflow-profile" in words:
             assert (ROOT / words[words.index("--workflow-profile") + 1] / "config.yaml").is_file()
     recorded = yaml.safe_load(read(ROOT / "dvc.yaml"))["vars"][-1]["recorded"]
