@@ -125,7 +125,7 @@ for paper, folder in PLAN.reports:
             [
                 report(
                     update(f"{folder}/{paper}/{file}"),
-                    caption="docs/caption.rst",
+                    caption="shared/report/templates/caption.rst",
                     category=PLAN.title(paper, folder),
                     subcategory=kind,
                     labels={"name": name, "file": file},
