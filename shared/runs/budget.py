@@ -86,12 +86,12 @@ class Budget:
         """Stop what is done inside when time is up, wherever it is; a checkpoint keeps the epochs before.
 
         Experiments look at the deadline themselves, between epochs and between seeds, but an epoch or a test
-        may take minutes. Without effect outside the main thread, where no signal arrives.
+        may take minutes. Without effect on Windows, and outside the main thread, where no signal arrives.
 
         Raises:
             OutOfTime: at the deadline, in place of what is being done or of an error that this led to.
         """
-        if self.deadline is None:
+        if self.deadline is None or not hasattr(signal, "setitimer"):
             yield
             return
         rang = False
