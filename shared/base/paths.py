@@ -12,6 +12,8 @@ COMMITTED_TIERS = ("lite", "paper")
 TIERS = ("smoke", "demo", "lite", "paper")
 #: How the name of a sidecar ends, where that of its CSV ends with ``.csv``.
 SIDECAR = ".env.json"
+#: The checkout that this package was imported from.
+_IMPORTED = Path(__file__).resolve().parents[2]
 #: Roots found, by REPRO_ROOT and working directory: commands ask ten thousand times.
 _roots: dict[tuple[str, str], Path] = {}
 
@@ -46,7 +48,7 @@ def _look_for_root(chosen: str, here: str) -> Path:
         return folder
     place = Path(here).resolve()
     above = (folder for folder in (place, *place.parents) if _is_root(folder))
-    return next(above, Path(__file__).resolve().parents[1])
+    return next(above, _IMPORTED)
 
 
 def shown(file: Path) -> str:
@@ -63,10 +65,10 @@ def check_program() -> None:
     Raises:
         UserError: if the checkout to work on has another ``shared`` than the one that was imported.
     """
-    own, imported = root() / "shared" / "paths.py", Path(__file__).resolve()
-    if own.is_file() and not own.samefile(imported):
+    program = root() / "shared" / "__init__.py"
+    if program.is_file() and not program.samefile(_IMPORTED / "shared" / "__init__.py"):
         raise UserError(
-            f"this is the program in {imported.parents[1]}, but the checkout to work on is {root()}; "
+            f"this is the program in {_IMPORTED}, but the checkout to work on is {root()}; "
             f"run the command in {root()} itself, or install that checkout (make setup)"
         )
 

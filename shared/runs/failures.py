@@ -61,9 +61,12 @@ def killed(batch: list[config.Run], number: int, trace: str) -> str:
         trace: where in the Python code it happened, empty if unknown; goes to a file.
     """
     why = f"signal {number} ({signal.strsignal(number) or 'unknown'})"
-    if number == signal.SIGKILL:
+    name = (
+        signal.Signals(number).name if number in set(signal.Signals) else ""
+    )  # others where there is no Unix
+    if name == "SIGKILL":
         why += ", most likely because memory ran out: use fewer --replicas, or fewer jobs at a time"
-    elif number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT):
+    elif name in ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT"):
         why += ", a crash in native code: see docs/processors.md"
     named = names(batch)
     where = f" (traceback in {_keep(named, trace)})" if trace else ""

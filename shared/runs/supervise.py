@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # what waits stays small
     from shared.runs.execution import Outcome
 
 #: Signals by which somebody ends the whole command; after any other one the work goes on.
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+ENDING = {getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")}
 
 
 @dataclass

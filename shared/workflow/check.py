@@ -97,7 +97,7 @@ def _unused(report: Report, figures: set[str]) -> Iterator[Problem]:
         if place not in report.results.asked and place[0] not in figures:
             yield Problem(
                 f"pipelines/{report.paper}/paper.csv: no table shows the number for {'/'.join(place)}; "
-                "give its row to `results.cell` or `results.published` in tables.py, or correct its place"
+                "compare a line of a table with it (`shared.report.build.compared`), or correct its place"
             )
 
 

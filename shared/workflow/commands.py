@@ -294,9 +294,9 @@ def do_diff(args: argparse.Namespace) -> int:
 
 def do_sync(args: argparse.Namespace) -> int:
     """Bring dvc.lock up to date with the results."""
-    from shared.workflow import orchestrate, staleness
+    from shared.workflow import dvc_files, staleness
 
     sources = staleness.dvc_sources()
-    orchestrate.sync()
+    dvc_files.sync()
     staleness.note(staleness.SYNC, sources)
     return 0

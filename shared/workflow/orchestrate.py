@@ -22,11 +22,10 @@ from shared.base.files import write_json
 from shared.data import catalogue
 from shared.runs import config, devices, ledger
 from shared.workflow import cli, dvc_files, progress, staleness
-from shared.workflow.dvc_files import sync
 from shared.workflow.jobs import Cutter, Job, identifier, read
 from shared.workflow.options import REMOTE_THREADS, Request
 
-__all__ = ["Collection", "Job", "Plan", "Request", "finish", "plan", "staleness", "sync"]
+__all__ = ["Collection", "Job", "Plan", "Request", "finish", "plan", "staleness"]
 
 #: Days after which the file of a job that nobody runs any more is removed.
 KEEP_DAYS = 14

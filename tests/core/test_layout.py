@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import functools
+import graphlib
+import importlib
 import subprocess
 import sys
 from collections import Counter
@@ -98,22 +101,64 @@ def test_a_wing_imports_only_what_stands_before_it(wing):
     assert upward == set()
 
 
+def module_of(name: str) -> str:
+    """The module of ours that the full name of an import leads to; empty if it leads nowhere."""
+    parts = name.split(".")
+    for count in range(len(parts), 0, -1):
+        place = ROOT.joinpath(*parts[:count])
+        if place.with_suffix(".py").is_file():
+            found = place.with_suffix(".py")
+        elif (place / "__init__.py").is_file():
+            found = place / "__init__.py"
+        else:
+            continue
+        names = parts[count:]
+        bound = not names or (len(names) == 1 and names[0] in _names(found))
+        return ".".join(parts[:count]) if bound else ""
+    return ""
+
+
+@functools.cache
+def _names(file: Path) -> set[str]:
+    """What a module binds at its top, or gives on demand."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+    if "__getattr__" in found:
+        package = ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        found |= set(getattr(importlib.import_module(package), "__all__", ()))
+    return found
+
+
 def test_no_import_leads_nowhere():
     """With an editable install, what was deleted here may still be found in another checkout."""
     lost = set()
     for file in SOURCES:
         for name in IMPORTS[file]:
-            parts = name.split(".")
-            if parts[0] not in ("shared", "pipelines") or len(parts) == 1:
-                continue
-            place = ROOT.joinpath(*parts[:2])
-            if (
-                not place.is_dir()
-                and not place.with_suffix(".py").is_file()
-                and parts[1] not in shared.__all__
-            ):
+            if name.split(".")[0] in ("shared", "pipelines", "benchmarks") and not module_of(name):
                 lost.add((str(file.relative_to(ROOT)), name))
     assert lost == set()
+
+
+def test_no_module_of_the_core_needs_itself():
+    """By way of others, imports inside functions included; a package may import its parts."""
+    needs = {}
+    for file in CORE:
+        own = ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        targets = {module_of(name) for name in IMPORTS[file] if name.split(".")[0] == "shared"}
+        lazy = file.name == "__init__.py"
+        needs[own] = {t for t in targets if t and t != own and not (lazy and t.startswith(own + "."))}
+    try:
+        order = tuple(graphlib.TopologicalSorter(needs).static_order())
+    except graphlib.CycleError as error:
+        order, circle = (), error.args[1]
+        raise AssertionError(f"a circle of imports: {' -> '.join(circle)}") from None
+    assert len(order) >= len(CORE)
 
 
 def test_the_core_does_not_know_the_pipelines():
@@ -163,11 +208,14 @@ class Missing:
 for name in sys.argv[1:]:
     sys.modules.pop(name, None)
 sys.meta_path.insert(0, Missing())
+import signal
+for name in ("SIGHUP", "SIGQUIT", "SIGALRM", "SIGKILL", "SIGBUS", "setitimer", "pthread_sigmask"):
+    delattr(signal, name)
 import shared
 for module in pkgutil.walk_packages(shared.__path__, "shared."):
     try:
         importlib.import_module(module.name)
-    except ModuleNotFoundError as error:
+    except (ModuleNotFoundError, AttributeError) as error:
         print(module.name, "needs", error.name)
 """
 

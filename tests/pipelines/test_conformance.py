@@ -265,7 +265,7 @@ def test_report_renders_from_whatever_there_is(paper, source):
 
 @papers
 def test_the_workflow_knows_the_files_of_the_report(paper):
-    """`report.Report` refuses names that are not declared; what is committed is what is declared."""
+    """`contents.Report` refuses names that are not declared; what is committed is what is declared."""
     declared = config.load(paper)
     assert declared.tables
     assert Report(paper).tables

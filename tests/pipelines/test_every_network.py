@@ -27,6 +27,6 @@ def test_a_step_of_every_network_where_torch_has_a_wrong_kernel():
     done = subprocess.run(
         [sys.executable, program], env=environment, capture_output=True, text=True, timeout=LIMIT
     )
-    last = done.stdout.strip().splitlines()[-1]
+    last = (done.stdout.splitlines() or ["the imports"])[-1]
     assert done.returncode == 0, f"died in {last}: {done.stderr[-300:]}"
     assert last == "every network took a step"

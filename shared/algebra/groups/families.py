@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import itertools
 from functools import cache
 from numbers import Integral
@@ -154,3 +155,14 @@ def rebuild(constructor: str, arguments: tuple) -> Group:
     """The one group that a constructor makes from these arguments (for ``pickle`` and ``copy``)."""
     makers = (cyclic, dihedral, octahedral, direct_product)
     return {maker.__name__: maker for maker in makers}[constructor](*arguments)
+
+
+def _reduce(group: Group) -> tuple:
+    """What ``pickle`` and ``copy`` make a group from; one of a family stays the one there is."""
+    if group.family is not None:
+        return rebuild, group.family
+    parts = (group.name, group.table, group.generators, group.element_names, group.presentation)
+    return Group, parts
+
+
+copyreg.pickle(Group, _reduce)

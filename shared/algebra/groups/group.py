@@ -159,13 +159,6 @@ class Group:
     def __repr__(self) -> str:
         return f"Group({self.name}, order {self.order})"
 
-    def __reduce__(self) -> tuple:
-        if self.family is not None:
-            from shared.algebra.groups.families import rebuild  # here: that module needs this one
-
-            return rebuild, self.family
-        return Group, (self.name, self.table, self.generators, self.element_names, self.presentation)
-
 
 def order_in(table: np.ndarray, g: int) -> int:
     """Smallest positive ``k`` with ``g^k`` equal to element 0, the identity of a multiplication table."""

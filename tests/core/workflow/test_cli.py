@@ -163,7 +163,7 @@ def test_the_program_of_another_checkout_is_refused(toy, capsys):
     """As from a folder below a second clone, where Python imports the clone that is installed."""
     assert call("list") == 0
     (toy.root / "shared").mkdir()
-    (toy.root / "shared" / "paths.py").write_text("")
+    (toy.root / "shared" / "__init__.py").touch()
     assert call("run", *ON_CPU) == 2
     assert f"the checkout to work on is {toy.root}; run the command in" in capsys.readouterr().err
     assert toy.trained() == []

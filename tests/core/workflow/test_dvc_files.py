@@ -12,7 +12,7 @@ from toy_plans import train
 from shared import runs
 from shared.base.errors import UserError
 from shared.runs import config
-from shared.workflow import dvc_files, orchestrate
+from shared.workflow import dvc_files
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def dvc(toy, monkeypatch) -> list[tuple[str, ...]]:
 def test_sync_commits_only_what_is_valid(toy, dvc, capsys):
     train("lite")
     toy.declare("fast: {rate: 2}", "fast: {rate: 4}")
-    assert orchestrate.sync() == 0
+    assert dvc_files.sync() == 0
     assert dvc[1:] == [("commit", "--force", "toy@race")]
     assert (
         "toy@walk has runs without a valid result: python -m pipelines.toy run walk"
@@ -45,19 +45,19 @@ def test_sync_commits_only_what_is_valid(toy, dvc, capsys):
 
 def test_sync_commits_nothing_that_was_not_collected(toy, dvc):
     runs.execute(toy.runs("lite"), runs.Options(log=lambda line: None))
-    orchestrate.sync()
+    dvc_files.sync()
     assert len(dvc) == 1
 
 
 def test_sync_does_without_dvc(toy, monkeypatch, capsys):
     monkeypatch.setattr(dvc_files, "_dvc_path", lambda: None)
-    assert orchestrate.sync() == 0
+    assert dvc_files.sync() == 0
     assert "dvc is not installed" in capsys.readouterr().out
 
 
 def test_sync_does_without_git(toy, dvc, capsys):
     (toy.root / ".git").rmdir()
-    assert orchestrate.sync() == 0
+    assert dvc_files.sync() == 0
     assert capsys.readouterr().out.splitlines() == [
         "this copy is no git repository, and DVC needs one; dvc.lock stays as it is"
     ]

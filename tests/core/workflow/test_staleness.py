@@ -10,7 +10,7 @@ import pytest
 from toy_plans import Plan, plan, stamp_texts
 
 from shared.report import page, render
-from shared.workflow import cli, orchestrate, staleness
+from shared.workflow import cli, dvc_files, orchestrate, staleness
 
 
 def snakemake(toy: Any) -> Plan:
@@ -123,8 +123,8 @@ def test_an_edit_while_others_are_rendered_is_rendered_the_next_time(toy):
 
 
 def test_an_edit_while_dvc_is_asked_is_looked_at_the_next_time(toy, monkeypatch):
-    finish_sync = orchestrate.sync
-    monkeypatch.setattr(orchestrate, "sync", lambda: (finish_sync(), toy.declare("A toy", "The toy")))
+    finish_sync = dvc_files.sync
+    monkeypatch.setattr(dvc_files, "sync", lambda: (finish_sync(), toy.declare("A toy", "The toy")))
     orchestrate.finish(snakemake(toy))
     before = stamp_texts(toy.root)
     plan()
