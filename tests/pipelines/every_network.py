@@ -1,4 +1,4 @@
-"""One training step of every network of every tier, in both memory orders; a program for `test_every_network`.
+"""One training step of every network of every tier, in both memory orders: for `test_every_network`.
 
 Prints the name of each before its step, so that whoever started it knows which one ended it.
 """
