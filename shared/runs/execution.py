@@ -31,12 +31,12 @@ from shared.runs.budget import Budget
 
 @dataclass(frozen=True)
 class Options:
-    """How to compute; see the fields of the same names of `interface.Context`.
+    """How to compute; see the fields of the same names of `api.Context`.
 
     Attributes:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         threads: CPU threads; None for ``OMP_NUM_THREADS``, else all processors.
-        precision: one of `interface.PRECISIONS`; a valid result at another one is computed again. None for
+        precision: one of `api.PRECISIONS`; a valid result at another one is computed again. None for
             the setting of that name, else float32, and for taking valid results as they are.
         replicas: seeds trained at once; None for the tier's own, else all on a GPU and one on the CPU.
         refresh: also compute what has a valid result.
