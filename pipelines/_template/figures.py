@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from shared.report.figures import Figure
-from shared.report.palette import SERIES
 from shared.report.plots import DASHED, Look, chart, each_seed, figure, series
 from shared.report.results import Results
+from shared.report.theme import SERIES
 
 from .tables import EXPERIMENT, TITLES
 

@@ -102,8 +102,7 @@ def _prepared(key: Key, split: str, first: int, rest: int) -> tuple[Tensor, Tens
     else:
         chosen = [_front(dataset, "test_images", first, range(len(images)))]
     index = torch.tensor([i for part in chosen for i in part])
-    # an image's angle does not depend on which others are used; the streams are those of the derived data
-    # sets
+    # an image's angle does not depend on which others are used
     angles = prepare.random_angles(len(images), seed, low=-angle, high=angle, place=f"0/{split}")[index]
     images = images[index]
     if size:

@@ -13,10 +13,10 @@ from pipelines.lconv import arms, figures_studies
 from pipelines.lconv.quantities import BEST
 from shared.report import plots, text
 from shared.report.figures import Canvas, Figure, canvas
-from shared.report.palette import INK, MUTED, SERIES
 from shared.report.plots import Look, Series
 from shared.report.results import Results
 from shared.report.tables import Sample
+from shared.report.theme import INK, MUTED, SERIES
 
 #: The paper's colors, as far as they can be told apart.
 LOOKS = {

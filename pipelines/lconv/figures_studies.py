@@ -13,9 +13,9 @@ from pipelines.lconv.quantities import BEST
 from shared.report import plots
 from shared.report.build import declared
 from shared.report.figures import Canvas, Figure, canvas
-from shared.report.palette import INK, MUTED, SERIES
 from shared.report.plots import DASHED, Look, Series
 from shared.report.results import Results
+from shared.report.theme import INK, MUTED, SERIES
 
 DEMO = (
     f"{plots.DEMO}Embedded digits stand for MNIST and Fashion-MNIST, drawn shapes for CIFAR-10 and "

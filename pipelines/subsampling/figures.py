@@ -14,9 +14,9 @@ from pipelines.subsampling.arms import APPROXIMATE, EXACT, QUARTERS, arm
 from pipelines.subsampling.quantities import figure4_paper, figure4_source, swept
 from shared.report import plots, stats, text
 from shared.report.figures import Canvas, Figure, canvas
-from shared.report.palette import GRID, INK, MUTED, SERIES
 from shared.report.plots import Look, Series
 from shared.report.results import Results
+from shared.report.theme import GRID, INK, MUTED, SERIES
 
 #: The networks of Figures 5 and 6, in the order of the legend.
 LOOKS = {

@@ -15,9 +15,9 @@ from pipelines.subsampling import arms
 from pipelines.subsampling.arms import QUARTERS, name_of
 from shared.report import plots, text
 from shared.report.figures import Canvas, Figure, canvas
-from shared.report.palette import GRID, INK, MUTED, SERIES
 from shared.report.plots import Look, Series
 from shared.report.results import Results
+from shared.report.theme import GRID, INK, MUTED, SERIES
 
 #: The atlas: networks that see images of similar size, and the sizes that the paper uses, by what they see.
 FAMILIES = {

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["available", "catalogue", "get", "load", "notes"]
 
 
-def load(
-    name: str, split: str, *, seed: int = 0, limit: int | None = None
-) -> tuple[torch.Tensor | Pictures, torch.Tensor]:
+def load(name: str, split: str, *, limit: int | None = None) -> tuple[torch.Tensor | Pictures, torch.Tensor]:
     """Images and labels of one split of a data set, fetched first if need be.
 
     Images that lie uncompressed in one file (pcam) are mapped into memory, so that only those that are used
@@ -33,7 +31,6 @@ def load(
     Args:
         name: a name of datasets.yaml.
         split: "train" or "test", for some sets also "valid".
-        seed: of the random numbers of a derived set (angles, permutation); other sets do not look at it.
         limit: images at most, taken evenly over the split, since some sets are in the order of their classes.
 
     Shape:
@@ -44,4 +41,4 @@ def load(
     """
     from shared.data.loading import load_split
 
-    return load_split(catalogue.find(name), split, seed, limit)
+    return load_split(catalogue.find(name), split, limit)

@@ -5,7 +5,6 @@ No torch here: the identity of a run needs the checksum of its data and nothing 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection
 from functools import lru_cache
@@ -15,19 +14,19 @@ from typing import Any
 from shared.base import paths, strict_yaml
 from shared.base.errors import Mistakes, UserError, each, unknown
 from shared.base.strict_yaml import Mapping
-from shared.data.digest import folder_md5, text_md5
-from shared.data.entries import DataSet, Download, File, Step, Variant
+from shared.data.digest import folder_md5
+from shared.data.entries import DataSet, Download, File, Variant
 
-__all__ = ["FORMATS", "READERS", "STEPS", "DataSet", "Download", "File", "Step", "Variant", "find", "load"]
+__all__ = ["FORMATS", "READERS", "DataSet", "Download", "File", "Variant", "find", "load"]
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-#: Keys of every entry, and of one whose files are kept.
-_TEXTS = ("title", "licence", "citation", "homepage", "manual", "notes")
-_STORED = (
+#: Keys of an entry: those of one text each, and the others.
+_TEXTS = ("title", "licence", "citation", "homepage", "manual")
+_KEYS = (
     *("path", "checksum", "format", "shape", "classes", "mirror", "sources", "downloads", "files"),
-    *("variants", "splits", "generator"),
+    *(*_TEXTS, "notes", "variants", "splits", "generator"),
 )
 #: Formats that there are readers for -> files that a split takes; None for any number.
 FORMATS = {
@@ -41,13 +40,6 @@ READERS = {
     "hdf5": "shared.data.hdf5",
     "flowers": "shared.data.flowers",
     "imagenet": "shared.data.imagenet",
-}
-#: Preparation steps that a derived set may be made of -> settings that each takes.
-STEPS = {
-    "rotate": {"kind", "low", "high", "mean", "std"},
-    "scramble": set(),
-    "resize": {"size"},
-    "circle_crop": set(),
 }
 
 
@@ -86,18 +78,11 @@ def _load(path: Path, mtime: int, size: int) -> dict[str, DataSet]:
     if not isinstance(entries, Mapping):
         raise UserError(f"{path.name} must map names of data sets to their entries")
     sets: dict[str, DataSet] = {}
-    broken: set[str] = set()
 
     def read(name: str) -> None:
-        broken.add(name)
         place = f"{path.name}, line {entries.lines[name]}: the entry of {name!r} is wrong"
         try:
-            derived = "derived" in entries[name]
-            entry = _own(entries[name], (*_TEXTS, *(("derived",) if derived else _STORED)))
-            if derived and entry["derived"]["from"] in broken - {name}:
-                return  # its own mistake is told
-            sets[name] = _derived(name, entry, sets) if derived else _stored(name, entry)
-            broken.remove(name)
+            sets[name] = _data_set(name, _own(entries[name], _KEYS))
         except KeyError as error:
             raise UserError(f"{place}: the key {error} is missing") from None
         except _Misspelt as error:
@@ -155,12 +140,6 @@ def _file(name: str, given: Any) -> File:
     )
 
 
-def _texts(entry: dict[str, Any]) -> dict[str, Any]:
-    """Fields that stored and derived sets share."""
-    texts: dict[str, Any] = {key: " ".join(entry.pop(key, "").split()) for key in _TEXTS if key != "notes"}
-    return texts | {"notes": tuple(" ".join(note.split()) for note in entry.pop("notes", ()))}
-
-
 def _downloads(entry: dict[str, Any], files: Mapping[str, File]) -> dict[str, Download]:
     """What the publisher serves, and which of the files comes in which."""
     sources = tuple(url.rstrip("/") for url in entry.pop("sources", ()))
@@ -179,8 +158,8 @@ def _classes(value: int | list[Any]) -> tuple[str, ...]:
     return tuple(map(str, range(value) if isinstance(value, int) else value))
 
 
-def _stored(name: str, entry: dict[str, Any]) -> DataSet:
-    """A set that lies in files of its own: downloaded or generated."""
+def _data_set(name: str, entry: dict[str, Any]) -> DataSet:
+    """A data set from its entry, which is taken apart."""
     files = {n: _file(n, e) for n, e in entry.pop("files").items()}
     downloads = _downloads(entry, files)
     generator = entry.pop("generator", "")
@@ -206,7 +185,8 @@ def _stored(name: str, entry: dict[str, Any]) -> DataSet:
         variants=variants,
         splits={split: tuple(names) for split, names in entry.pop("splits").items()},
         generator=generator,
-        **_texts(entry),
+        notes=tuple(" ".join(note.split()) for note in entry.pop("notes", ())),
+        **{key: " ".join(entry.pop(key, "").split()) for key in _TEXTS},
     )
     _check(data_set)
     return data_set
@@ -225,35 +205,3 @@ def _check(data_set: DataSet) -> None:
     wanted = FORMATS[data_set.format]
     if any(len(names) != (wanted or len(names)) for names in data_set.splits.values()):
         raise ValueError(f"each of its splits needs {wanted} files")
-
-
-def _derived(name: str, entry: dict[str, Any], sets: Mapping[str, DataSet]) -> DataSet:
-    """A set that is computed from another one, with a seed, when it is loaded."""
-    recipe = _own(entry.pop("derived"), ("from", "prepare"))
-    base_name = recipe.pop("from")
-    if base_name not in sets:
-        raise ValueError(unknown("data set", base_name, sets) + "; it must come before the sets made from it")
-    base, shape = sets[base_name], sets[base_name].shape
-    steps = []
-    for item in recipe.pop("prepare"):
-        ((step, settings),) = item.items() if isinstance(item, dict) else ((item, {}),)
-        if step not in STEPS:
-            raise ValueError(unknown("preparation step", step, STEPS))
-        if wrong := set(settings) - STEPS[step]:
-            raise ValueError(unknown(f"setting of {step}", sorted(wrong)[0], STEPS[step]))
-        if step == "resize":
-            shape = (shape[0], settings["size"], settings["size"])
-        steps.append(Step(step, dict(settings)))
-    identity = json.dumps([base.checksum, [[s.name, dict(s.settings)] for s in steps]], sort_keys=True)
-    texts = _texts(entry)
-    texts |= {key: texts[key] or getattr(base, key) for key in ("licence", "citation", "homepage")}
-    return DataSet(
-        name=_simple(name),
-        checksum=text_md5(identity),
-        shape=shape,
-        classes=base.classes,
-        splits=dict.fromkeys(base.splits, ()),
-        base=base_name,
-        steps=tuple(steps),
-        **texts,
-    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -56,26 +55,17 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Step:
-    """One preparation step of a derived set."""
-
-    name: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class DataSet:
     """One entry of datasets.yaml.
 
     Attributes:
-        checksum: identity, 32 hexadecimal digits: DVC's md5 of the folder of files, or, for a derived set,
-            the md5 of the checksum it is derived from and of the steps.
+        checksum: identity, 32 hexadecimal digits: DVC's md5 of the folder of files.
         files: what is kept under ``path``.
+        mirror: name of its folder on a mirror.
         downloads: what the publisher serves, by file name.
         splits: split -> names of the files that hold it.
         generator: name of the function that makes an embedded set, else empty.
         manual: what to do to get the files of a set that no address serves, else empty.
-        base, steps: for a derived set, the set it is made from and how; it has no path and no files.
         notes: remarks that hold for every copy of the set.
     """
 
@@ -86,17 +76,15 @@ class DataSet:
     classes: tuple[str, ...]
     licence: str
     citation: str
-    path: str = ""
-    format: str = ""
-    mirror: str = ""
-    files: Mapping[str, File] = field(default_factory=dict)
+    path: str
+    format: str
+    mirror: str
+    files: Mapping[str, File]
+    splits: Mapping[str, tuple[str, ...]]
     downloads: Mapping[str, Download] = field(default_factory=dict)
     variants: tuple[Variant, ...] = ()
-    splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     generator: str = ""
     manual: str = ""
-    base: str = ""
-    steps: tuple[Step, ...] = ()
     homepage: str = ""
     notes: tuple[str, ...] = ()
 

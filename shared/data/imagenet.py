@@ -22,7 +22,6 @@ from shared.base.files import write_atomic
 from shared.data.archives import refusing, walk
 from shared.data.matlab import read_mat
 from shared.data.pictures import MOST_BYTES, Pictures
-from shared.data.readers import read_npz
 
 if TYPE_CHECKING:
     from shared.data.entries import DataSet
@@ -82,12 +81,11 @@ def _as_index(rows: Iterator[tuple[int, int, int]]) -> Index:
 
 
 def _kept_index(kept: Path, archive: Path, classes: int) -> Index | None:
-    """The index that was made before; None if there is none or it does not fit the archive."""
-    if not kept.exists():
-        return None
+    """The index that was made before; None if there is none, or it is damaged or does not fit the archive."""
     try:
-        index = read_npz(kept)
-    except UserError:
+        with np.load(kept, allow_pickle=False) as arrays:
+            index = dict(arrays)
+    except Exception:  # numpy and zipfile raise many kinds, and whatever it is, the index is made anew
         return None
     if set(index) != set(_TYPES) or any(index[key].dtype != kind for key, kind in _TYPES.items()):
         return None

@@ -1,4 +1,4 @@
-"""From the files of a data set to tensors, and from a set to those derived from it."""
+"""From the files of a data set to tensors."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from shared.base.errors import UserError, unknown
-from shared.data import catalogue, prepare
-from shared.data.catalogue import DataSet, Step
+from shared.data import catalogue
+from shared.data.catalogue import DataSet
 from shared.data.obtain import get
 from shared.data.pictures import Pictures
 
@@ -19,22 +19,16 @@ Images = np.ndarray | Pictures
 
 
 def load_split(
-    data_set: DataSet, split: str, seed: int, limit: int | None = None
+    data_set: DataSet, split: str, limit: int | None = None
 ) -> tuple[torch.Tensor | Pictures, torch.Tensor]:
     """Images and labels of a split; see :func:`shared.data.load`."""
     if split not in data_set.splits:
         raise UserError(unknown(f"split of {data_set.name}", split, data_set.splits))
     if limit is not None and limit < 1:
         raise UserError(f"limit must be at least 1, not {limit}")
-    if data_set.base:
-        images, labels = load_split(catalogue.find(data_set.base), split, seed)
-        assert isinstance(images, torch.Tensor)  # the catalogue derives nothing from pictures
-        for position, step in enumerate(data_set.steps):
-            images = apply(step, images, seed, f"{position}/{split}")
-    else:
-        found, numbers = read_split(data_set, get(data_set.name), split)
-        images = found if isinstance(found, Pictures) else torch.from_numpy(found)
-        labels = torch.from_numpy(numbers.astype(np.int64))
+    found, numbers = read_split(data_set, get(data_set.name), split)
+    images = found if isinstance(found, Pictures) else torch.from_numpy(found)
+    labels = torch.from_numpy(numbers.astype(np.int64))
     if limit is None or limit >= len(labels):
         return images, labels
     rows = torch.arange(limit) * len(labels) // limit
@@ -61,19 +55,3 @@ def read_split(data_set: DataSet, folder: Path, split: str) -> tuple[Images, np.
             f"{folder} does not hold what the catalogue says of {data_set.name}; correct datasets.yaml"
         )
     return images, labels
-
-
-def apply(step: Step, images: torch.Tensor, seed: int, place: str) -> torch.Tensor:
-    """One preparation step of a derived set.
-
-    The angles differ between splits (``place`` is mixed into the seed); the permutation of the pixels is one
-    for all, or nothing learned on the training images would hold on the test images.
-    """
-    if step.name == "rotate":
-        angles = prepare.random_angles(len(images), seed, place=place, **step.settings)
-        return prepare.rotate(images, angles)
-    if step.name == "scramble":
-        return prepare.scramble(images, prepare.pixel_permutation(tuple(images.shape[-2:]), seed))
-    if step.name == "resize":
-        return prepare.resize(images, step.settings["size"])
-    return prepare.circle_crop(images)

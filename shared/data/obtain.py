@@ -35,7 +35,7 @@ def get(name: str, mirror: str | os.PathLike[str] | None = None, progress: bool 
     whole set or is left as it was. A copy refused on the way to a good one is reported as a warning.
 
     Args:
-        name: a name of datasets.yaml; for a derived set, the set it is made from is fetched.
+        name: a name of datasets.yaml.
         mirror: directory or URL, in place of the environment variable REPRO_MIRROR.
         progress: show a progress bar on a terminal.
 
@@ -43,8 +43,6 @@ def get(name: str, mirror: str | os.PathLike[str] | None = None, progress: bool 
         UserError: if the set cannot be had; says what was tried and what to do.
     """
     data_set = catalogue.find(name)
-    if data_set.base:
-        return get(data_set.base, mirror, progress)
     target = paths.root() / data_set.path
     if not problems(data_set, target):
         return target
@@ -63,8 +61,6 @@ def available(name: str) -> bool:
         UserError: if there is no set of this name.
     """
     data_set = catalogue.find(name)
-    if data_set.base:
-        return available(data_set.base)
     if data_set.generator:
         return True
     folder, shelf = paths.root() / data_set.path, _local(os.environ.get(MIRROR_VARIABLE, ""))
@@ -101,8 +97,6 @@ def _look_for(mirror: str) -> None:
 def notes(name: str) -> list[str]:
     """Remarks on a data set for the record of a run: the catalogue's, and on variants in the copy here."""
     data_set = catalogue.find(name)
-    if data_set.base:
-        return [*notes(data_set.base), *data_set.notes]
     found = list(data_set.notes)
     folder = paths.root() / data_set.path
     for variant in data_set.variants:

@@ -1,4 +1,4 @@
-"""Readers of the publishers' formats: IDX, the binary version of CIFAR, and NPZ; none of them can run code.
+"""Readers of the publishers' formats IDX and the binary version of CIFAR; none of them can run code.
 
 Every reader checks the header against the bytes that are there before it makes an array, so a damaged file
 ends in a sentence, not in a wrong array or a crash. The pickled version of CIFAR is not read on purpose.
@@ -6,12 +6,8 @@ ends in a sentence, not in a wrong array or a crash. The pickled version of CIFA
 
 from __future__ import annotations
 
-import ast
-import lzma
 import math
 import struct
-import zipfile
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,19 +21,6 @@ if TYPE_CHECKING:
 #: Types of IDX files (third byte of the header), always big-endian.
 _IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _CIFAR_PIXELS = 3 * 32 * 32
-_NPY_MAGIC = b"\x93NUMPY"
-_ZIP_ERRORS = (
-    *(
-        OSError,
-        EOFError,
-        ValueError,
-        RuntimeError,
-        struct.error,
-        zlib.error,
-        lzma.LZMAError,
-        zipfile.BadZipFile,
-    ),
-)
 
 
 def read(data_set: DataSet, files: list[Path], split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -125,48 +108,3 @@ def read_cifar(path: Path, label_bytes: int = 1, classes: int = 10) -> tuple[np.
     if labels.max() >= classes:
         raise _damaged(path, f"it has the label {labels.max()} and there are {classes} classes")
     return rows[:, label_bytes:].reshape(-1, 3, 32, 32).copy(), labels
-
-
-def read_npz(path: Path, limit: int = 2 << 30) -> dict[str, np.ndarray]:
-    """Arrays of an NPZ file; refuses pickled objects, and archives that unpack to more than ``limit`` bytes.
-
-    Raises:
-        UserError: if the file is damaged, holds objects, or is larger than the limit when unpacked.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            if sum(member.file_size for member in members) > limit:
-                raise UserError(f"{path} unpacks to more than {limit} bytes and is refused; check its source")
-            return {m.filename.removesuffix(".npy"): _read_npy(path, m, archive.read(m)) for m in members}
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; get the data set again") from None
-    except _ZIP_ERRORS as error:
-        raise _damaged(path, f"it is not a whole NPZ file ({error})") from None
-
-
-def _read_npy(path: Path, member: zipfile.ZipInfo, content: bytes) -> np.ndarray:
-    """One array of an NPZ file, from the bytes of its NPY file."""
-    name = member.filename
-    if content[:6] != _NPY_MAGIC or len(content) < 12 or content[6] not in (1, 2, 3):
-        raise _damaged(path, f"its member {name!r} is not an array")
-    start, length = (10, "<H") if content[6] == 1 else (12, "<I")
-    end = start + struct.unpack(length, content[8:start])[0]
-    kind, shape, fortran = _npy_header(path, name, content[start:end])
-    if len(content) != end + math.prod(shape) * kind.itemsize:
-        raise _damaged(path, f"the header of {name!r} does not fit its {len(content)} bytes")
-    order = "F" if fortran else "C"
-    return np.frombuffer(content, kind, offset=end).reshape(shape, order=order).copy()
-
-
-def _npy_header(path: Path, name: str, header: bytes) -> tuple[np.dtype, tuple[int, ...], bool]:
-    """Type, shape and order from the text of an NPY header (a Python literal; nothing in it is executed)."""
-    try:
-        fields = ast.literal_eval(header.decode("latin-1").strip()) if len(header) <= 10_000 else None
-        kind, shape = np.dtype(fields["descr"]), tuple(fields["shape"])
-        fortran = bool(fields["fortran_order"])
-    except (SyntaxError, ValueError, TypeError, KeyError, MemoryError, RecursionError, AttributeError):
-        raise _damaged(path, f"the header of {name!r} cannot be read") from None
-    if kind.kind not in "biufc" or len(shape) > 32 or not all(type(n) is int and n >= 0 for n in shape):
-        raise _damaged(path, f"{name!r} is not a plain array of numbers (objects are never unpickled)")
-    return kind, shape, fortran

@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from shared.report import palette, text, theme, verdicts
+from shared.report import text, theme, verdicts
 
 #: Not color alone: each status has a sign of its own.
 SIGNS = {
@@ -70,7 +70,7 @@ def inline_svg(svg: str, prefix: str, title: str, description: str) -> Markup:
     body = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', body)
     body = re.sub(r'href="#([^"]+)"', rf'href="#{prefix}-\1"', body)
     body = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", body)
-    for color, (variable, _) in palette.SWAPS.items():
+    for color, (variable, _) in theme.SWAPS.items():
         body = body.replace(color, f"var({variable})")
     opening, rest = body.split(">", 1)
     opening = re.sub(r' style="[^"]*"', "", opening)

@@ -30,9 +30,9 @@ from matplotlib.ticker import NullLocator
 
 from shared.report import text
 from shared.report.figures import Canvas, Figure, canvas
-from shared.report.palette import GRID, INK, MUTED
 from shared.report.results import Results
 from shared.report.tables import Sample
+from shared.report.theme import GRID, INK, MUTED
 
 #: What captions of demo results begin with.
 DEMO = "Demo: small networks on embedded images, not comparable with the paper. "
@@ -48,7 +48,7 @@ class Look:
 
     Attributes:
         label: its name in the legend.
-        color: one of `shared.report.palette`.
+        color: one of `shared.report.theme`.
         marker, style: of its line, as matplotlib names them; "" for none.
         filled: whether its marks are.
         hatch: of its bars.

@@ -35,6 +35,20 @@ def bf16_is_native(device: str) -> bool:
     return allowed and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
+def refusal(precision: str, device: str) -> str:
+    """Why a device ("cpu", "cuda" or "cuda:N") does not compute in a precision; empty if it does."""
+    device = device.partition(":")[0]
+    if precision not in PRECISIONS:
+        return f"unknown precision {precision!r}; use one of {', '.join(PRECISIONS)}"
+    if precision == "tf32" and device != "cuda":
+        return "precision tf32 needs a CUDA device; choose float32 or bf16 on a CPU"
+    if precision == "bf16" and not bf16_is_native(device):
+        if device == "cuda":
+            return "this CUDA device does not support bf16; choose float32 or tf32"
+        return "this processor has no bf16 arithmetic and would take several times as long; choose float32"
+    return ""
+
+
 class Row(NamedTuple):
     """One measured value of a run.
 

@@ -58,11 +58,9 @@ def fingerprint(paper: str, data: Collection[str] = ()) -> str:
 
 
 def readers(data: Collection[str]) -> tuple[str, ...]:
-    """The modules that read some data sets, or the sets that these are derived from, by name."""
+    """The modules that read some data sets, by name."""
     known = catalogue.load() if data else {}
-    sets = [known[name] for name in data if name in known]
-    stored = [known[each.base] if each.base else each for each in sets]
-    return tuple(sorted({catalogue.READERS[each.format] for each in stored}))
+    return tuple(sorted({catalogue.READERS[known[name].format] for name in data if name in known}))
 
 
 def forget() -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from shared.base.errors import UserError
-from shared.runs import config, ledger
-from shared.runs.api import PRECISIONS, bf16_is_native
+from shared.runs import api, config, ledger
 
 
 def of(run: config.Run, wish: str | None) -> str:
@@ -36,25 +35,23 @@ def _takes_option(run: config.Run) -> bool:
 
 
 def check(runs: Iterable[config.Run], wish: str | None) -> None:
-    """Refuse a wish that is unknown, or that one of the runs cannot follow, before any is computed.
+    """Refuse a wish that one of the runs cannot follow, before any is computed.
 
     Raises:
         UserError: saying which, and what to do.
     """
-    if wish not in (None, *PRECISIONS):
-        raise UserError(f"unknown precision {wish!r}; use one of {', '.join(PRECISIONS)}")
     for run in runs:
         of(run, wish)
 
 
 def check_device(wish: str | None, device: str) -> None:
-    """Refuse TF32 where there is none: it would be recorded although float32 was computed.
+    """Refuse what the device does not compute, or nobody knows: it would be recorded, and float32 computed.
 
     Raises:
-        UserError: for tf32 on a CPU.
+        UserError: saying why, see `api.refusal`.
     """
-    if wish == "tf32" and device == "cpu":
-        raise UserError("precision tf32 needs a CUDA device; choose float32 or bf16 on a CPU")
+    if wish and (why := api.refusal(wish, device)):
+        raise UserError(why)
 
 
 def possible(run: config.Run, wish: str | None, device: str, log: Callable[[str], None]) -> str:
@@ -64,7 +61,7 @@ def possible(run: config.Run, wish: str | None, device: str, log: Callable[[str]
     said in the log and in the record; the option is a wish for bf16 itself, and is refused by the training.
     """
     precision = of(run, wish)
-    if precision != "bf16" or wish or device != "cpu" or bf16_is_native(device):
+    if precision != "bf16" or wish or device != "cpu" or api.bf16_is_native(device):
         return precision
     log(f"{run.paper}/{run.experiment}: this processor has no bf16 arithmetic; training in float32")
     return "float32"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import torch
 
-from shared.base.errors import UserError, unknown
-from shared.runs.api import PRECISIONS, bf16_is_native
+from shared.base.errors import UserError
+from shared.runs.api import refusal
 
 
 @contextlib.contextmanager
@@ -29,17 +29,8 @@ def precision(name: str, device: torch.device | str) -> Iterator[None]:
     Raises:
         UserError: for another name, tf32 without a CUDA device, or bf16 on a device that would emulate it.
     """
-    if name not in PRECISIONS:
-        raise UserError(unknown("precision", name, PRECISIONS))
-    device = torch.device(device)
-    cuda = device.type == "cuda"
-    if name == "tf32" and not cuda:
-        raise UserError("precision tf32 needs a CUDA device; choose float32 or bf16 on a CPU")
-    if name == "bf16" and not bf16_is_native(device.type):
-        raise UserError(
-            "this CUDA device does not support bf16; choose float32 or tf32"
-            if cuda
-            else "this processor has no bf16 arithmetic and would take several times as long; choose float32"
-        )
-    with tf32(name == "tf32"), torch.autocast(device.type, torch.bfloat16, enabled=name == "bf16"):
+    kind = torch.device(device).type
+    if why := refusal(name, kind):
+        raise UserError(why)
+    with tf32(name == "tf32"), torch.autocast(kind, torch.bfloat16, enabled=name == "bf16"):
         yield

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.base.errors import UserError, unknown
-from shared.runs.api import PRECISIONS, OutOfTime
+from shared.runs.api import OutOfTime
 
 
 class TrainingDiverged(UserError):
@@ -49,7 +49,7 @@ class FitSettings:
         cycle_momentum: with "one_cycle": momentum (Adam's first beta) falls from 0.95 to 0.85 while the
             rate rises, and comes back.
         precision: "float32", "tf32" (CUDA matrix products) or "bf16" (autocast; parameters, optimizer
-            and batch-norm statistics stay in float32).
+            and batch-norm statistics stay in float32); looked at when the training begins.
         channels_last: memory order of the activations.
         selection: "last" epoch or "best" validation accuracy.
         replicas: train the seeds "together" (one grouped network), "one_by_one", or "auto": together on
@@ -82,7 +82,6 @@ class FitSettings:
         choices = {
             "optimizer": OPTIMIZERS,
             "schedule": SCHEDULES,
-            "precision": PRECISIONS,
             "selection": ("last", "best"),
             "replicas": REPLICA_MODES,
         }

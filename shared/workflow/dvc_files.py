@@ -106,20 +106,9 @@ def recorded() -> dict[str, dict[str, str]]:
 def expected_stage(paper: str, data: Iterable[str]) -> dict[str, Any]:
     """The stage that a paper should have in dvc.yaml if its recorded results are made from some data sets."""
     stage = strict_yaml.load(_STAGE.replace("PAPER", paper), "the stage of a paper")
-    entries = sorted(set(_data_entries(data)))
-    if entries:
+    if entries := [f"{name}.checksum" for name in sorted(set(data))]:
         stage["do"]["params"].append({"datasets.yaml": entries})
     return stage
-
-
-def _data_entries(names: Iterable[str]) -> Iterator[str]:
-    """The entries of datasets.yaml that say what data sets hold, and how derived ones are made."""
-    from shared.data import catalogue
-
-    for name in names:
-        base = catalogue.find(name).base
-        yield name if base else f"{name}.checksum"
-        yield from _data_entries((base,)) if base else ()
 
 
 def _data(paper: config.Paper, tiers: Mapping[str, Iterable[str]]) -> set[str]:

@@ -130,20 +130,12 @@ class Cutter:
         return Job(
             name=identifier(f"{first.paper}_{self.tier}_{first.arm}_seed{first.seed}{more}_{ids}"),
             runs=tuple(run.spec for run in batch),
-            data=tuple(dict.fromkeys(_stored(name) for run in batch for name in run.data)),
+            data=tuple(dict.fromkeys(name for run in batch for name in run.data)),
             minutes=minutes,
             memory_mb=round(max(LEAST_MB, 1.5 * max(memory))) if memory else UNKNOWN_MB,
             threads=threads,
             gpu=gpu,
         )
-
-
-def _stored(name: str) -> str:
-    """The data set that has files: the one that a derived set is made from, else the set itself."""
-    from shared.data import catalogue
-
-    found = catalogue.find(name)
-    return _stored(found.base) if found.base else name
 
 
 def fixed(units: list[list[config.Run]], size: int) -> list[list[config.Run]]:

@@ -109,7 +109,7 @@ def facts(content: bytes) -> dict[str, object]:
 
 
 def catalogue(sources: list[str]) -> dict[str, dict]:
-    """A catalogue with one downloaded set, ``tiny``, and one derived from it, ``turned``."""
+    """A catalogue with one downloaded set, ``tiny``."""
     entries = {name: {"from": f"{name}.gz", **facts(content)} for name, content in files().items()}
     tiny = {
         "title": "Tiny",
@@ -123,11 +123,7 @@ def catalogue(sources: list[str]) -> dict[str, dict]:
         "files": entries,
         "splits": {"train": ["train-i", "train-l"], "test": ["test-i", "test-l"]},
     }
-    turned = {
-        "title": "Turned",
-        "derived": {"from": "tiny", "prepare": [{"rotate": {"kind": "uniform"}}, "scramble"]},
-    }
-    return {"tiny": tiny, "turned": turned}
+    return {"tiny": tiny}
 
 
 def checkout(folder: Path, entries: dict[str, dict]) -> Path:

@@ -85,7 +85,7 @@ def tables(results):
 """,
     "pipelines/mini/figures.py": """
 from shared.report.figures import Figure, canvas
-from shared.report.palette import SERIES
+from shared.report.theme import SERIES
 
 
 def figures(results):

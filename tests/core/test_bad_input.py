@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from shared import atlas, train
-from shared.algebra import actions, brackets, groups, irreps, lie
+from shared.algebra import actions, groups, irreps, lie
 from shared.base.errors import UserError
 from shared.data import augment, prepare
 from shared.nn import LConv, LiftingConv, ReplicaLinear, symmetries
@@ -74,9 +74,9 @@ CASES = {
     ),
     "resized image": (lambda: prepare.resize(torch.zeros(3, 8, 8), 4), ValueError, "n, c, h, w"),
     "resized to nothing": (lambda: prepare.resize(torch.zeros(1, 1, 8, 8), 0), ValueError, "at least 1"),
-    "one bracket": (lambda: brackets.killing_form(torch.eye(2)), ValueError, "n, d, d"),
+    "one bracket": (lambda: lie.killing_form(torch.eye(2)), ValueError, "n, d, d"),
     "a stack of algebras": (
-        lambda: brackets.structure_constants(torch.zeros(1, 2, 3, 3)),
+        lambda: lie.structure_constants(torch.zeros(1, 2, 3, 3)),
         ValueError,
         "n, d, d",
     ),

@@ -230,8 +230,8 @@ def test_the_core_can_be_imported_where_there_is_no_unix():
 
 def test_baselines_are_imported_in_one_place():
     for library in ("escnn", "e2cnn"):
-        assert set(offenders([*CORE, *PIPELINES], library)) <= {"shared/nn/baselines_library.py"}
-    computed = {"__init__", "data/loading", "nn/baselines_library", "runs/__init__", "runs/paper_modules"}
+        assert set(offenders([*CORE, *PIPELINES], library)) <= {"shared/nn/baselines.py"}
+    computed = {"__init__", "data/loading", "nn/baselines", "runs/__init__", "runs/paper_modules"}
     computed = {f"shared/{name}.py" for name in computed}
     assert set(offenders([*CORE, *PIPELINES], COMPUTED)) == computed
 

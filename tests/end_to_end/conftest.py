@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from shared.base.files import read_json
+from shared.data.digest import folder_md5
 
 ROOT = Path(__file__).resolve().parents[2]
 PAPER = "tiny"
@@ -22,11 +23,7 @@ TIERS = {
     "lite": {"seeds": [0, 1], "replicas": 2, "train_images": 60, "test_images": 20, "epochs": 1},
 }
 #: Data that one of the two arms reads, so that a change of data does not concern the other.
-TURNED = """
-turned:
-  title: Turned digits
-  derived: {from: digits, prepare: [rotate: {kind: uniform, low: 0, high: 89}]}
-"""
+COPY = "digits_copy"
 
 
 class Clone:
@@ -93,6 +90,19 @@ class Clone:
         assert count == 1, f"{pattern!r} matches {count} times in {file}"
         (self.path / file).write_text(changed)
 
+    def copy_digits(self, mark: str) -> None:
+        """Write the entry of the data set `COPY`: the digits, in files whose names begin with a mark.
+
+        Names are part of a data set's identity, so another mark makes it another data set.
+        """
+        file = self.path / "datasets.yaml"
+        sets = yaml.safe_load(file.read_text())
+        entry = dict(sets["digits"], path=f"data/{COPY}")
+        entry["files"] = {mark + name: facts for name, facts in entry["files"].items()}
+        entry["splits"] = {split: [mark + n for n in names] for split, names in entry["splits"].items()}
+        entry["checksum"] = folder_md5({name: facts["md5"] for name, facts in entry["files"].items()})
+        file.write_text(yaml.safe_dump({**sets, COPY: entry}, sort_keys=False))
+
     def commit(self) -> None:
         """Commit everything that Git does not ignore."""
         self.run("git add -A && git -c user.name=t -c user.email=t@t commit -q -m change")
@@ -145,13 +155,12 @@ def add_paper(clone: Clone) -> None:
     file = papers / PAPER / "experiments.yaml"
     declared = yaml.safe_load(file.read_text())["_template"]
     declared["experiments"]["table1"]["tiers"] = TIERS
-    declared["experiments"]["table1"]["arms"]["p4cnn"]["dataset"] = "turned"
+    declared["experiments"]["table1"]["arms"]["p4cnn"]["dataset"] = COPY
     file.write_text(yaml.safe_dump({PAPER: declared}, sort_keys=False))
-    with (clone.path / "datasets.yaml").open("a") as datasets:
-        datasets.write(TURNED)
+    clone.copy_digits("first-")
     stages = yaml.safe_load((clone.path / "dvc.yaml").read_text())
     block = yaml.safe_dump(stages["stages"]["subsampling"]).replace("subsampling", PAPER)
-    block = block.replace("mnist.checksum", "turned")
+    block = block.replace("mnist.checksum", f"{COPY}.checksum")
     made = {
         "vars": [f"pipelines/{PAPER}/experiments.yaml:{PAPER}", {"recorded": {PAPER: {"table1": "lite"}}}],
         "stages": {PAPER: yaml.safe_load(block)},

@@ -10,8 +10,8 @@ from matplotlib.colors import to_hex
 
 from pipelines.subsampling import arms, figures, figures_studies
 from shared.report import plots
-from shared.report.palette import SERIES
 from shared.report.results import Results, difference
+from shared.report.theme import SERIES
 
 
 def drawn(results):

@@ -11,8 +11,8 @@ from pipelines.subsampling import (
     figures,
 )
 from shared.report.figures import render
-from shared.report.palette import SWAPS
 from shared.report.results import Results
+from shared.report.theme import SWAPS
 from shared.runs import config
 
 

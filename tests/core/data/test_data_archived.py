@@ -19,6 +19,15 @@ from shared.base.errors import UserError
 from shared.data import flowers, imagenet, pictures
 
 
+class Trap:
+    """Would raise the flag if anybody unpickled it."""
+
+    sprung = False
+
+    def __reduce__(self) -> tuple[Callable[..., None], tuple[object, ...]]:
+        return setattr, (Trap, "sprung", True)
+
+
 class TestFlowers:
     """A packed folder of JPEG files and two .mat files."""
 
@@ -133,7 +142,9 @@ class TestImageNet:
         decoded = [pictures.decode(makers.picture(100 + n, 280, 300), 32, "it") for n in range(1, 6)]
         assert np.array_equal(images[torch.arange(5)], np.stack(decoded))
 
-    @pytest.mark.parametrize("damage", ["none", "cut", "other", "beyond", "label", "types"])
+    @pytest.mark.parametrize(
+        "damage", ["none", "cut", "other", "secret", "array", "objects", "beyond", "label", "types"]
+    )
     def test_the_index_is_kept_and_made_anew_if_it_does_not_fit(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
     ) -> None:
@@ -146,8 +157,16 @@ class TestImageNet:
         index["labels"][0] = 3 if damage == "label" else index["labels"][0]
         index["sizes"] = index["sizes"].astype(float) if damage == "types" else index["sizes"]
         np.savez(kept, **index)
-        if damage in ("cut", "other"):
-            kept.write_bytes(kept.read_bytes()[:-50] if damage == "cut" else makers.mat(a=1))
+        if damage in ("cut", "other", "secret"):
+            whole = kept.read_bytes()
+            entry = whole.index(b"PK\1\2")  # its byte 8 says whether a member is encrypted
+            secret = whole[: entry + 8] + b"\1" + whole[entry + 9 :]
+            kept.write_bytes({"cut": whole[:-50], "other": makers.mat(a=1), "secret": secret}[damage])
+        if damage == "array":
+            with kept.open("wb") as file:
+                np.save(file, index["offsets"])
+        if damage == "objects":
+            np.savez(kept, **{**index, "labels": np.array([Trap()] * 9)})
         walked = []
         right = imagenet.walk
         monkeypatch.setattr(imagenet, "walk", lambda *a: walked.append(1) or right(*a))
@@ -156,6 +175,7 @@ class TestImageNet:
         assert same == labels
         assert torch.equal(again[[0, 8]], images[[0, 8]])
         assert damage == "none" or len(kept.read_bytes()) == len(good)
+        assert not Trap.sprung, "nothing is unpickled"
 
     def test_a_kit_of_another_order_gives_other_labels(self, tmp_path: Path) -> None:
         table = makers.synsets()

@@ -1,11 +1,9 @@
-"""Readers of IDX, CIFAR and NPZ: right on right files, one sentence on all others."""
+"""Readers of IDX and CIFAR: right on right files, one sentence on all others."""
 
 from __future__ import annotations
 
-import io
 import pickle
 import struct
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,12 +24,6 @@ def put(folder: Path, content: bytes) -> Path:
     path = folder / "file"
     path.write_bytes(content)
     return path
-
-
-def npz_bytes(**arrays: np.ndarray) -> bytes:
-    stream = io.BytesIO()
-    np.savez_compressed(stream, **arrays)
-    return stream.getvalue()
 
 
 @FAST
@@ -104,76 +96,7 @@ def test_cifar_refuses_the_pickled_version(tmp_path: Path) -> None:
         readers.read_cifar(put(tmp_path, content))
 
 
-def test_npz_equals_numpys_reader(tmp_path: Path) -> None:
-    arrays = {
-        "images": np.random.RandomState(0).randint(0, 256, (3, 4, 5)).astype(np.uint8),
-        "labels": np.array([[1], [2], [3]]),
-        "fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
-        "nothing": np.zeros((0, 3), np.float32),
-        "scalar": np.array(2.5),
-    }
-    path = put(tmp_path, npz_bytes(**arrays))
-    got = readers.read_npz(path)
-    with np.load(path, allow_pickle=False) as theirs:
-        assert sorted(got) == sorted(theirs.files)
-        for name in theirs.files:
-            assert got[name].dtype == theirs[name].dtype
-            assert np.array_equal(got[name], theirs[name])
-
-
-class Trap:
-    """Would raise the flag if anybody unpickled it."""
-
-    sprung = False
-
-    def __reduce__(self) -> tuple[Callable[..., None], tuple[object, ...]]:
-        return setattr, (Trap, "sprung", True)
-
-
-def test_npz_never_unpickles(tmp_path: Path) -> None:
-    content = npz_bytes(images=np.array([Trap()], dtype=object))
-    with pytest.raises(UserError, match="never unpickled"):
-        readers.read_npz(put(tmp_path, content))
-    with pytest.raises(UserError, match="not a whole NPZ"):
-        readers.read_npz(put(tmp_path, pickle.dumps(Trap())))
-    assert not Trap.sprung
-    pickle.loads(pickle.dumps(Trap()))  # the trap works
-    assert Trap.sprung
-
-
-def test_npz_refuses_a_bomb_before_unpacking_it(tmp_path: Path) -> None:
-    path = put(tmp_path, npz_bytes(images=np.zeros(1_000_000, np.uint8)))
-    assert path.stat().st_size < 3000
-    with pytest.raises(UserError, match="more than 500000 bytes"):
-        readers.read_npz(path, limit=500_000)
-
-
-def npy_in_zip(header: bytes, body: bytes = b"") -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        archive.writestr("x.npy", b"\x93NUMPY\x01\0" + struct.pack("<H", len(header)) + header + body)
-    return stream.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        (b"PK\x03\x04 and nothing else", "not a whole NPZ"),
-        (npy_in_zip(b"__import__('os').abort()"), "cannot be read"),
-        (npy_in_zip(b"{'descr': '<f8'}"), "cannot be read"),
-        (npy_in_zip(b"{'descr': '<f8', 'fortran_order': False, 'shape': (3,)}", bytes(8)), "does not fit"),
-        (npy_in_zip(b"{'descr': '<f8', 'fortran_order': False, 'shape': (-1,)}", bytes(8)), "plain array"),
-        (npy_in_zip(b"{'descr': '<f8', 'fortran_order': False, 'shape': (10**9, 10**9)}"), "cannot be read"),
-        (npy_in_zip(b"(" * 5000), "cannot be read"),
-        (npy_in_zip(b"{'descr': '|S5', 'fortran_order': False, 'shape': (1,)}", bytes(5)), "plain array"),
-    ],
-)
-def test_npz_refuses(tmp_path: Path, content: bytes, says: str) -> None:
-    with pytest.raises(UserError, match=says):
-        readers.read_npz(put(tmp_path, content))
-
-
-@pytest.mark.parametrize("read", [readers.read_idx, readers.read_cifar, readers.read_npz])
+@pytest.mark.parametrize("read", [readers.read_idx, readers.read_cifar])
 def test_missing_file(tmp_path: Path, read: Callable[[Path], object]) -> None:
     with pytest.raises(UserError, match="get the data set again"):
         read(tmp_path / "absent")
@@ -191,7 +114,6 @@ def refusal(read: Callable[[Path], object], path: Path) -> str:
 RIGHT = {
     readers.read_idx: readers.idx_bytes(np.arange(24, dtype=np.uint8).reshape(2, 3, 4)),
     readers.read_cifar: bytes(2 * 3073),
-    readers.read_npz: npz_bytes(a=np.arange(5), b=np.ones((2, 3), np.float32)),
 }
 
 

@@ -85,13 +85,6 @@ def test_a_limit_takes_images_evenly(root: Path, shelf: Path, name: str, of: int
         shared.data.load(name, "train", limit=0)
 
 
-def test_a_limit_of_a_derived_set_takes_its_images() -> None:
-    every, all_labels = shared.data.load("rotated_digits", "test", seed=1)
-    images, labels = shared.data.load("rotated_digits", "test", seed=1, limit=50)
-    assert torch.equal(images, every[::10])
-    assert torch.equal(labels, all_labels[::10])
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_available(root: Path, shelf: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not shared.data.available(name)
@@ -120,9 +113,8 @@ def test_available_looks_at_sizes(root: Path, shelf: Path, monkeypatch: pytest.M
     assert not shared.data.available("imagenet")
 
 
-def test_generated_and_derived_sets_are_available() -> None:
+def test_generated_sets_are_available() -> None:
     assert shared.data.available("digits")
-    assert shared.data.available("rotated_digits")
     with pytest.raises(UserError, match="did you mean 'digits'"):
         shared.data.available("digit")
 

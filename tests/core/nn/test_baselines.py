@@ -26,7 +26,6 @@ from shared.nn import (
     LiftingConv,
     SpatialMaxPool,
     baselines,
-    baselines_library,
 )
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -92,7 +91,7 @@ def test_octahedral_group_and_products_agree_with_escnn(only_escnn: str, group: 
 
 @pytest.mark.parametrize("group", [cyclic(4), cyclic(8), dihedral(4), dihedral(3)], ids=repr)
 def test_elements_move_the_plane_as_in_escnn(only_escnn: str, group: Group) -> None:
-    space = baselines_library.plane(only_escnn, group)
+    space = baselines.plane(only_escnn, group)
     n = group.family[1][0]
     for g in range(group.order):
         value = g if group.family[0] == "cyclic" else divmod(g, n)
@@ -269,30 +268,30 @@ def test_a_missing_library_ends_in_one_sentence(name: str, monkeypatch: pytest.M
     def refuse(module: str, *_: object) -> None:
         raise ModuleNotFoundError(f"No module named {module!r}")
 
-    monkeypatch.setattr(baselines_library.np, "__version__", "1.26.4")
-    monkeypatch.setattr(baselines_library.importlib, "import_module", refuse)
-    baselines_library.load.cache_clear()
-    baselines_library.plane.cache_clear()
+    monkeypatch.setattr(baselines.np, "__version__", "1.26.4")
+    monkeypatch.setattr(baselines.importlib, "import_module", refuse)
+    baselines.load.cache_clear()
+    baselines.plane.cache_clear()
     try:
         assert baselines.available(name) is False
         with pytest.raises(UserError, match=f"{name} cannot be imported.*pip install"):
             baselines.regular_conv(name, C4, 1, 1, 3)
     finally:
-        baselines_library.load.cache_clear()
+        baselines.load.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["escnn", "e2cnn"])
 def test_a_numpy_too_new_for_the_libraries_ends_in_one_sentence(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(baselines_library.np, "__version__", "2.1.0")
-    baselines_library.load.cache_clear()
+    monkeypatch.setattr(baselines.np, "__version__", "2.1.0")
+    baselines.load.cache_clear()
     try:
         assert baselines.available(name) is False
         with pytest.raises(UserError, match=r"numpy below 2, but 2\.1\.0"):
             baselines.group_representations(name, C4)
     finally:
-        baselines_library.load.cache_clear()
+        baselines.load.cache_clear()
 
 
 def test_an_unknown_backend_is_named() -> None:

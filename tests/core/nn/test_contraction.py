@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import lconv as benchmark
-from shared.nn import contraction_costs, contraction_steps
+from shared.nn import contraction, contraction_costs
 from shared.nn.contraction import NOMINAL_BATCH, contract, plain
 
 ORDERS = {True: ("VUW", "VWU", "WVU", "LW", "WL"), False: ("LW", "WL")}
@@ -54,7 +54,7 @@ def test_every_order_computes_the_definition_and_its_gradients(sizes, flags, chu
     grad = torch.randn_like(truth)
     gradients = torch.autograd.grad(truth, leaves, grad)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(contraction_steps, "CHUNK_BYTES", chunk)
+        patch.setattr(contraction, "CHUNK_BYTES", chunk)
         for order in (*ORDERS[low_rank], "plain"):
             out = contract(h, generators, weight, b, order, relu)
             assert out.shape == truth.shape

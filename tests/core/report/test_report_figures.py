@@ -8,10 +8,10 @@ import matplotlib
 import numpy as np
 import pytest
 
-from shared.report import figures, html, palette, theme
+from shared.report import figures, html, theme
 
 
-def figure(color=palette.SERIES[0]):
+def figure(color=theme.SERIES[0]):
     def draw():
         drawn, (axes,) = figures.canvas(3, 2)
         axes.plot([0, 1], [1, 0], color=color)
@@ -28,7 +28,7 @@ def test_a_readers_own_settings_do_not_change_figures(monkeypatch):
     monkeypatch.setitem(matplotlib.rcParams, "svg.fonttype", "none")
     assert figures.render(figure()) == plain
     assert matplotlib.rcParams["font.size"] == 20.0
-    assert figures.render(figure(palette.SERIES[1])) != plain
+    assert figures.render(figure(theme.SERIES[1])) != plain
 
 
 def test_figures_carry_no_date_and_no_version():
@@ -117,13 +117,13 @@ def test_inlined_figures_keep_their_references_apart():
         assert found.startswith("<svg")
         assert 'role="img"' in found
         assert "Title &lt;1&gt;</title>" in found
-        assert palette.SERIES[0] not in found
+        assert theme.SERIES[0] not in found
         assert "var(--series-0)" in found
 
 
 def test_every_color_has_a_dark_form_and_reads_well():
     assert set(theme.LIGHT) == set(theme.DARK)
-    for color, (variable, dark) in palette.SWAPS.items():
+    for color, (variable, dark) in theme.SWAPS.items():
         assert f"{variable}: {color};" in theme.declarations(theme.LIGHT)
         assert f"{variable}: {dark};" in theme.declarations(theme.DARK)
     for status in ("good", "bad", "open", "none"):

@@ -9,10 +9,10 @@ import pytest
 
 from shared.report import plots
 from shared.report.figures import Figure, canvas, render
-from shared.report.palette import GRID, MUTED, SERIES
 from shared.report.plots import Decades, Look, Series
 from shared.report.results import Results
 from shared.report.tables import Sample
+from shared.report.theme import GRID, MUTED, SERIES
 
 BLUE = Look("blue", SERIES[0])
 VALUES = pd.DataFrame({0.0: [1.0, 3.0], 1.0: [2.0, 6.0], 2.0: [5.0, np.nan]}, index=[0, 1])

@@ -14,6 +14,7 @@ from torch import nn
 from shared.base import paths
 from shared.base.errors import UserError
 from shared.nn.norm import _moments_of_rows
+from shared.runs import api
 from shared.runs.environment import Meter
 from shared.train import FitSettings, TrainingSet, fit, precision
 from shared.train.precision import tf32
@@ -66,7 +67,7 @@ def test_formats_that_a_device_lacks_are_refused(monkeypatch):
     with pytest.raises(UserError, match="choose float32 or tf32"), precision("bf16", "cuda"):
         pass
     assert asked == [{"including_emulation": False}]
-    monkeypatch.setattr(sys.modules["shared.train.precision"], "bf16_is_native", lambda device: False)
+    monkeypatch.setattr(api, "bf16_is_native", lambda device: False)
     with pytest.raises(UserError, match="no bf16 arithmetic"), precision("bf16", "cpu"):
         pass
 
