@@ -32,6 +32,7 @@ SHAPES = (
 )
 CNN_SHAPES = ("m16_3x3", "m24_2x2", "m32_2x2", "m32_2x3", "m32_3x3", "m32_4x4", "m32_5x5", "m64_3x3")
 FC_SHAPES = ("m16_K6_r6", "m16_K6_r8", "m32_K9_r6", "m32_K9_r8")
+FIGURE5 = {"lconv": SHAPES, "cnn": CNN_SHAPES, "fc": FC_SHAPES}
 #: Networks of nearly equal size: 175,090 to 235,498 parameters on MNIST (claim L11, the right of Figure 5).
 MATCHED = {
     "lconv": ("m16_K6_r6", "m16_K6_r8", "m16_K8_r6", "m24_K6_r6"),

@@ -64,13 +64,9 @@ def _pairs(
     known: str,
 ) -> list[Pair]:
     """One network beside others on variants of the images; ``place`` finds a network on a variant."""
+    names = arms.MODELS
     return [
-        (
-            f"{kind}: {arms.MODELS[first]} - {arms.MODELS[other]}",
-            place(first, kind),
-            place(other, kind),
-            known,
-        )
+        (f"{kind}: {names[first]} - {names[other]}", place(first, kind), place(other, kind), known)
         for kind in variants
         for other in others
     ]
@@ -189,12 +185,8 @@ def _identities(
     where, parts = (experiment, "all"), []
     for group in dict.fromkeys(one.title.split()[0] for one in statements):
         members = [one for one in statements if one.title.split()[0] == group]
-        joined = verdicts.every(
-            [
-                bound("", "", s.quantity.of(results, where), least=s.least, most=s.most).verdict
-                for s in members
-            ]
-        )
+        bounds = [bound("", "", s.quantity.of(results, where), least=s.least, most=s.most) for s in members]
+        joined = verdicts.every([one.verdict for one in bounds])
         shown = f"{text.lines(len(members), 'statement')}, bounds as in the table"
         parts.append(Part(group, "holds", "" if joined.status == verdicts.NOT_RUN else shown, joined))
     for group, metric, order in rates:

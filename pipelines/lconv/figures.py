@@ -27,8 +27,6 @@ LOOKS = {
     "fc": Look(arms.MODELS["fc"], SERIES[1], "^", "", hatch=".."),
     "fc_shallow": Look(arms.MODELS["fc_shallow"], SERIES[3], hatch="--"),
 }
-#: Figure 5: shapes by kind of network, in the order of the legend.
-SHAPES = {"random": arms.SHAPES, "lconv": arms.SHAPES, "cnn": arms.CNN_SHAPES, "fc": arms.FC_SHAPES}
 
 
 def figures(results: Results) -> list[Figure]:
@@ -211,7 +209,7 @@ def sizes(results: Results) -> Figure:
 def points_of(results: Results) -> dict[tuple[str, str], Series]:
     """The networks of Figure 5 that have results, by kind and shape: accuracy at the number of parameters."""
     found = {}
-    for kind, shapes in SHAPES.items():
+    for kind, shapes in {"random": arms.SHAPES, **arms.FIGURE5}.items():
         for shape in shapes:
             best = BEST.of(results, ("figure5", f"{kind}_{shape}"))
             if best.n:
