@@ -1,4 +1,4 @@
-"""Figures of the template."""
+"""Figures of the template. Their words stand in captions.md."""
 
 from __future__ import annotations
 
@@ -27,10 +27,7 @@ def loss(results: Results) -> Figure:
     return figure(
         results,
         "figure1",
-        "Training loss",
         lambda: chart(shown, (4.5, 2.8), each_seed, axes=axes),
         shown=shown,
-        caption="Mean cross-entropy of the training digits by epoch; one line per seed.",
-        alt="Line plot of the training loss of both networks, falling with the epochs.",
         experiments=(EXPERIMENT,),
     )

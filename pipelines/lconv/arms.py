@@ -30,11 +30,14 @@ SHAPES = (
     *("m16_K6_r6", "m16_K6_r8", "m16_K8_r6", "m16_K9_r16", "m24_K6_r6", "m32_K6_r6"),
     *("m32_K9_r4", "m32_K9_r6", "m32_K9_r8", "m32_K9_r16"),
 )
-CNN_SHAPES = (
-    *("m16_3x3", "m24_2x2", "m32_2x2", "m32_2x3", "m32_3x3", "m32_4x4", "m32_5x5"),
-    "m64_3x3",
-)
+CNN_SHAPES = ("m16_3x3", "m24_2x2", "m32_2x2", "m32_2x3", "m32_3x3", "m32_4x4", "m32_5x5", "m64_3x3")
 FC_SHAPES = ("m16_K6_r6", "m16_K6_r8", "m32_K9_r6", "m32_K9_r8")
+FIGURE5 = {"lconv": SHAPES, "cnn": CNN_SHAPES, "fc": FC_SHAPES}
+#: Networks of nearly equal size: 175,090 to 235,498 parameters on MNIST (claim L11, the right of Figure 5).
+MATCHED = {
+    "lconv": ("m16_K6_r6", "m16_K6_r8", "m16_K8_r6", "m24_K6_r6"),
+    "cnn": ("m24_2x2", "m32_2x2", "m32_2x3", "m32_3x3", "m32_4x4", "m32_5x5"),
+}
 #: CNN kernels with 32 filters, by growing area (claim L12).
 KERNELS = ("2x2", "2x3", "3x3", "4x4", "5x5")
 

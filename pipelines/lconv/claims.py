@@ -27,9 +27,8 @@ SAME, CLOSE, SIMILAR = 1.0, 2.0, 1.0
 #: Times by which FC (~L-conv) is larger (L3, L16), and by which a step of L-conv may take longer (L13).
 LARGER, SLOWER = 5.0, 1.5
 TURNED = ("rotated", "scrambled")
-#: The CNN kernels of L11; with 175,090 to 224,874 parameters they are as large as that L-conv.
-MATCHED = ("m24_2x2", "m32_2x2", "m32_2x3", "m32_3x3", "m32_4x4", "m32_5x5")
-MATCHED_LCONV = "m16_K6_r8"
+#: L11: with 188,362 parameters, amid the CNN kernels of `arms.MATCHED` (175,090 to 224,874).
+MATCHED = "m16_K6_r8"
 #: Cosine with the hidden generator from which it counts as found, and up to which it does not.
 FOUND, NOT_FOUND = 0.95, 0.25
 
@@ -65,13 +64,9 @@ def _pairs(
     known: str,
 ) -> list[Pair]:
     """One network beside others on variants of the images; ``place`` finds a network on a variant."""
+    names = arms.MODELS
     return [
-        (
-            f"{kind}: {arms.MODELS[first]} - {arms.MODELS[other]}",
-            place(first, kind),
-            place(other, kind),
-            known,
-        )
+        (f"{kind}: {names[first]} - {names[other]}", place(first, kind), place(other, kind), known)
         for kind in variants
         for other in others
     ]
@@ -170,7 +165,7 @@ def _sizes(results: Results) -> Iterator[Row]:
     ranks = [("k = 6 - k = 16", *(("figure5", f"lconv_m32_K9_r{rank}") for rank in (6, 16)), "similar")]
     parts = compare(results, BEST, within(SIMILAR), ranks)
     yield claim(results, "L10", parts, "figure5", similar=f"{SIMILAR:g}")
-    kernels = [(f"CNN, {arms.long_label(s)}", f"lconv_{MATCHED_LCONV}", f"cnn_{s}") for s in MATCHED]
+    kernels = [(f"CNN, {arms.long_label(s)}", f"lconv_{MATCHED}", f"cnn_{s}") for s in arms.MATCHED["cnn"]]
     steps = [(f"{b} - {a}", f"cnn_m32_{b}", f"cnn_m32_{a}") for a, b in pairwise(arms.KERNELS)]
     for key, found in (("L11", kernels), ("L12", steps)):
         yield claim(results, key, compare(results, BEST, BETTER, [pair(*one) for one in found]), "figure5")
@@ -190,12 +185,8 @@ def _identities(
     where, parts = (experiment, "all"), []
     for group in dict.fromkeys(one.title.split()[0] for one in statements):
         members = [one for one in statements if one.title.split()[0] == group]
-        joined = verdicts.every(
-            [
-                bound("", "", s.quantity.of(results, where), least=s.least, most=s.most).verdict
-                for s in members
-            ]
-        )
+        bounds = [bound("", "", s.quantity.of(results, where), least=s.least, most=s.most) for s in members]
+        joined = verdicts.every([one.verdict for one in bounds])
         shown = f"{text.lines(len(members), 'statement')}, bounds as in the table"
         parts.append(Part(group, "holds", "" if joined.status == verdicts.NOT_RUN else shown, joined))
     for group, metric, order in rates:

@@ -10,12 +10,12 @@ from matplotlib.patches import FancyArrowPatch
 from matplotlib.ticker import EngFormatter
 
 from pipelines.lconv import arms, figures_studies
-from pipelines.lconv.quantities import BEST
+from pipelines.lconv.quantities import BEST, PARAMETERS
 from shared.report import plots, text
+from shared.report.build import Quantity
 from shared.report.figures import Canvas, Figure, canvas
 from shared.report.plots import Look, Series
 from shared.report.results import Results
-from shared.report.tables import Sample
 from shared.report.theme import INK, MUTED, SERIES
 
 #: The paper's colors, as far as they can be told apart.
@@ -26,13 +26,6 @@ LOOKS = {
     "cnn_pool": Look(arms.MODELS["cnn_pool"], SERIES[2], hatch="xx"),
     "fc": Look(arms.MODELS["fc"], SERIES[1], "^", "", hatch=".."),
     "fc_shallow": Look(arms.MODELS["fc_shallow"], SERIES[3], hatch="--"),
-}
-#: Figure 5: shapes by kind of network, in the order of the legend.
-SHAPES = {"random": arms.SHAPES, "lconv": arms.SHAPES, "cnn": arms.CNN_SHAPES, "fc": arms.FC_SHAPES}
-#: Networks with 175,090 to 235,498 parameters on MNIST.
-MATCHED = {
-    "lconv": ("m16_K6_r6", "m16_K6_r8", "m16_K8_r6", "m24_K6_r6"),
-    "cnn": ("m24_2x2", "m32_2x2", "m32_2x3", "m32_3x3", "m32_4x4", "m32_5x5"),
 }
 
 
@@ -56,17 +49,8 @@ def figure1(results: Results) -> Figure:
     return plots.figure(
         results,
         "figure1",
-        "Figure 1: an L-conv layer, with what it has learned on rotated images",
         lambda: _draw_figure1(results),
         shown=[picture for picture in [results.picture("figure1", "lconv", "input")] if picture is not None],
-        caption="The layer sums h W⁰ (upper path) and Lᵢ h Wⁱ over its generators, of which two of eight "
-        "are shown: what the center pixel of Lᵢ h reads of the image (red positive, blue negative), Lᵢ h, "
-        "and two of the features after the ReLU. Right: the image moved along the flow exp(t Lᵢ), with Lᵢ "
-        "scaled so that Lᵢ h is as large as h, and the eigenvalues of all generators (those of a rotation "
-        "would lie on the vertical axis). First seed.",
-        alt="Schematic: a digit, two learned generators as pictures, the digit moved by each, and two "
-        "output features, joined by arrows; beside it the digit after the exponentials of the generators, "
-        "and a scatter of eigenvalues.",
         demo="Demo: embedded digits. ",
     )
 
@@ -134,21 +118,14 @@ def panels(results: Results, name: str, variants: Sequence[str]) -> Figure:
     """Figure 2 or 4: accuracies on four data sets, and the sizes of the networks."""
     shown = [data for data in arms.DATASETS if len(results.frame(arms.figure4(data)))]
     rest = text.join([title for data, title in arms.DATASETS.items() if data not in shown])
-    kinds = "rotated images, plain and scrambled" if name == "figure2" else "default and rotated images"
     return plots.figure(
         results,
         name,
-        f"Figure {name.removeprefix('figure')}: L-conv, CNN, random L and FC on {kinds}",
         lambda: _draw_panels(results, shown, variants),
         shown=shown,
-        caption="Bars: mean accuracy on the held-out fifth at the best epoch; lines: ±1 standard deviation, "
-        "dots: seeds. Right: trainable parameters of the same networks."
-        + (f" Not run: {rest}." if shown and rest else ""),
-        alt="Rows of bar charts, one for each data set. Left, groups of four bars, L-conv, CNN, random L "
-        "and FC, for each variant of the data; right, the number of parameters of the four networks, of "
-        "which FC has by far most.",
         experiments=[arms.figure4(data) for data in arms.DATASETS],
         demo=figures_studies.DEMO,
+        rest=rest if shown and rest else None,
     )
 
 
@@ -156,42 +133,43 @@ def _draw_panels(results: Results, datasets: Sequence[str], variants: Sequence[s
     widths = [1.1 * len(variants), 1.4]
     drawn, axes = canvas(7.6, 0.6 + 2.15 * len(datasets), len(datasets), 2, width_ratios=widths)
     looks = {model: LOOKS[model] for model in arms.FIGURE4}
+    groups = {arms.VARIANTS[v]: {m: arms.arm4(m, v) for m in looks} for v in variants}
+    counted = {"": {m: arms.arm4(m, "rotated") for m in looks}}
     for data, left, right in zip(datasets, axes[::2], axes[1::2]):
-        experiment = arms.figure4(data)
-        groups = {
-            arms.VARIANTS[v]: {m: BEST.of(results, (experiment, arms.arm4(m, v))) for m in looks}
-            for v in variants
-        }
-        plots.bars(left, groups, looks)
+        _bars(left, results, arms.figure4(data), groups)
         left.set_ylabel(f"{arms.DATASETS[data]}\naccuracy (%)")
-        counts = {m: results.sample(experiment, arms.arm4(m, "rotated"), "parameters") for m in looks}
-        _parameters(right, {"": counts}, looks)
+        _bars(right, results, arms.figure4(data), counted, PARAMETERS)
         right.set_xticks([])
     axes[1].set_title("trainable parameters")
     plots.legend(drawn, looks.values(), filled=True)
     return drawn
 
 
-def _parameters(axes: Axes, groups: Mapping[str, Mapping[str, Sample]], looks: Mapping[str, Look]) -> None:
-    plots.bars(axes, groups, looks, baseline=0)
-    axes.yaxis.set_major_formatter(EngFormatter())
+def _bars(
+    axes: Axes,
+    results: Results,
+    experiment: str,
+    groups: Mapping[str, Mapping[str, str]],
+    what: Quantity = BEST,
+) -> None:
+    """Accuracies, or numbers of parameters, of arms by network, by the title of their group."""
+    samples = {
+        title: {model: what.of(results, (experiment, arm)) for model, arm in group.items()}
+        for title, group in groups.items()
+    }
+    looks = {model: LOOKS[model] for group in groups.values() for model in group}
+    plots.bars(axes, samples, looks, baseline=0 if what is PARAMETERS else None)
+    if what is PARAMETERS:
+        axes.yaxis.set_major_formatter(EngFormatter())
 
 
 def layers(results: Results, experiment: str) -> Figure:
     """Figure 3: five networks with one and two layers."""
-    title = arms.DATASETS[arms.FIGURE3_EXPERIMENTS[experiment]]
-    paper = "" if experiment == "figure3" else " (not in the paper)"
     return plots.figure(
         results,
         experiment,
-        f"Figure 3: one and two layers on {title}{paper}",
         lambda: _draw_layers(results, experiment),
         shown=[results.frame(experiment)],
-        caption="Left and middle: mean accuracy on the held-out fifth at the best epoch, ±1 standard "
-        "deviation, dots: seeds. Right: trainable parameters. Two layers are two; the shallow FC is sized "
-        "as L-conv with as many.",
-        alt="Three bar charts of five networks with one and with two layers: accuracy on rotated and "
-        "scrambled images, on default images, and numbers of parameters.",
         demo=figures_studies.DEMO,
     )
 
@@ -199,19 +177,14 @@ def layers(results: Results, experiment: str) -> Figure:
 def _draw_layers(results: Results, experiment: str) -> Canvas:
     drawn, axes = canvas(9.4, 3.4, 1, 3)
     looks = {model: LOOKS[model] for model in arms.FIGURE3}
-    depths = {1: "1 layer", 2: "2 layers"}
-    for panel, variant in zip(axes, ("scrambled", "default")):
-        groups = {
-            title: {m: BEST.of(results, (experiment, arms.arm3(m, n, variant))) for m in looks}
-            for n, title in depths.items()
-        }
-        plots.bars(panel, groups, looks)
-        panel.set(title=arms.VARIANTS[variant], ylabel="accuracy (%)")
-    counts = {
-        title: {m: results.sample(experiment, arms.arm3(m, n, "default"), "parameters") for m in looks}
-        for n, title in depths.items()
+    groups = {
+        variant: {text.lines(n, "layer"): {m: arms.arm3(m, n, variant) for m in looks} for n in (1, 2)}
+        for variant in ("scrambled", "default")
     }
-    _parameters(axes[2], counts, looks)
+    for panel, (variant, found) in zip(axes, groups.items()):
+        _bars(panel, results, experiment, found)
+        panel.set(title=arms.VARIANTS[variant], ylabel="accuracy (%)")
+    _bars(axes[2], results, experiment, groups["default"], PARAMETERS)
     axes[2].set_title("Trainable parameters")
     plots.legend(drawn, looks.values(), filled=True)
     return drawn
@@ -226,24 +199,17 @@ def sizes(results: Results) -> Figure:
     return plots.figure(
         results,
         "figure5",
-        "Figure 5: accuracy against parameter count on rotated and scrambled MNIST",
         lambda: _draw_sizes(results, points),
         shown=list(points.values()),
-        caption="Left: all networks; gray lines lead to the same L-conv with its generators frozen at "
-        "random. Right: those of nearly equal size; L[32]h[6](k[9]) is L-conv with 32 filters, rank 6 and K "
-        "= 9 terms, C a CNN with its kernel. Mean at the best epoch, ±1 standard deviation"
-        + ("." if results.demo else "; crosses: single runs printed in the authors' notebooks."),
-        alt="Scatter plot of accuracy over the number of parameters for L-conv, CNN and FC; gray lines lead "
-        "from each L-conv to the same network with random generators. Beside it the part around 200,000 "
-        "parameters.",
         demo=figures_studies.DEMO,
+        crosses="" if results.demo else "; crosses: single runs printed in the authors' notebooks",
     )
 
 
 def points_of(results: Results) -> dict[tuple[str, str], Series]:
     """The networks of Figure 5 that have results, by kind and shape: accuracy at the number of parameters."""
     found = {}
-    for kind, shapes in SHAPES.items():
+    for kind, shapes in {"random": arms.SHAPES, **arms.FIGURE5}.items():
         for shape in shapes:
             best = BEST.of(results, ("figure5", f"{kind}_{shape}"))
             if best.n:
@@ -261,7 +227,7 @@ def _draw_sizes(results: Results, points: Mapping[tuple[str, str], Series]) -> C
         ends = [means[kind, shape] for kind in ("lconv", "random") if (kind, shape) in means]
         left.plot(*zip(*ends), color=MUTED, linewidth=0.7, alpha=0.6, zorder=1)
     left.set(xscale="log", xlabel="trainable parameters", ylabel="accuracy (%)")
-    for key in ((kind, shape) for kind, shapes in MATCHED.items() for shape in shapes):
+    for key in ((kind, shape) for kind, shapes in arms.MATCHED.items() for shape in shapes):
         if key in points:
             plots.mean_sd(right, points[key], markersize=4.5)
             look = {"textcoords": "offset points", "fontsize": 6.5}

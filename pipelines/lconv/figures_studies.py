@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from pipelines.lconv import arms
 from pipelines.lconv.quantities import BEST
 from shared.report import plots
-from shared.report.build import declared
+from shared.report.build import Quantity, declared
 from shared.report.figures import Canvas, Figure, canvas
 from shared.report.plots import DASHED, Look, Series
 from shared.report.results import Results
@@ -44,9 +44,9 @@ FLOWS = {
 WITH_HIDDEN = Look("with the hidden generator", SERIES[0], "o", "")
 WITH_ROTATION = Look("with plain rotation", SERIES[1], "s", "")
 PENALIZED = {
-    "closure": "commutators outside the span",
-    "killing": "Killing form",
-    "accuracy": "accuracy (%)",
+    Quantity("closure", last=True): "commutators outside the span",
+    Quantity("killing", last=True): "Killing form",
+    BEST: "accuracy (%)",
 }
 #: Metrics of propositions and theorem that are drawn over steps.
 LINES = {
@@ -60,13 +60,7 @@ LINES = {
 
 def figures(results: Results) -> list[Figure]:
     """The figures of the studies, in reading order."""
-    return [
-        symmetries(results),
-        planted(results),
-        penalty(results),
-        propositions(results),
-        theorem1(results),
-    ]
+    return [symmetries(results), planted(results), penalty(results), propositions(results), theorem1(results)]
 
 
 def symmetries(results: Results) -> Figure:
@@ -75,13 +69,8 @@ def symmetries(results: Results) -> Figure:
     return plots.figure(
         results,
         "symmetries",
-        "Do the generators of a classifier learn the rotation of its images?",
         lambda: _draw_symmetries(results, experiments),
         shown=[results.curves(name, "lconv_rotated", "control_rotation") for name in experiments],
-        caption="Part of the rotation generator (moved by the permutation where pixels are scrambled) that "
-        "the generators of the layer span: before and after training, and for random generators. One dot a "
-        "seed, the line is the mean.",
-        alt="Dot plots for each data set and variant: before training, after training, random generators.",
         experiments=experiments,
         demo=DEMO,
     )
@@ -107,24 +96,8 @@ def _draw_symmetries(results: Results, experiments: Sequence[str]) -> Canvas:
 
 def planted(results: Results) -> Figure:
     """Hidden and learned generators as pictures, and how near they are."""
-    return plots.figure(
-        results,
-        "planted",
-        "A hidden symmetry is found, also where the pixels are scrambled",
-        lambda: _draw_planted(results),
-        shown=[
-            results.curves("planted", arm, "similarity")
-            for arm in results.declared.experiment("planted").arms
-        ],
-        caption="Upper row: generators as matrices over pixels (rows and columns in reading order of the "
-        "image): the hidden one, that learned from pairs of images, that learned from scrambled pairs as it "
-        "is, and with its pixels moved back. Lower row: cosine of the learned generator with the hidden one "
-        "and with plain rotation; the gray line is exceeded by 5 % of random generators. Right: error of "
-        "the learned exponential at angles beyond the trained one.",
-        alt="Four matrix pictures, of which the first, second and fourth look alike; below, dots of cosines "
-        "near 1 for hidden rotations and near 0 for the controls.",
-        demo="",
-    )
+    shown = [results.frame("planted")]
+    return plots.figure(results, "planted", lambda: _draw_planted(results), shown=shown, demo="")
 
 
 def _draw_planted(results: Results) -> Canvas:
@@ -134,16 +107,14 @@ def _draw_planted(results: Results) -> Canvas:
     for axes, (arm, metric, title) in zip(upper.subplots(1, len(GENERATORS)), GENERATORS):
         plots.picture(axes, results.picture("planted", arm, metric), title, signed=True)
     left, right = lower.subplots(1, 2, width_ratios=[1.5, 1])
-    for place, arm in enumerate(results.declared.experiment("planted").arms):
+    names = list(results.declared.experiment("planted").arms)
+    for place, arm in enumerate(names):
         plots.dots(left, {place - 0.13: results.sample("planted", arm, "similarity")}, WITH_HIDDEN)
         plots.dots(left, {place + 0.13: results.sample("planted", arm, "rotation_similarity")}, WITH_ROTATION)
         chance = results.sample("planted", arm, "random_similarity")
         if chance.n:
             left.hlines(chance.summary.mean, place - 0.35, place + 0.35, color=MUTED, linewidth=1)
-    names = [
-        name.replace("_", "\n", 1).replace("_", "\n") for name in results.declared.experiment("planted").arms
-    ]
-    plots.categories(left, names, fontsize=6.5)
+    plots.categories(left, [name.replace("_", "\n") for name in names], fontsize=6.5)
     left.set(ylabel="cosine", ylim=(-0.03, 1.05))
     plots.legend(left, [WITH_HIDDEN, WITH_ROTATION], loc="lower center", bbox_to_anchor=(0.5, 1.0))
     flows = plots.series(results, "flow_error", {arm: ("planted", arm) for arm in FLOWS}, FLOWS)
@@ -156,44 +127,25 @@ def _draw_planted(results: Results) -> Canvas:
 
 def penalty(results: Results) -> Figure:
     """What penalties on the generators do."""
-    return plots.figure(
-        results,
-        "penalty",
-        "Penalties on the generators: nearer to an orthogonal Lie algebra, at what accuracy?",
-        lambda: _draw_penalty(results),
-        shown=[
-            results.curves("penalty", arm, "accuracy") for arm in results.declared.experiment("penalty").arms
-        ],
-        caption="L-conv on rotated images, with penalties on commutators outside the span of the generators "
-        "and on the Killing form between two of them. One dot a seed, the line is the mean.",
-        alt="Three dot plots over the penalty: share of commutators outside the span, size of the Killing "
-        "form, accuracy.",
-        demo=DEMO,
-    )
+    shown = [results.frame("penalty")]
+    return plots.figure(results, "penalty", lambda: _draw_penalty(results), shown=shown, demo=DEMO)
 
 
 def _draw_penalty(results: Results) -> Canvas:
     drawn, panels = canvas(9.4, 3.0, 1, 3)
-    labels = [line.title.replace(", ", "\n") for line in declared(results, "penalty")]
-    for axes, (metric, title) in zip(panels, PENALIZED.items()):
-        best = metric == "accuracy"
-        samples = [
-            BEST.of(results, ("penalty", arm)) if best else results.last("penalty", arm, metric)
-            for arm in results.declared.experiment("penalty").arms
-        ]
+    lines = declared(results, "penalty")
+    for axes, (what, title) in zip(panels, PENALIZED.items()):
+        samples = [what.of(results, ("penalty", line.key)) for line in lines]
         plots.dots(axes, dict(enumerate(samples)), Look("", SERIES[0]))
-        plots.categories(axes, labels, fontsize=6, rotation=30)
-        axes.set(title=title, ylim=(None if best else 0, None))
+        plots.categories(axes, [line.title.replace(", ", "\n") for line in lines], fontsize=6, rotation=30)
+        axes.set(title=title, ylim=(None if what is BEST else 0, None))
     return drawn
 
 
 def _of_all(results: Results, experiment: str, *metrics: str) -> list[Series]:
     """Metrics of an experiment's only arm."""
-    return [
-        one
-        for metric in metrics
-        for one in plots.series(results, metric, {metric: (experiment, "all")}, LINES)
-    ]
+    shown = (plots.series(results, metric, {metric: (experiment, "all")}, LINES) for metric in metrics)
+    return [one for series in shown for one in series]
 
 
 def _rates(axes: Axes, shown: Sequence[Series], start: float, order: float, **how: object) -> None:
@@ -233,20 +185,7 @@ def propositions(results: Results) -> Figure:
         plots.legend(third, [*looks, Look("limit", INK, "", DASHED)], loc="best", ncols=1)
         return drawn
 
-    return plots.figure(
-        results,
-        "propositions",
-        "Propositions 1 and 2: how fast L-conv approaches group convolution",
-        draw,
-        shown=shown,
-        caption="Left: error of one layer for a kernel of half width η (second order, dashed). Middle: "
-        "error of n layers for the exponential, and for a sum over six group elements (first order, "
-        "dashed). Right: correlation of n layers with a shift by 2 of 20 pixels, and its limit. Thin lines: "
-        "seeds.",
-        alt="Three line charts: errors falling along straight lines in logarithmic axes, and a correlation "
-        "rising to 0.975.",
-        demo="",
-    )
+    return plots.figure(results, "propositions", draw, shown=shown, demo="")
 
 
 def theorem1(results: Results) -> Figure:
@@ -264,17 +203,4 @@ def theorem1(results: Results) -> Figure:
         _rates(right, shown, 1.0, -0.5, xlabel="samples n", ylabel="error on other samples")
         return drawn
 
-    return plots.figure(
-        results,
-        "theorem1",
-        "Theorem 1: symmetries of linear regression",
-        draw,
-        shown=shown,
-        caption="Left: residual of A u = u_c A for pairs constructed as the theorem says, and for random u "
-        "that keep only the second moments, with the best u_c. Right: a symmetry computed from n samples, "
-        "tried on the second moments of n others; it falls like the square root of d / n (dashed). One dot "
-        "or thin line a seed.",
-        alt="Left: two groups of dots on a logarithmic axis, near 1e-15 and near 1. Right: an error that "
-        "falls with the number of samples along a dashed line of slope -1/2.",
-        demo="",
-    )
+    return plots.figure(results, "theorem1", draw, shown=shown, demo="")

@@ -118,14 +118,13 @@ def figure5(results: Results) -> Table:
         frozen("frozen", "Accuracy, %, with the generators frozen at random", BEST),
         frozen("frozen_parameters", "Trainable parameters then", PARAMETERS),
     )
-    shapes = {"lconv": arms.SHAPES, "cnn": arms.CNN_SHAPES, "fc": arms.FC_SHAPES}
     lines = [
         Line(
             f"{kind}_{shape}",
             f"{arms.MODELS[kind]}: {arms.long_label(shape)}",
             arms={"frozen": f"random_{shape}"} if kind == "lconv" else {},
         )
-        for kind, found in shapes.items()
+        for kind, found in arms.FIGURE5.items()
         for shape in found
     ]
     return table(results, "figure5", columns, lines, protocol=training(results, "figure5"))

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from pipelines.subsampling import arms, figures_studies
 from pipelines.subsampling.arms import APPROXIMATE, EXACT, QUARTERS, arm
 from pipelines.subsampling.quantities import figure4_paper, figure4_source, swept
-from shared.report import plots, stats, text
+from shared.report import captions, plots, stats, text
 from shared.report.figures import Canvas, Figure, canvas
 from shared.report.plots import Look, Series
 from shared.report.results import Results
@@ -65,7 +65,7 @@ BROKEN = 1e-3  # a stage is, if its error comes within this factor of the larges
 def figures(results: Results) -> list[Figure]:
     """All figures, in reading order."""
     return [
-        figure1(),
+        figure1(results),
         figure2(results),
         figure3(results),
         figure4(results),
@@ -124,7 +124,7 @@ def owners(size: int, sets: np.ndarray) -> np.ndarray:
     return found.reshape(size, size)
 
 
-def figure1() -> Figure:
+def figure1(results: Results) -> Figure:
     """How subsampling breaks equivariance: 2x2 max pooling with stride 2 of 5x5 and of 6x6 pixels."""
 
     def draw() -> Canvas:
@@ -135,21 +135,8 @@ def figure1() -> Figure:
             spacer.set_axis_off()
         return drawn
 
-    return Figure(
-        "figure1",
-        "Figure 1: at 5 x 5 pixels, pooling and turning do not commute; at 6 x 6 they do",
-        "2 x 2 max pooling with stride 2. Above: pool, then turn by 90 degrees; below: turn, then pool. "
-        "Each pixel shows its value; colors say which pixels end in which cell of the result on the right, "
-        "and gray pixels are not read. With 5 pixels the remainder is (5 - 2) mod 2 = 1: the windows leave "
-        "out the last row and column, which are others after a turn, so the two orders read different "
-        "pixels and differ. With 6 pixels the remainder is 0 and they agree. Drawn from the windows' "
-        "indices.",
-        "Two blocks of six small number grids. In each, the upper row pools an image and turns the result, "
-        "the lower row turns the image and pools it. For 5 by 5 pixels the colored windows sit at the top "
-        "left above and at the top right of the original image below, and the results differ. For 6 by 6 "
-        "they are the same.",
-        draw,
-    )
+    words = captions.words(results, f"figure1{captions.FIGURE}", {})
+    return Figure("figure1", words.title, words.caption, words.alt, draw)
 
 
 def _draw_orders(size: int, upper: list[Axes], lower: list[Axes]) -> None:
@@ -198,7 +185,6 @@ def figure2(results: Results) -> Figure:
     """A digit, its turn by 30 degrees, and the same with the circle crop."""
     found = [results.picture("figure2", name, metric) for name, metric, _ in CROPS]
     tiers = text.join(sorted({results.tier("figure2", name) for name, _, _ in CROPS} - {""}))
-    whose = "scikit-learn's digits" if results.demo else "MNIST"
 
     def draw() -> Canvas:
         drawn, panels = canvas(6.6, 2.35, 1, len(CROPS))
@@ -214,16 +200,11 @@ def figure2(results: Results) -> Figure:
     return plots.figure(
         results,
         "figure2",
-        "Figure 2: the circle crop keeps what every rotation keeps",
         draw,
         shown=[shown for shown in found if shown is not None],
-        caption=f"One digit of {whose} (the first seed's{f', {tiers}' if tiers else ''}): upright, turned "
-        "by 30 degrees, and turned with the circle crop. A turn brings in new corners, drawn gray here, "
-        "from which a network could read the angle; the crop blanks everything outside the inscribed circle "
-        "(dashed), which looks the same at every angle. The pictures share one gray scale.",
-        alt="Three gray pictures of a digit: upright; turned by 30 degrees with four gray corner triangles; "
-        "the same with everything outside the inscribed circle black.",
         demo="",
+        whose="scikit-learn's digits" if results.demo else "MNIST",
+        tiers=f", {tiers}" if tiers else "",
     )
 
 
@@ -249,21 +230,7 @@ def figure3(results: Results) -> Figure:
                 row[3].set_xlabel(f"loss {text.fixed(loss.numbers[0], 4)}")
         return drawn
 
-    return plots.figure(
-        results,
-        "figure3",
-        "Figure 3: a network with stride 2 tells an image from its quarter turn at 32 pixels, not at 33",
-        draw,
-        shown=complete,
-        caption="Each row: the input x, the filter learned from x against T x, the feature map f(x) (summed "
-        "over the four orientations), and that of the turned input turned back. With 32 pixels stride 2 "
-        "samples other pixels of the turned image, so the last two panels differ and the network uses it; "
-        "with 33 pixels they coincide. First seed; each panel has its own gray scale, but the last two of a "
-        "row share one.",
-        alt="Two rows of four gray pictures: input, filter, feature map, feature map of the turned input "
-        "turned back. In the upper row the last two differ, in the lower row they are equal.",
-        demo="",
-    )
+    return plots.figure(results, "figure3", draw, shown=complete, demo="")
 
 
 # -- Figure 4: errors of each stage through training -------------------------------------------------------
@@ -277,16 +244,15 @@ def figure4(results: Results, name: str = "figure4") -> Figure:
         name: one of `PARTS`: which readings of Eq. 14, of networks that stand in for the paper's; or
             ``figure4_`` and a data set, for the paper's own panel of it.
     """
-    title, tail, paper = "Figure 4", "" if name == "figure4" else ", the two other readings of Eq. 14", ""
     if name in PARTS:
+        said, title = name, ""
         experiment, networks = figure4_source(results)
         network, dataset = REPLACED[experiment], "CIFAR-10"
-        paper = "The paper shows a p4 ResNet-18 on ImageNet and a p4 ResNet-44 on PCam, without numbers. "
     else:
         experiment = name.replace("figure4", "table2")
         networks, dataset = figure4_paper(experiment), arms.DATASETS[name.removeprefix("figure4_")]
         network = f"a {arms.SHORT[networks[0]].rpartition(' ')[0]}"
-        title, tail = f"Figure {arms.FIGURE4_PANELS[experiment]}, {dataset}", ""
+        said, title = "figure4_panel", f"Figure {arms.FIGURE4_PANELS[experiment]}, {dataset}"
     parts = PARTS.get(name, PARTS["figure4"])
     places = {arm: (experiment, arm) for arm in networks}
     stages = {arm: dict.fromkeys(arms.stages(arm), place) for arm, place in places.items()}
@@ -300,19 +266,13 @@ def figure4(results: Results, name: str = "figure4") -> Figure:
     return plots.figure(
         results,
         name,
-        f"{title}: equivariance error of each stage through training{tail}",
         lambda: _draw_figure4(list(parts.values()), found, accuracy),
         shown=[one for by_arm in found for by_stage in by_arm.values() for one in by_stage],
-        caption=f"D = f(T x) - T' f(x) after each stage of {network}, read as {readings}. Left: an input "
-        "size that breaks equivariance; middle: the same, only the stages that it breaks; right: one pixel "
-        "more, exact. Mean over {seeds}, shaded from the smallest to the largest seed; log axes, on which "
-        f"{plots.ZERO}. Dotted: accuracy on upright test images. {{paper}}",
-        alt="Two rows of three line charts of error over epoch on a log axis. Left, errors before the first "
-        "subsampling that breaks equivariance lie at rounding or 0, those behind it orders of magnitude "
-        "above, which the middle shows enlarged. Right, for the exact network, all stay at rounding. A "
-        "dotted line shows accuracy rising.",
+        said=said,
         experiments=(experiment,),
-        paper=paper,
+        title=title,
+        network=network,
+        readings=readings,
     )
 
 
@@ -359,12 +319,15 @@ def by_angle(
     return plots.series(results, "accuracy", places, LOOKS, table=table, rows=rows, period=360)
 
 
-def apart(results: Results, experiment: str, names: Iterable[str]) -> tuple[tuple[float, ...], str]:
-    """The angles of these arms that were tested on other images than the rest, and what to say of them."""
+def apart(results: Results, experiment: str, names: Iterable[str]) -> tuple[tuple[float, ...], str | None]:
+    """The angles of these arms that were tested on other images than the rest.
+
+    With them what captions get as ``{marks}``: None, which leaves a paragraph out, if there are none.
+    """
     shown = [name for name in names if results.tier(experiment, name)]
     if set(QUARTERS) <= set(swept(results, experiment, shown)):
-        return (), ""
-    return (*QUARTERS, 360), "Open marks: quarter turns, tested on more images than the angles between. "
+        return (), None
+    return (*QUARTERS, 360), ""
 
 
 def figure5(results: Results) -> Figure:
@@ -376,15 +339,9 @@ def figure5(results: Results) -> Figure:
     return plots.figure(
         results,
         "figure5",
-        "Figure 5: accuracy over the rotation of the test images, trained on upright digits",
         lambda: plots.chart(shown, (7.4, 4.2), apart=alone, axes=ANGLES | {"ylim": (0, 102)}),
         shown=shown,
-        caption=f"Mean and ±1 standard deviation over {{seeds}}. {marks}{{paper}}The exact network repeats "
-        "every 90 degrees; the approximate ones have one good orientation only.",
-        alt="Line chart. The exact P4CNN has the same peaks at 0, 90, 180 and 270 degrees. The two "
-        "approximate P4CNN fall from their peak at 0 to well below it at 90, 180 and 270 degrees; Z2CNN "
-        "falls furthest.",
-        paper="Thin dashed lines: the paper's curves (authors' logs, 10 seeds). ",
+        marks=marks,
     )
 
 
@@ -410,18 +367,10 @@ def rotmnist(results: Results) -> Figure:
     return plots.figure(
         results,
         "table1_angles",
-        "Table 1's RotMNIST column, angle by angle",
         draw,
         shown=shown,
-        caption="Left: accuracy of networks trained on turned digits, mean and ±1 standard deviation over "
-        f"{{seeds}}. {marks}Right: exact minus approximate, with the 95 % interval over seeds. The paper "
-        "prints the value at 0 degrees only, where the networks are equal. {paper}",
-        alt="Two line charts over the test angle. Left: the P4CNN curves lie close together, far above "
-        "Z2CNN. Right: the difference between the exact and each approximate P4CNN, around zero at 0 "
-        "degrees.",
         experiments=("table1",),
-        paper="Whether the exact one is better elsewhere, as in the authors' logs, is claim S13-logs. Thin "
-        "dashed lines: authors' logs, 100 seeds.",
+        marks=marks,
     )
 
 
@@ -451,8 +400,6 @@ def figure6(results: Results, experiment: str = "figure6") -> Figure:
         found[std] = by_angle(results, experiment, names, "figure6", rows)
     names = [arms.biased(network, std, experiment) for network in LOOKS for std in arms.BIASES]
     alone, marks = apart(results, experiment, names)
-    batch = not arms.BIAS_EXPERIMENTS[experiment]
-    per = "one angle for each batch, as the authors' code does" if batch else "an angle for each image"
 
     def draw() -> Canvas:
         heights = {"height_ratios": (4.2, 1)}
@@ -476,18 +423,9 @@ def figure6(results: Results, experiment: str = "figure6") -> Figure:
     return plots.figure(
         results,
         experiment,
-        "Figure 6: accuracy over rotation, trained on rotations around 45 degrees"
-        + ("" if batch else ", one angle per image"),
         draw,
         shown=[one for shown in found.values() for one in shown],
-        caption=f"Training digits are turned by N(45, σ²) degrees, {per}; below: the distribution of these "
-        f"angles. Mean and ±1 standard deviation over {{seeds}}. {marks}{{paper}}Where training angles are "
-        "rare, exact equivariance keeps the accuracy that the others lose.",
-        alt="Two line charts over the test angle, for training angles with standard deviations 20 and 40 "
-        "degrees, each above a bell curve of the training angles around 45 degrees. The exact P4CNN is "
-        "nearly flat; the approximate ones and Z2CNN dip on the side away from 45 degrees, less at 40.",
-        paper="Thin dashed lines: the paper's curves (authors' logs, 10 seeds"
-        + ("). " if batch else ", one angle per batch). "),
+        marks=marks,
     )
 
 

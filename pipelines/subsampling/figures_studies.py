@@ -45,9 +45,6 @@ LOOKS = {
     "approximate": Look("approximate", SERIES[1], "s"),
     "none": Look("not equivariant", SERIES[3], "D"),
 }
-READING = (
-    "Each profile shows, from left to right, the accuracy on test images turned by 0, 90, 180 and 270 degrees"
-)
 #: Below the name of a network, how it was repaired.
 REPAIRS = {"": "as published", "resize": "resized", "pool": "exact pool"}
 
@@ -92,18 +89,8 @@ def atlas(results: Results) -> Figure:
     return plots.figure(
         results,
         "atlas",
-        "The size atlas: at which input sizes each network is exactly equivariant to quarter turns",
         lambda: _draw_atlas(found),
         shown=list(found.values()),
-        caption="Rows: every network of the paper, by the images it is made for, and p4m variants of our "
-        "own; columns: side of the input in pixels. Blue: exact; orange: approximate, with what breaks it "
-        "first (S: stem, 1 to 4: stage, P: pooling, C: strided convolution); x: too small. Frames: the "
-        "sizes that the paper uses. On the right: how often an exact size comes. Plain networks (pale) are "
-        "never equivariant; their color says whether their samples lie symmetrically. The verdicts are read "
-        "from the networks' structure and hold for all weights; nothing is trained.",
-        alt="A grid of colored squares, one row per network, one column per input size. Exact sizes recur "
-        "every 2 pixels for the digit networks, every 4 for ResNet-44, every 8 for ResNet-18 and every 32 "
-        "with the standard stem. Of each pair of sizes that the paper uses one is exact and one is not.",
         experiments=("networks",),
         demo="",
     )
@@ -224,15 +211,8 @@ def sizes(results: Results) -> Figure:
     return plots.figure(
         results,
         "sizes",
-        "One pixel more: accuracy at quarter turns by input size",
         draw,
         shown=shown,
-        caption=f"P4CNN trained on upright digits. {READING}; mean and ±1 standard deviation over "
-        "{seeds}. Even sizes (shaded) leave no remainder at the pooling and are exact: their profiles are "
-        "flat. Every size but 28 is made by resizing, even and odd alike, so a difference between even and "
-        "odd is none of resized and native images.",
-        alt="A row of small profiles for input sizes 24 to 34. Those of even sizes are flat; those of odd "
-        "sizes lie lower at 90, 180 and 270 degrees than at 0.",
     )
 
 
@@ -259,15 +239,8 @@ def padding(results: Results) -> Figure:
     return plots.figure(
         results,
         "padding",
-        "What padding does: accuracy at quarter turns by padding mode",
         draw,
         shown=[one for shown in found.values() for one in shown],
-        caption=f"P4CNN at 27 (approximate) and 28 pixels (exact), trained on upright digits. {READING}; "
-        "mean and ±1 standard deviation over {seeds}. All four modes treat the sides of an image alike, so "
-        "none changes the verdict; the paper leaves their effect on accuracy open. Last at 27 pixels: zeros "
-        "before the pool and replicate after it, and the other way round. ",
-        alt="Two panels of small profiles, one per padding mode: at 27 pixels they lie lower at 90, 180 and "
-        "270 degrees than at 0, at 28 pixels they are flat.",
     )
 
 
@@ -302,17 +275,8 @@ def repair(results: Results) -> Figure:
     return plots.figure(
         results,
         "repair",
-        "Repairs that keep every input size exact, and what they cost",
         draw,
         shown=shown,
-        caption="P4CNN at 27 and 29 pixels as published, with the map before the pool resized to the "
-        "nearest exact size, and with a pool that is exact at every size (3x3 at odd ones), beside 28 "
-        f"pixels. Trained on upright digits. Above: {READING[0].lower()}{READING[1:]}; mean and ±1 standard "
-        "deviation over {seeds}. Below: relative invariance error of the logits under quarter turns before "
-        f"(open) and after training (filled), a seed a mark; {plots.ZERO}. ",
-        alt="Above, small profiles: those at 27 and 29 pixels as published lie lower at the quarter turns, "
-        "the repaired ones and 28 pixels are flat. Below, errors on a log axis: at rounding when repaired "
-        "and at 28 pixels, orders of magnitude above as published.",
     )
 
 
@@ -360,16 +324,8 @@ def mirrors(results: Results) -> Figure:
     return plots.figure(
         results,
         "mirrors",
-        "Mirrors: accuracy under quarter turns and mirrored quarter turns",
         draw,
         shown=shown,
-        caption="P4MCNN is built for quarter turns and mirrors, P4CNN for quarter turns only; trained on "
-        f"upright digits. {READING} (filled), then the same for images mirrored left to right first (open); "
-        "mean and ±1 standard deviation over {seeds}. The size that breaks quarter turns breaks mirrors, "
-        "too, but for the transpose (mirrored, then turned by 90 degrees), which swaps the row and the "
-        "column that the pool leaves out. ",
-        alt="Four pairs of small profiles, turned and mirrored. P4MCNN at 28 pixels is flat over all eight, "
-        "P4CNN at 28 pixels over the turns; the others vary.",
     )
 
 
@@ -385,18 +341,10 @@ def invariance(results: Results) -> Figure:
     return plots.figure(
         results,
         "invariance",
-        "Error before and after training beside the accuracy lost at quarter turns",
         lambda: _draw_invariance(points),
         shown=[points],
-        caption=f"A mark is a network and a seed: {counts}. Across: relative invariance error of its logits "
-        f"under quarter turns, before (left) and after training (right); on the log axis {plots.ZERO}. Up: "
-        "accuracy at 0 degrees minus the mean at 90, 180 and 270. Before training the error tells exact "
-        "networks from others. What the others lose depends on the images they are trained on; among "
-        "networks trained on upright images it grows with the error after training.",
-        alt="Two scatter charts of accuracy lost over invariance error on a log axis, before training and "
-        "after. Exact networks sit at rounding errors and lose nothing; approximate and plain ones lie "
-        "orders of magnitude to the right.",
         experiments=shown or ("table1", "sizes", "table2_reduced"),
+        counts=counts,
     )
 
 

@@ -1,13 +1,21 @@
-"""What a paper's tables and claims say in words, from its ``captions.md``, where a writer finds it.
+"""What a paper's tables, figures and claims say in words, from its ``captions.md``, where a writer finds it.
 
-A block for each table, by its name, for each claim, and for sentences that several of them say::
+A block for each table, by its name, for each figure, by its file, for each claim, and for sentences that
+several of them say::
 
     ## figure5: Figure 5 in numbers: accuracy by the rotation of the test images
 
     Paragraphs are the caption. {protocol}
 
-    - An item is a note below the table. One with a field that is None is left out: {price}.
-    - {fewer_images}
+    - An item is a note below the table. {fewer_images}
+
+    ## figure5.svg: Figure 5: accuracy over the rotation of the test images
+
+    Mean over {seeds}.
+
+    A paragraph or an item with a field that is None is left out. {price}
+
+    Alt: What the picture shows, for people who do not see it.
 
     ### S5
 
@@ -36,22 +44,25 @@ if TYPE_CHECKING:
     from shared.report.results import Results
 
 FILE = "captions.md"
+#: How the name of a figure's block ends, and what its alternative text begins with.
+FIGURE, ALT = ".svg", "Alt: "
 
 
 @dataclass(frozen=True)
 class Words:
-    """What is written about one table; a claim or a sentence has a caption alone."""
+    """What is written about a table (with notes) or a figure (with alt); the others have a caption alone."""
 
     title: str = ""
     caption: str = ""
     notes: tuple[str, ...] = ()
+    alt: str = ""
 
 
 def read(paper: str) -> dict[str, Words]:
     """The blocks of a paper's ``captions.md`` by name, fields not filled in; none without the file.
 
     Raises:
-        UserError: if a heading has no name or no title, or one name stands twice.
+        UserError: if a heading has no name or no title, one name stands twice, or a figure has no alt text.
     """
     file = paths.pipeline(paper) / FILE
     if not file.is_file():
@@ -66,8 +77,11 @@ def read(paper: str) -> dict[str, Words]:
             raise UserError(f"{_shown(paper)}: two blocks are called {name!r}; keep one of them")
         parts = [" ".join(part.split()) for part in re.split(r"\n\s*\n|\n(?=- )", body) if part.strip()]
         notes = tuple(part.removeprefix("- ") for part in parts if part.startswith("- "))
-        caption = " ".join(part for part in parts if not part.startswith("- "))
-        found[name] = Words(title, caption, notes)
+        alt = " ".join(part.removeprefix(ALT) for part in parts if part.startswith(ALT))
+        if name.endswith(FIGURE) and not alt:
+            raise UserError(f"{_shown(paper)}: say below '{name}' what the picture shows: '{ALT}...'")
+        caption = "\n\n".join(part for part in parts if not part.startswith(("- ", ALT)))
+        found[name] = Words(title, caption, notes, alt)
     return found
 
 
@@ -87,20 +101,27 @@ def words(results: Results, name: str, fields: Mapping[str, str | None]) -> Word
     for field in _named(block):
         if field not in given:
             raise UserError(f"{_shown(paper)}, {name}: {unknown('field', field, given)}")
-    notes = [note for note in block.notes if all(given[field] is not None for field in _fields(note))]
-    filled = [" ".join(part.format_map(given).split()) for part in (block.title, block.caption, *notes)]
-    return Words(filled[0], filled[1], tuple(filled[2:]))
+
+    def filled(*parts: str) -> list[str]:
+        said = [part for part in parts if all(given[field] is not None for field in _fields(part))]
+        return [" ".join(part.format_map(given).split()) for part in said]
+
+    title, alt = ("".join(filled(part)) for part in (block.title, block.alt))
+    caption = " ".join(filter(None, filled(*block.caption.split("\n\n"))))
+    return Words(title, caption, tuple(filled(*block.notes)), alt)
 
 
 def unused(results: Results) -> list[str]:
-    """The blocks that no table or claim has asked for, and no other block names."""
+    """The blocks that no table, figure or claim has asked for, and no other block names."""
     blocks = read(results.paper)
     said = {*results.said, *(field for block in blocks.values() for field in _named(block))}
     return [name for name in blocks if name not in said]
 
 
 def _named(block: Words) -> list[str]:
-    return [field for part in (block.title, block.caption, *block.notes) for field in _fields(part)]
+    return [
+        field for part in (block.title, block.caption, *block.notes, block.alt) for field in _fields(part)
+    ]
 
 
 def _fields(part: str) -> list[str]:

@@ -7,7 +7,8 @@ differs from run to run. Plain matplotlib draws what seaborn has no form for: pi
 a path for each pixel), the paper's dashed curves, zero on a log axis (`Decades`), legends above all panels.
 
 A `Series` is what one arm's runs gave by step, and a `Look` how it is drawn; `figure` makes the `Figure`: its
-caption says how many seeds of which tier it shows, and whether it is a demo.
+words stand in the paper's ``captions.md``, and say how many seeds of which tier it shows and whether it is a
+demo.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import NullLocator
 
-from shared.report import text
+from shared.report import captions, text
 from shared.report.figures import Canvas, Figure, canvas
 from shared.report.results import Results
 from shared.report.tables import Sample
@@ -36,7 +37,7 @@ from shared.report.theme import GRID, INK, MUTED
 
 #: What captions of demo results begin with.
 DEMO = "Demo: small networks on embedded images, not comparable with the paper. "
-#: What `Decades` draws, for captions.
+#: What `Decades` draws, for captions: their field ``{zero}``.
 ZERO = "a gray band, where there is one, holds errors of exactly 0"
 #: Line style of what is not ours: references, limits, orders of convergence.
 DASHED = (0, (4, 2))
@@ -140,35 +141,36 @@ def seeds(shown: Iterable[Series]) -> str:
 def figure(
     results: Results,
     name: str,
-    title: str,
     draw: Callable[[], Canvas],
     *,
     shown: Sequence[Sized],
-    caption: str,
-    alt: str,
+    said: str = "",
     experiments: Sequence[str] = (),
-    paper: str = "",
     demo: str = DEMO,
+    **fields: str | None,
 ) -> Figure:
-    """A figure of results, which is drawn only where there are some.
+    """A figure of results, which is drawn only where there are some; its words stand in ``captions.md``.
 
     Args:
         results: ours.
-        name, title, alt: as in `Figure`.
+        name: as in `Figure`.
         draw: draws it.
         shown: what it shows, series or anything else that is empty without results.
-        caption: ``{seeds}`` stands for `seeds` of the series shown, ``{paper}`` for the next but one.
+        said: the figure whose words it has, if not its own: several may say the same of different things.
         experiments: what computes it; the figure's name by default.
-        paper: what the caption says of the paper's own curves, which the demo does not show.
         demo: what the caption of demo results begins with; "" where the demo computes what the paper does.
+        fields: what is filled into the words (`shared.report.captions`), beside ``{seeds}`` (`seeds` of the
+            series shown), ``{zero}`` (`ZERO`) and ``{real}`` (empty; None in the demo, which does not show
+            the paper's own curves).
     """
     counted = seeds(one for one in shown if isinstance(one, Series))
-    said = caption.strip().replace("{seeds}", counted).replace("{paper}", "" if results.demo else paper)
+    known = {"seeds": counted, "zero": ZERO, "real": None if results.demo else ""}
+    words = captions.words(results, (said or name) + captions.FIGURE, known | fields)
     return Figure(
         name,
-        title,
-        f"{demo if results.demo else ''}{said}",
-        alt,
+        words.title,
+        f"{demo if results.demo else ''}{words.caption}",
+        words.alt,
         draw if any(len(one) for one in shown) else None,
         tuple(results.command(experiment) for experiment in experiments or (name,)),
     )

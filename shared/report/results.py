@@ -49,7 +49,7 @@ class Results:
         self.tiers = ("demo",) if demo else tuple(reversed(paths.COMMITTED_TIERS))
         #: Places of the paper's numbers that tables or figures have asked for.
         self.asked: set[tuple[str, str, str]] = set()
-        #: Blocks of captions.md that tables and claims have asked for.
+        #: Blocks of captions.md that tables, figures and claims have asked for.
         self.said: set[str] = set()
         self._source = source
         self._frames: dict[str, pd.DataFrame] = {}

@@ -198,6 +198,7 @@ def test_a_table_has_its_words_and_says_what_computes_it(results):
         ("## table1: Title\n\n- {}\n", "table1: unknown field ''"),
         ("## table1 Title\n", "write the heading '## table1 Title' as '## name: title'"),
         ("## table1: A\n## table1: B\n", "two blocks are called 'table1'"),
+        ("## table1.svg: A\n\nSaid.\n", "say below 'table1.svg' what the picture shows: 'Alt: ...'"),
     ],
 )
 def test_mistakes_in_captions_are_named(results, mini, file, complaint):

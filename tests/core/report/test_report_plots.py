@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shared.report import plots
+from shared.base import paths
+from shared.base.errors import UserError
+from shared.report import captions, plots
 from shared.report.figures import Figure, canvas, render
 from shared.report.plots import Decades, Look, Series
 from shared.report.results import Results
@@ -99,12 +101,38 @@ def test_seeds_of_several_tiers():
     assert plots.seeds([series(VALUES * np.nan)]) == "seeds"
 
 
+WORDS = """## table1.svg: Loss of {count} networks
+
+Over {seeds}.
+
+{real}Dashed: theirs.
+
+{marks}Open: others.
+
+End.
+
+Alt: {count} lines,
+falling.
+"""
+
+
 def figure(results, **options):
+    (paths.pipeline("mini") / captions.FILE).write_text(WORDS)
     shown = plots.series(results, "loss", ARMS, LOOKS)
-    texts = {"caption": "Over {seeds}. {paper}End. ", "alt": "Lines.", "paper": "Dashed: theirs. "}
     chart = {"size": (3, 2), "axes": {"xlabel": "step"}}
-    options = {"shown": shown, **texts, **options}
-    return plots.figure(results, "table1", "Title", lambda: plots.chart(shown, **chart), **options)
+    options = {"shown": shown, "count": "two", "marks": None, **options}
+    return plots.figure(results, "table1", lambda: plots.chart(shown, **chart), **options)
+
+
+def test_words_of_a_figure_are_those_of_its_block(mini):
+    results = Results("mini")
+    found = figure(results, marks="", seeds="all seeds")
+    assert (found.title, found.alt) == ("Loss of two networks", "two lines, falling.")
+    assert found.caption == "Over all seeds. Dashed: theirs. Open: others. End."
+    assert captions.unused(results) == []
+    with pytest.raises(UserError, match=r"unknown block 'other\.svg'"):
+        figure(results, said="other")
+    assert captions.unused(Results("mini")) == ["table1.svg"]
 
 
 def test_captions_say_seeds_tier_and_demo(mini):
