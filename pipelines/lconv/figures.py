@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.patches import FancyArrowPatch
-from matplotlib.ticker import EngFormatter
 
 from pipelines.lconv import arms, figures_studies
 from pipelines.lconv.quantities import BEST, PARAMETERS
 from shared.report import plots, text
 from shared.report.build import Quantity
-from shared.report.figures import Canvas, Figure, canvas
+from shared.report.figures import Axes, Canvas, Figure, canvas
 from shared.report.plots import Look, Series
 from shared.report.results import Results
 from shared.report.theme import INK, MUTED, SERIES
@@ -89,6 +86,8 @@ def _draw_figure1(results: Results) -> Canvas:
 
 def _arrow(drawn: Canvas, first: Axes, second: Axes, label: str = "", elbow: bool = False) -> None:
     """From the right of a picture to the left of another; with an elbow, from its top up and then there."""
+    from matplotlib.patches import FancyArrowPatch
+
     a, b = first.get_position(), second.get_position()
     start, end = (a.x1 + 0.003, (a.y0 + a.y1) / 2), (b.x0 - 0.003, (b.y0 + b.y1) / 2)
     look = {"arrowstyle": "-|>", "mutation_scale": 7, "color": MUTED, "linewidth": 0.8}
@@ -160,7 +159,7 @@ def _bars(
     looks = {model: LOOKS[model] for group in groups.values() for model in group}
     plots.bars(axes, samples, looks, baseline=0 if what is PARAMETERS else None)
     if what is PARAMETERS:
-        axes.yaxis.set_major_formatter(EngFormatter())
+        plots.with_prefixes(axes.yaxis)
 
 
 def layers(results: Results, experiment: str) -> Figure:
@@ -237,6 +236,6 @@ def _draw_sizes(results: Results, points: Mapping[tuple[str, str], Series]) -> C
             right.plot(*(value.value for value in known), "x", color=LOOKS[key[0]].color, markersize=5)
     right.set(xlabel="trainable parameters")
     right.margins(x=0.16, y=0.1)
-    right.xaxis.set_major_formatter(EngFormatter())
+    plots.with_prefixes(right.xaxis)
     plots.legend(drawn, [one.look for one in points.values()])
     return drawn

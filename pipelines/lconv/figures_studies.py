@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import seaborn as sns
-from matplotlib.axes import Axes
 
 from pipelines.lconv import arms
 from pipelines.lconv.quantities import BEST
 from shared.report import plots
 from shared.report.build import Quantity, declared
-from shared.report.figures import Canvas, Figure, canvas
+from shared.report.figures import Axes, Canvas, Figure, canvas
 from shared.report.plots import DASHED, Look, Series
 from shared.report.results import Results
 from shared.report.theme import INK, MUTED, SERIES
@@ -193,6 +191,8 @@ def theorem1(results: Results) -> Figure:
     shown = _of_all(results, "theorem1", "transfer")
 
     def draw() -> Canvas:
+        import seaborn as sns
+
         drawn, (left, right) = canvas(7.6, 3.1, 1, 2)
         for place, color in enumerate(SERIES[:2]):
             sample = results.sample("theorem1", "all", ("t2_intertwining", "t4_intertwining")[place])

@@ -7,13 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 
 from pipelines.subsampling import arms, figures_studies
 from pipelines.subsampling.arms import APPROXIMATE, EXACT, QUARTERS, arm
 from pipelines.subsampling.quantities import figure4_paper, figure4_source, swept
 from shared.report import captions, plots, stats, text
-from shared.report.figures import Canvas, Figure, canvas
+from shared.report.figures import Axes, Canvas, Figure, canvas
 from shared.report.plots import Look, Series
 from shared.report.results import Results
 from shared.report.theme import GRID, INK, MUTED, SERIES

@@ -7,14 +7,11 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import pandas as pd
-import seaborn as sns
-from matplotlib.axes import Axes
-from matplotlib.patches import Patch, Rectangle
 
 from pipelines.subsampling import arms
 from pipelines.subsampling.arms import QUARTERS, name_of
 from shared.report import plots, text
-from shared.report.figures import Canvas, Figure, canvas
+from shared.report.figures import Axes, Canvas, Figure, canvas
 from shared.report.plots import Look, Series
 from shared.report.results import Results
 from shared.report.theme import GRID, INK, MUTED, SERIES
@@ -143,6 +140,8 @@ def breaker(name: str, number: int) -> str:
 
 def _draw_atlas(found: Mapping[str, Mapping[int, Verdict]]) -> Canvas:
     """A panel for each family, with as much room for a row as in the others."""
+    from matplotlib.patches import Patch
+
     shown = {title: [name for name in names if found[name]] for title, (names, _) in FAMILIES.items()}
     rows = {title: len(names) for title, names in shown.items() if names}
     height = 0.27 * sum(rows.values()) + 0.52 * len(rows) + 0.4
@@ -160,6 +159,8 @@ def _draw_atlas(found: Mapping[str, Mapping[int, Verdict]]) -> Canvas:
 
 def _draw_family(axes: Axes, found: Mapping[str, Mapping[int, Verdict]], centers: Iterable[int]) -> None:
     """Squares by network and size, with what breaks there, and frames around the paper's sizes."""
+    from matplotlib.patches import Rectangle
+
     columns = near({size for of_size in found.values() for size in of_size}, centers)
     keys = pd.DataFrame(index=[*found], columns=columns, dtype=object)
     words = pd.DataFrame("", [*found], columns)
@@ -355,19 +356,18 @@ def lost_by_error(results: Results) -> pd.DataFrame:
     """
     found: dict[str, tuple[object, ...]] = {}
     for experiment, kind in TRAINED.items():
-        trainings = results.frame(experiment).groupby(["run", "seed", "arm", "tier"], sort=False)
-        for (run, seed, arm, tier), rows in trainings:
-            errors = rows[rows["metric"] == "invariance_error"].sort_values("step")["value"]
-            accuracy = rows[rows["metric"] == "accuracy"].set_index("step")["value"]
-            quarters = accuracy.reindex([float(angle) for angle in QUARTERS])
-            verdict = verdict_of(arm)
-            if run in found or verdict is None or len(errors) < 2 or quarters.isna().any():
-                continue
+        frame = results.frame(experiment)
+        runs = frame.drop_duplicates(["arm", "seed"]).set_index(["arm", "seed"])["run"].to_dict()
+        for arm in filter(verdict_of, dict.fromkeys(frame["arm"])):
+            errors = results.curves(experiment, arm, "invariance_error").T
+            fallen = results.sample(experiment, arm, "accuracy", QUARTERS, lambda at: at[0] - at[1:].mean())
             turned = "turned" if "_uniform" in arm or "_biased" in arm else "upright"
             trained = "upright color images" if kind == "images" else f"{turned} digits"
-            lost = quarters[0.0] - quarters.drop(0.0).mean()
-            known = (run, seed, arm, tier, verdict, trained)
-            found[run] = (*known, errors.iloc[0], errors.iloc[-1], lost)
+            for seed, lost in fallen.values.items():
+                steps = errors[seed].dropna() if seed in errors else ()
+                if runs[arm, seed] not in found and len(steps) > 1:
+                    known = (runs[arm, seed], seed, arm, fallen.tier, verdict_of(arm), trained)
+                    found[runs[arm, seed]] = (*known, steps.iloc[0], steps.iloc[-1], lost)
     return pd.DataFrame(found.values(), columns=POINT)
 
 
@@ -379,6 +379,8 @@ def verdict_of(arm: str) -> str | None:
 
 
 def _draw_invariance(points: pd.DataFrame) -> Canvas:
+    import seaborn as sns
+
     drawn, panels = canvas(8.6, 3.9, 1, 2, sharey=True)
     decades = plots.Decades.of([*points["before"], *points["after"]])
     colors = {verdict: look.color for verdict, look in LOOKS.items()}

@@ -20,16 +20,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
 from shared.report.theme import GRID, INK, MUTED, SERIES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+else:  # for annotations: matplotlib takes a second to load, and only what draws needs it
+    Axes = Canvas = Any
 
 STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
@@ -54,7 +54,7 @@ STYLE: dict[str, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 0.7,
-    "axes.prop_cycle": matplotlib.cycler(color=SERIES),
+    "axes.prop_cycle": f"cycler(color={list(SERIES)})",
     "lines.linewidth": 1.6,
     "lines.markersize": 3.5,
     "legend.frameon": False,
@@ -109,7 +109,10 @@ def canvas(
     width: float, height: float, rows: int = 1, columns: int = 1, **options: Any
 ) -> tuple[Canvas, list[Axes]]:
     """A figure of this size (inches) and its axes in reading order; to be called inside ``draw`` only."""
-    figure = Canvas(figsize=(width, height), layout="constrained")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as New
+
+    figure = New(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(rows, columns, squeeze=False, **options)
     return figure, list(grid.flat)
@@ -123,6 +126,8 @@ def render(figure: Figure, existing: bytes = b"") -> tuple[str, bytes]:
         existing: a PNG made before, or nothing. If it says that it is a picture of the same SVG, it is
             returned as it is: drawn anew, its smoothed edges may differ by a level of gray.
     """
+    import matplotlib
+
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # a reader's own matplotlibrc must not change a committed file
         matplotlib.rcParams.update(STYLE)

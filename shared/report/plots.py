@@ -8,7 +8,8 @@ a path for each pixel), the paper's dashed curves, zero on a log axis (`Decades`
 
 A `Series` is what one arm's runs gave by step, and a `Look` how it is drawn; `figure` makes the `Figure`: its
 words stand in the paper's ``captions.md``, and say how many seeds of which tier it shows and whether it is a
-demo.
+demo. matplotlib and seaborn take a second to load: functions that draw import them, so that what only
+describes figures (`check`) does without.
 """
 
 from __future__ import annotations
@@ -17,23 +18,19 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap, to_rgba
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.ticker import NullLocator
 
 from shared.report import captions, text
-from shared.report.figures import Canvas, Figure, canvas
+from shared.report.figures import Axes, Canvas, Figure, canvas
 from shared.report.results import Results
 from shared.report.tables import Sample
 from shared.report.theme import GRID, INK, MUTED
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
 
 #: What captions of demo results begin with.
 DEMO = "Demo: small networks on embedded images, not comparable with the paper. "
@@ -232,6 +229,8 @@ def _line(axes: Axes, one: Series, **look: Any) -> None:
     face = one.look.color if one.look.filled else "none"
     mine = {"color": one.look.color, "markerfacecolor": face, "markeredgecolor": one.look.color}
     mine |= {"marker": one.look.marker, "linestyle": one.look.style, "label": one.look.label, "legend": False}
+    import seaborn as sns
+
     x, y = long["step"].to_numpy(), long["value"].to_numpy()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # matplotlib's, at a single step
@@ -290,12 +289,21 @@ def categories(axes: Axes, labels: Sequence[str], places: Sequence[float] = (), 
     axes.tick_params(axis="x", length=0)
 
 
+def with_prefixes(axis: Any) -> None:
+    """Numbers of an axis such as ``axes.xaxis`` as 20 k, 1.5 M."""
+    from matplotlib.ticker import EngFormatter
+
+    axis.set_major_formatter(EngFormatter())
+
+
 def dots(axes: Axes, samples: Mapping[float, Sample], look: Look) -> None:
     """A dot for each run and a line at the mean, for samples by their place on the horizontal axis."""
     rows = [(float(place), value) for place, sample in samples.items() for value in sample.numbers]
     if not rows:
         return
     x, y = np.array(rows).T
+    import seaborn as sns
+
     common = {"native_scale": True, "color": look.color, "ax": axes, "legend": False}
     sns.stripplot(x=x, y=y, jitter=False, size=5, alpha=0.8, marker=look.marker, **common)
     mean = {"marker": "_", "markersize": 11, "markeredgewidth": 1.4, "linestyle": ""}
@@ -323,6 +331,8 @@ def bars(
         axes.text(0.5, 0.5, "not run", transform=axes.transAxes, ha="center", color=MUTED)
         axes.set(xticks=[], yticks=[])
         return
+    import seaborn as sns
+
     table = pd.DataFrame(rows, columns=["group", "name", "value"])
     common = {"data": table, "x": "group", "y": "value", "hue": "name", "order": list(groups)}
     common |= {"hue_order": list(looks), "dodge": True, "legend": False, "ax": axes}
@@ -377,6 +387,9 @@ def squares(
         fills: color and opacity of each category.
         words: what is written in the squares, of the same shape.
     """
+    import seaborn as sns
+    from matplotlib.colors import ListedColormap, to_rgba
+
     order = {key: number for number, key in enumerate(fills)}
     colors = ListedColormap([to_rgba(*fill) for fill in fills.values()])
     scale = {"cmap": colors.with_extremes(bad=to_rgba(GRID, 0.0)), "vmin": -0.5, "vmax": len(fills) - 0.5}
@@ -415,6 +428,9 @@ def legend(
 
 
 def _handle(look: Look, filled: bool) -> Artist:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
     if filled:
         return Patch(facecolor=look.color, hatch=look.hatch, edgecolor="white", label=look.label)
     face = look.color if look.filled else "none"
@@ -484,6 +500,8 @@ class Decades:
 
     def apply(self, axes: Axes, axis: str = "y") -> None:
         """Make the axis ``"x"`` or ``"y"`` of a panel this one: scale, limits, ticks and band."""
+        from matplotlib.ticker import NullLocator
+
         bottom = 10.0 ** (self.low - 1.25 * self.step) if self.zero else 10.0 ** (self.low - 0.15)
         powers = range(self.low, self.high + 1, self.step)
         ticks = [10.0**power for power in powers]

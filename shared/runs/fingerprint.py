@@ -326,17 +326,26 @@ def _chains(nodes: list[ast.AST], names: set[str]) -> dict[str, set[tuple[str, .
 
 def _plain(node: Any) -> Any:
     """A syntax tree as plain data without the fields that are empty, positional or of one Python version."""
-    if isinstance(node, ast.JoinedStr):
-        return ["JoinedStr", _joined(node.values)]
-    if isinstance(node, ast.AST):
-        pairs = {k: _plain(v) for k, v in ast.iter_fields(node) if k not in ("type_comment", "kind", "ctx")}
-        return [
-            type(node).__name__,
-            {k: v for k, v in sorted(pairs.items()) if v not in (None, [], ["JoinedStr", []])},
-        ]
     if isinstance(node, list):
         return [_plain(child) for child in node]
-    return node if node is None or isinstance(node, (bool, int)) else repr(node)
+    if not isinstance(node, ast.AST):
+        return node if node is None or isinstance(node, (bool, int)) else repr(node)
+    if isinstance(node, ast.JoinedStr):
+        return ["JoinedStr", _joined(node.values)]
+    pairs = {}
+    for name in _counted(type(node)):
+        value = getattr(node, name, None)
+        if value is not None and value != []:  # most are empty: this is where the time goes
+            plain = _plain(value)
+            if plain not in ([], ["JoinedStr", []]):
+                pairs[name] = plain
+    return [type(node).__name__, pairs]
+
+
+@functools.cache
+def _counted(kind: type[ast.AST]) -> list[str]:
+    """The fields of a kind of node that count, by name."""
+    return sorted(set(kind._fields) - {"type_comment", "kind", "ctx"})
 
 
 def _joined(values: list[ast.expr]) -> list[Any]:

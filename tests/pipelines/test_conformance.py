@@ -7,6 +7,8 @@ import csv
 import functools
 import re
 import shlex
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -340,3 +342,16 @@ def test_a_missing_file_would_be_found(tmp_path, monkeypatch):
     found = " ".join(problem.text for problem in check.check("bare"))
     for name in ("paper.csv", "deviations.csv", "tables.py", "dvc.yaml", "settings.py"):
         assert name in found
+
+
+@pytest.mark.parametrize("command", ["list", "check"])
+def test_what_trains_and_draws_is_not_loaded_to_look(command):
+    """They take seconds; a figure's module imports them in the functions that draw."""
+    program = (
+        "import sys; from shared.workflow import cli; "
+        f"code = cli.main([{command!r}]); "
+        "print([name for name in ('torch', 'matplotlib', 'seaborn', 'scipy.stats') if name in sys.modules]); "
+        "sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "[]"), done.stdout + done.stderr
