@@ -112,7 +112,11 @@ Over {seeds}.
 End.
 
 Alt: {count} lines,
-falling.
+{tending}.
+
+### tending
+
+falling
 """
 
 
