@@ -243,7 +243,7 @@ def test_mistakes_in_rows_are_named_with_their_line(mini, rows, complaint):
     file.write_text(file.read_text().replace("      tiers:", f"      rows: {rows}\n      tiers:", 1))
     with pytest.raises(UserError, match=re.escape(complaint)) as caught:
         config.load("mini")
-    assert str(caught.value).startswith("pipelines/mini/experiments.yaml, line 11: ")
+    assert str(caught.value).startswith("pipelines/mini/experiments.yaml, line 13: ")
 
 
 def test_an_arm_that_is_not_declared_is_named(results):

@@ -23,13 +23,6 @@ ARMS = {name: ("table1", name) for name in LOOKS}
 
 
 @pytest.fixture
-def mini(tmp_path, monkeypatch):
-    """The checkout with one tiny paper, without results."""
-    monkeypatch.setenv("REPRO_ROOT", str(mini_paper.write(tmp_path)))
-    return tmp_path
-
-
-@pytest.fixture
 def axes():
     return canvas(3, 2)[1][0]
 
