@@ -45,5 +45,5 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     """
     choices = sorted(known)
     near = difflib.get_close_matches(str(name), choices, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ";"
+    hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"unknown {kind} {str(name)!r}{hint} (known: {', '.join(choices) or 'none'})"

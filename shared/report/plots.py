@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
 
 #: What captions of demo results begin with.
-DEMO = "Demo: small networks on embedded images, not comparable with the paper. "
+DEMO = "Demo: small and short, on embedded data; not comparable with the paper. "
 #: What `Decades` draws, for captions: their field ``{zero}``.
 ZERO = "a gray band, where there is one, holds errors of exactly 0"
 #: Line style of what is not ours: references, limits, orders of convergence.

@@ -254,7 +254,7 @@ class Results:
         shown = [tier for tier in self.tiers if tier in present]
         declared = self.declared.experiment(experiment).tiers
         able = [tier for tier in reversed(self.tiers) if tier in declared]
-        tier = (shown or able or self.tiers)[0]
+        tier = (shown or able or list(declared) or self.tiers)[0]
         return f"python -m pipelines.{self.paper} run {experiment} --tier {tier}"
 
     def records(self, experiment: str) -> dict[str, Mapping[str, Any]]:

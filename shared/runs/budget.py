@@ -66,7 +66,7 @@ class Budget:
                 left -= (seconds or 0.0) * len(batch)
                 count, unknown = count + len(batch), unknown + (seconds is None) * len(batch)
         if unknown:
-            sentence = f"nobody has measured {unknown} of these runs: they are begun while {limit} last"
+            sentence = f"nobody has measured {unknown} of these runs: they are begun until {limit} are over"
         elif count:
             total = sum(map(len, batches))
             sentence = f"about {count} of {total} runs fit into {limit}, by the costs that `list` shows"

@@ -273,6 +273,9 @@ def test_the_workflow_knows_the_files_of_the_report(paper):
     assert Report(paper).tables
     assert len(Report(paper).figures) == len(declared.figures)
     if not paper.startswith("_"):
+        assert (paths.reports() / paper).is_dir(), (
+            "run `python -m pipelines report`, and commit what it writes"
+        )
         assert {file.name for file in (paths.reports() / paper).iterdir()} == set(declared.artefacts)
 
 

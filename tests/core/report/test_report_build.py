@@ -191,7 +191,7 @@ def test_a_table_has_its_words_and_says_what_computes_it(results):
     ("file", "complaint"),
     [
         ("## table2: Title\n", "unknown block 'table1'; did you mean 'table2'?"),
-        ("", "unknown block 'table1'; (known: none)"),
+        ("", "unknown block 'table1' (known: none)"),
         (None, "unknown block 'table1'"),
         ("## table1: Title\n\n{protocl}\n", "table1: unknown field 'protocl'; did you mean 'protocol'?"),
         ("## table1: {t}\n", "table1: unknown field 't'"),

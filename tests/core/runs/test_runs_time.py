@@ -41,7 +41,7 @@ def test_what_fits_is_said_before_anything_is_begun(toy):
     assert not (toy.root / ".repro").exists()
     assert said(6)[0] == "about 2 of 6 runs fit into 6 minutes, by the costs that `list` shows"
     assert said(3, lambda run: seconds[run.arm] if run.arm == "slow" else None)[0] == (
-        "nobody has measured 3 of these runs: they are begun while 3 minutes last"
+        "nobody has measured 3 of these runs: they are begun until 3 minutes are over"
     )
 
 
