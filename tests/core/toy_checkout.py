@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -185,6 +186,7 @@ class Toy:
         path = self.folder / file
         assert old in path.read_text()
         path.write_text(path.read_text().replace(old, new))
+        shutil.rmtree(path.parent / "__pycache__", ignore_errors=True)  # Python tells by second and size
         for name in [name for name in sys.modules if name.startswith("pipelines")]:
             del sys.modules[name]
         fingerprint.forget()

@@ -45,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
 
 def make(folder: Path, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """What `make` prints, both streams together; a hang is an error."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "MAKE", "MFLAGS"))}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "MAKE", "MFLAGS", "VENV"))}
     kept["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), kept.get("PATH", "")))
     command = ["make", "--no-print-directory", *options]
     return subprocess.run(
