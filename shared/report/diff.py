@@ -22,7 +22,7 @@ from shared.report.contents import Report
 from shared.report.revisions import Revision, find
 from shared.report.tables import Cell, Table
 from shared.report.verdicts import NOT_RUN
-from shared.runs import config
+from shared.runs import config, environment
 
 #: Characters of a report, below the 65,536 that a comment on GitHub may have.
 LIMIT = 60_000
@@ -157,7 +157,9 @@ def _pointer(left: Sequence[Change], since: Revision) -> str:
     if not left:
         return ""
     tables = Counter(f"{change.paper}/{change.table}" for change in left)
-    named = [f"{name} ({count})" for name, count in tables.most_common(_NAMED)]
+    # from a comment of a pull request, whose address ends in pull/1, to the tables of this commit
+    base = f"../blob/{environment.code()['commit']}/reports"
+    named = [f"[{name}]({base}/{name}.md) ({count})" for name, count in tables.most_common(_NAMED)]
     named += [f"{len(tables) - _NAMED} more tables"] if len(tables) > _NAMED else []
     command = f"python -m pipelines diff {since.name} --full"
     rows = text.lines(len(left), "row")

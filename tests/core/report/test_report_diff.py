@@ -225,7 +225,8 @@ def test_however_much_changed_a_comment_can_hold_it(mini, monkeypatch, count, le
     assert f"({count // 3} reproduced → differs), {count // 3} other measured cell" in found
     assert (int(left) > 0) == ("`python -m pipelines diff HEAD --full` prints all" in found)
     if left != "0":
-        assert "mini/table" in found.splitlines()[-1], "the tables to look at are named"
+        link = rf"\[mini/table\d+\]\(\.\./blob/{'[0-9a-f]{40}'}/reports/mini/table\d+\.md\)"
+        assert re.search(link, found.splitlines()[-1]), "the tables to look at are named, with links"
     full = diff.report("HEAD", full=True)
     assert len([line for line in full.splitlines() if line.startswith("| mini |")]) == count
 
