@@ -15,6 +15,7 @@ from benchmarks.timing import Step
 from pipelines.subsampling import models
 from pipelines.subsampling.settings import Settings
 from shared.nn import GlobalAvgPool
+from shared.runs.api import refusal
 from shared.train import FitSettings, TrainingSet, fit
 
 NOTE = (
@@ -96,7 +97,11 @@ def cases(options: Options) -> tuple[list[Case], list[str]]:
         Case(
             f"{name}, batch {batch}, {SEEDS} seeds",
             SEEDS * STEPS * batch,
-            {v: _factory(build, side, batch, how, options.device) for v, how in VARIANTS.items()},
+            {
+                name: _factory(build, side, batch, how, options.device)
+                for name, how in VARIANTS.items()
+                if not refusal(how[2], options.device)
+            },
             {"time / one by one, float32": lambda variant: first, "time / one by one, same format": _alone},
         )
         for name, (build, side) in nets.items()

@@ -11,6 +11,7 @@ from torch import nn
 from benchmarks.cases import Case, Options
 from benchmarks.timing import Step
 from shared.nn import Dropout, GroupBatchNorm, GroupConv, GroupPool, LiftingConv, SpatialMaxPool, baselines
+from shared.runs.api import refusal
 from shared.train import precision
 
 NOTE = (
@@ -21,7 +22,7 @@ NOTE = (
 )
 OURS, DENSE, DENSE_OURS = "p4 (this package)", "dense", "dense, our dropout"
 PEERS = ("escnn", "e2cnn")
-#: Memory order and precision by name; "tf32" only on CUDA.
+#: Memory order and precision by name; timed is what the device computes in.
 FORMATS = {
     "float32": (False, "float32"),
     "float32 channels_last": (True, "float32"),
@@ -152,7 +153,7 @@ def case(
         options: device, and what else the command line asks for.
         with_dropout: whether the network has dropout.
     """
-    formats = {k: v for k, v in FORMATS.items() if v[1] != "tf32" or options.device.startswith("cuda")}
+    formats = {k: v for k, v in FORMATS.items() if not refusal(v[1], options.device)}
     found, remarks = networks(build, with_dropout)
     variants = {
         f"{name}: {form}": _factory(network, *how, images, options.device)

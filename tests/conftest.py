@@ -12,6 +12,14 @@ hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
 
+@pytest.fixture
+def native_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a processor that computes in bf16, whatever this one does."""
+    from shared.runs import api
+
+    monkeypatch.setattr(api, "bf16_is_native", lambda device: True)
+
+
 @pytest.fixture(params=["pretended", pytest.param("real", marks=pytest.mark.gpu)])
 def gpu(request: pytest.FixtureRequest) -> Iterator[str]:
     """Name of a device to send tensors to; with `shared.testing.pretended_gpu` no CUDA is needed."""

@@ -73,7 +73,7 @@ def test_a_gpu_gives_the_losses_of_the_cpu(run, gpu):
 
 
 @pytest.mark.parametrize("run", cases([run for run in map(in_bf16, KINDS) if run], OURS))
-def test_bf16_on_a_gpu(run, gpu):
+def test_bf16_on_a_gpu(run, gpu, native_bf16):
     found = losses(run, gpu, "bf16")
     assert all(map(math.isfinite, found))
     assert found == pytest.approx(losses(run, "cpu", "bf16"), rel=0.1)

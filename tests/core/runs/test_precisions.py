@@ -11,11 +11,7 @@ from toy_results import execute
 from shared.base.errors import UserError
 from shared.runs import api, devices, records
 
-
-@pytest.fixture(autouse=True)
-def native(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a processor that computes in bf16, whatever this one does."""
-    monkeypatch.setattr(api, "bf16_is_native", lambda device: True)
+pytestmark = pytest.mark.usefixtures("native_bf16")
 
 
 def test_declared_bf16_becomes_float32_where_it_would_be_emulated(toy, monkeypatch):

@@ -11,7 +11,6 @@ from torch import nn
 
 from shared.base.errors import UserError
 from shared.nn import Dropout, GlobalAvgPool, GroupBatchNorm, GroupPool, LiftingConv
-from shared.runs import api
 from shared.train import (
     Fit,
     FitSettings,
@@ -223,9 +222,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("settings", [{"precision": "bf16"}, {"channels_last": True}])
-def test_faster_settings_stay_near_float32(settings, monkeypatch):
-    monkeypatch.setattr(api, "bf16_is_native", lambda device: True)
-
+def test_faster_settings_stay_near_float32(settings, native_bf16):
     def losses(**extra: object) -> list[float]:
         model = network(3)
         how = FitSettings(epochs=3, batch_size=10, lr=0.02, **extra)

@@ -166,7 +166,7 @@ def run(settings, seeds, context):
 """
 
 
-def test_recorded_circumstances_are_the_default(toy, capsys):
+def test_recorded_circumstances_are_the_default(toy, capsys, native_bf16):
     path = toy.folder / "settings.py"
     path.write_text(path.read_text() + "\n    def takes_precision(self):\n        return True\n")
     toy.edit("experiment.py", "    trouble(settings.trouble", SEEN)
