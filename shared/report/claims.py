@@ -141,7 +141,7 @@ def reference(value: PaperValue | None) -> str:
     if value is None:
         return "-"
     sign = "" if value.printed.startswith("-") else "+"
-    kind = {"se": "se", "ci95": "±", "std": "sd", "std0": "sd"}.get(value.spread_kind, "")
+    kind = {"se": "se", "se0": "se", "ci95": "±", "std": "sd", "std0": "sd"}.get(value.spread_kind, "")
     return f"{sign}{value.printed}" + (f" ({kind} {value.printed_spread})" if value.printed_spread else "")
 
 

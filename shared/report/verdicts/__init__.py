@@ -23,7 +23,8 @@ A number in which there is no chance, such as a count of parameters, is equal or
 What the paper says about its spread decides s_p and n_p (``spread_kind`` in ``paper.csv``):
 
 * ``std``: standard deviation (n - 1); ``std0``: with n in the denominator, multiplied by sqrt(n/(n-1)) first;
-* ``se``: a standard error, used as it is; ``ci95``: half-width of a 95 % interval, divided by its quantile;
+* ``se``: a standard error, used as it is; ``se0``: one that was made of ``std0``, corrected in the same way;
+  ``ci95``: half-width of a 95 % interval, divided by its quantile;
 * a spread without n counts in full as the standard error of the printed number (as if from one run);
 * no spread: the printed number is taken as a mean of n (or 1) runs that scatter like ours: a prediction
   interval.

@@ -23,7 +23,7 @@ WIDEST = 3.0
 #: Why an interval is too wide: its runs scatter, or all of them are tested on few images.
 WIDE = "the interval is wider than three of the paper's deviations"
 SHARED = "more runs would not decide: all are tested on the same few images"
-SPREAD_KINDS = ("std", "std0", "se", "ci95", "")
+SPREAD_KINDS = ("std", "std0", "se", "se0", "ci95", "")
 
 
 def cell(
@@ -100,6 +100,8 @@ def _deviation(spread: float | None, n: int | None, kind: str) -> float | None:
         return None if kind != "std0" else spread
     if kind == "std0":
         return spread * math.sqrt(n / (n - 1))
+    if kind == "se0":
+        return spread * n / math.sqrt(n - 1)
     se = spread if kind == "se" else spread / stats.t_quantile(0.975, n - 1)
     return se * math.sqrt(n)
 

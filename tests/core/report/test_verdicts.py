@@ -88,6 +88,7 @@ def test_spread_kinds_are_converted():
     for kind, spread in (
         ("std0", sd * math.sqrt((n - 1) / n)),
         ("se", sd / math.sqrt(n)),
+        ("se0", sd * math.sqrt((n - 1) / n) / math.sqrt(n)),
         ("ci95", quantile * sd / math.sqrt(n)),
     ):
         other = verdicts.cell(ours, 97.3, spread, n, spread_kind=kind)
