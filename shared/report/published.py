@@ -1,8 +1,9 @@
 """The two hand-written tables of a pipeline: what the paper prints, and what we do differently.
 
 ``paper.csv`` has one line per printed number; its place in our reports is (table, row, column). Numbers are
-kept as written, because the number of printed digits says how precisely they are known. ``deviations.csv``
-has one line per difference of protocol; it is printed under the tables that it concerns.
+kept as written, because the number of printed digits says how precisely they are known. A column ``origin``,
+which a file may leave out, says where the number comes from (`ORIGINS`). ``deviations.csv`` has one line per
+difference of protocol; it is printed under the tables that it concerns.
 """
 
 from __future__ import annotations
@@ -32,15 +33,19 @@ PAPER_COLUMNS = (
     "spread",
     "spread_kind",
     "n",
+    "origin",
     "read_from",
     "note",
 )
+#: Where a number comes from: the paper's text and tables, its authors' logs and notebooks, a figure, or code
+#: and shapes (a parameter count), so that there is no chance in it. The first if not said.
+ORIGINS = ("printed", "logged", "read", "derived")
 DEVIATION_COLUMNS = ("what", "paper", "ours", "why", "expected_effect", "tables")
 
 
 @dataclass(frozen=True)
 class PaperValue:
-    """One printed number. ``printed`` and ``printed_spread`` keep the digits as the source gives them."""
+    """One number of a paper. ``printed`` and ``printed_spread`` keep the digits as the source gives them."""
 
     claim: str
     table: str
@@ -53,6 +58,7 @@ class PaperValue:
     printed_spread: str
     spread_kind: str
     n: int | None
+    origin: str
     read_from: str
     note: str
 
@@ -109,7 +115,7 @@ def paper_values(paper: str) -> dict[tuple[str, str, str], PaperValue]:
     """
     found: dict[tuple[str, str, str], PaperValue] = {}
     file = paths.pipeline(paper) / "paper.csv"
-    for where, line in _lines(file, PAPER_COLUMNS):
+    for where, line in _lines(file, PAPER_COLUMNS, optional="origin"):
         value = _paper_value(where, line)
         key = (value.table, value.row, value.column)
         if key in found:
@@ -148,7 +154,9 @@ def _paper_value(where: str, line: Mapping[str, str]) -> PaperValue:
             raise UserError(
                 f"{where}: the field {name!r} is empty; a number needs a place, a value and a source"
             )
+    fields["origin"] = fields["origin"] or ORIGINS[0]
     _choice(where, "spread_kind", fields["spread_kind"], SPREAD_KINDS)
+    _choice(where, "origin", fields["origin"], ORIGINS)
     if bool(fields["spread"]) != bool(fields["spread_kind"]):
         raise UserError(f"{where}: give both spread and spread_kind or neither")
     _parse(where, "value", fields["value"], _number)
@@ -196,8 +204,11 @@ def _wrong(reader: csv.DictReader[str], columns: tuple[str, ...]) -> str:
     return " and ".join([*lacking, *foreign]) or "the order is another, or a column is there twice"
 
 
-def _lines(file: Path, columns: tuple[str, ...]) -> list[tuple[str, dict[str, str]]]:
-    """The data lines of a CSV file with exactly these columns, each with its place for error messages."""
+def _lines(file: Path, columns: tuple[str, ...], optional: str = "") -> list[tuple[str, dict[str, str]]]:
+    """The data lines of a CSV file with exactly these columns, each with its place for error messages.
+
+    A file without the ``optional`` column has empty fields there.
+    """
     name = paths.shown(file)
     try:
         text = file.read_text(encoding="utf-8-sig")  # some programs put a mark in front of UTF-8
@@ -206,6 +217,8 @@ def _lines(file: Path, columns: tuple[str, ...]) -> list[tuple[str, dict[str, st
     except UnicodeDecodeError as error:
         raise UserError(f"{name} is not text in UTF-8 ({error}); save it as such") from None
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)  # a cell may have several lines
+    absent = {optional: ""} if optional and optional not in (reader.fieldnames or ()) else {}
+    columns = tuple(column for column in columns if column not in absent)
     try:
         if tuple(reader.fieldnames or ()) != columns:
             wrong = _wrong(reader, columns)
@@ -217,7 +230,8 @@ def _lines(file: Path, columns: tuple[str, ...]) -> list[tuple[str, dict[str, st
                 raise UserError(
                     f"{where}: the number of fields is not {len(columns)}; quote fields that hold a comma"
                 )
-            found.append((where, {name: " ".join(cell.splitlines()) for name, cell in line.items()}))
+            cells = {name: " ".join(cell.splitlines()) for name, cell in line.items()}
+            found.append((where, cells | absent))
         return found
     except csv.Error as error:
         raise UserError(f"{name}, line {reader.line_num}: not valid CSV ({error})") from None

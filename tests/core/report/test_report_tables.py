@@ -159,7 +159,7 @@ def test_statuses_differ_in_more_than_color():
 # -- paper.csv and deviations.csv --------------------------------------------------------------------------
 
 HEADER = ",".join(published.PAPER_COLUMNS)
-GOOD = "S1,t,r,c,accuracy,%,higher,97.70,0.17,std0,100,table 1,"
+GOOD = "S1,t,r,c,accuracy,%,higher,97.70,0.17,std0,100,,table 1,"
 
 
 @pytest.fixture
@@ -192,6 +192,7 @@ def test_paper_values_keep_their_digits(paper):
         (GOOD.replace("97.70", ""), "field 'value' is empty"),
         (GOOD.replace("table 1", ""), "field 'read_from' is empty"),
         (GOOD.replace("std0", "sd"), "spread_kind is 'sd'; use one of"),
+        (GOOD.replace(",,table 1", ",guessed,table 1"), "origin is 'guessed'; use one of printed, logged"),
         (GOOD.replace("std0", ""), "both spread and spread_kind"),
         (GOOD.replace("0.17", "-0.17"), "cannot be negative"),
         (GOOD.replace(",100,", ",0,"), "n is 0"),
@@ -204,6 +205,20 @@ def test_mistakes_in_paper_csv_are_named_with_their_line(paper, line, complaint)
     with pytest.raises(UserError, match=r"pipelines/p/paper\.csv, line") as error:
         published.paper_values("p")
     assert complaint in str(error.value)
+
+
+def test_numbers_are_printed_ones_if_not_said_otherwise(paper):
+    of_origin = {origin: GOOD.replace(",,table 1", f",{origin},table 1") for origin in published.ORIGINS}
+    lines = [line.replace(",r,", f",{origin},") for origin, line in of_origin.items()]
+    paper(GOOD, *lines)
+    found = {row: value.origin for (_, row, _), value in published.paper_values("p").items()}
+    assert found == {"r": "printed"} | {origin: origin for origin in published.ORIGINS}
+    paper(GOOD.replace(",,table 1", ",table 1"), header=HEADER.replace("origin,", ""))
+    assert published.paper_values("p")["t", "r", "c"].origin == "printed"
+    assert published.paper_values("p")["t", "r", "c"].read_from == "table 1"
+    paper(GOOD, header=HEADER.replace("origin", "origins"))
+    with pytest.raises(UserError, match="it has 'origins'"):
+        published.paper_values("p")
 
 
 def test_files_must_be_there_with_the_right_columns(paper):
