@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from shared.nn.train_mode import restored_modes
 from shared.train.checkpoints import load_checkpoint, save_checkpoint
 from shared.train.precision import precision, tf32
 from shared.train.predict import accuracy, predict
@@ -74,7 +75,7 @@ def fit(
         log(f"resumed after epoch {session.epoch} of {settings.epochs}")
     else:
         _observe(session, observe, observe_every)
-    while session.epoch < settings.epochs:
+    while session.epoch < settings.epochs and not _out_of_patience(session):
         if deadline is not None and time.monotonic() > deadline:
             raise TrainingInterrupted(
                 f"time is up after epoch {session.epoch} of {settings.epochs}; run again"
@@ -82,7 +83,7 @@ def fit(
         _epoch(session, data)
         _validate(session, data)
         _observe(session, observe, observe_every)
-        log(_progress(session))
+        log(_progress(session, "" if data.score else " %"))
         if checkpoint and session.epoch < settings.epochs:
             save_checkpoint(checkpoint, session.state())
     session.sync()
@@ -106,6 +107,10 @@ def _check(
         )
     if settings.selection == "best" and data.validation is None:
         raise ValueError("selection 'best' needs validation images; give some, or select the last epoch")
+    if settings.patience and data.validation is None:
+        raise ValueError("patience needs validation images; give some, or set it to 0")
+    if data.loss and settings.replicas == "together" and len(models) > 1:
+        raise ValueError("a loss of its own is computed for one seed at a time; set replicas to 'one_by_one'")
     if observe_every < 1:
         raise ValueError(f"observe_every must be 1 or more, not {observe_every}")
 
@@ -117,6 +122,8 @@ def _together(models: Sequence[nn.Module], data: TrainingSet, settings: FitSetti
     when one seed alone keeps the cores busy, grouped convolutions only cost: measured break-even is
     near 100,000 input pixels a step for networks of 20 to 40 channels.
     """
+    if len(models) > 1 and (data.loss or settings.patience):
+        return False
     if settings.replicas != "auto" or len(models) == 1:
         return settings.replicas != "one_by_one" or len(models) == 1
     pixels = settings.batch_size * data.images.shape[-1] * data.images.shape[-2]
@@ -141,6 +148,8 @@ def _one_by_one(
             data.transform,
             data.plain,
             None if data.validation is None else [data.validation[index]],
+            data.loss,
+            data.score,
         )
         alone = replace(settings, replicas="together")
         path = checkpoint.with_suffix(f".{seed}{checkpoint.suffix}") if checkpoint else None
@@ -167,7 +176,8 @@ def _epoch(session: Session, data: TrainingSet) -> None:
         for number in range(steps):
             rows = order[:, number * settings.batch_size : (number + 1) * settings.batch_size]
             session.set_rate(session.epoch * steps + number, steps)
-            total += _step(session, data, rows) * rows.shape[1]
+            step = _own_step if data.loss else _step
+            total += step(session, data, rows) * rows.shape[1]
     session.epoch += 1
     means = (total / count).tolist()  # the one wait for the device in an epoch
     bad = [seed for seed, mean in zip(session.seeds, means) if not math.isfinite(mean)]
@@ -191,7 +201,24 @@ def _step(session: Session, data: TrainingSet, rows: Tensor) -> Tensor:
         outputs = session.network(x)
     logits = outputs.float().unflatten(1, (replicas, -1)).transpose(0, 1)
     each = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
-    losses = each.view(replicas, batch).mean(1)  # a replica's gradient is that of its own mean
+    return _descend(
+        session, each.view(replicas, batch).mean(1)
+    )  # a replica's gradient is that of its own mean
+
+
+def _own_step(session: Session, data: TrainingSet, rows: Tensor) -> Tensor:
+    """One optimizer step by the training's own loss on ``rows`` (1, batch); returns that loss, (1,)."""
+    assert data.loss is not None
+    with precision(session.settings.precision, session.device), session.right_convolutions():
+        loss = data.loss(session.network, data.images[rows[0]], data.labels[rows[0]], session.augment[0])
+    if loss.dim():
+        raise ValueError(
+            f"the loss of a training must be one number, the batch's mean, not {tuple(loss.shape)}"
+        )
+    return _descend(session, loss.float()[None])
+
+
+def _descend(session: Session, losses: Tensor) -> Tensor:
     session.optimizer.zero_grad(set_to_none=True)
     losses.sum().backward()
     session.optimizer.step()
@@ -214,8 +241,7 @@ def _validate(session: Session, data: TrainingSet) -> None:
     session.sync()
     for index, model in enumerate(session.models):
         rows = data.validation[index].to(session.device)
-        outputs = predict(model, data.images[rows], data.plain, channels_last=settings.channels_last)
-        value = accuracy(outputs, data.labels[rows])
+        value = _score(model, data, rows, settings)
         session.fit.validations[index][session.epoch] = value
         best = session.fit.best[index]
         if settings.selection == "best" and (best is None or value > best[0]):
@@ -223,12 +249,25 @@ def _validate(session: Session, data: TrainingSet) -> None:
             session.fit.best[index] = (value, copy.deepcopy(model.state_dict()))
 
 
-def _progress(session: Session) -> str:
+def _score(model: nn.Module, data: TrainingSet, rows: Tensor, settings: FitSettings) -> float:
+    """What is validated: the training's own score, or the accuracy in percent."""
+    images, labels = data.images[rows], data.labels[rows]
+    if data.score is None:
+        return accuracy(predict(model, images, data.plain, channels_last=settings.channels_last), labels)
+    with torch.no_grad(), restored_modes(model), precision("float32", images.device):
+        return data.score(model.eval(), images, labels)
+
+
+def _out_of_patience(session: Session) -> bool:
+    return session.settings.exhausted(session.fit.validations[0].values())
+
+
+def _progress(session: Session, unit: str) -> str:
     fit, settings = session.fit, session.settings
     left = fit.seconds / session.epoch * (settings.epochs - session.epoch)
     loss = sum(losses[-1] for losses in fit.losses) / len(fit.losses)
     latest = [list(v.values())[-1] for v in fit.validations if v]
-    shown = f", validation {sum(latest) / len(latest):.2f} %" if latest else ""
+    shown = f", validation {sum(latest) / len(latest):.2f}{unit}" if latest else ""
     return (
         f"epoch {session.epoch}/{settings.epochs}: loss {loss:.4f}{shown}, "
         f"{fit.images_per_second:.0f} images/s, {left / 60:.1f} min left"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,14 +20,23 @@ from shared.train.settings import FitSettings
 Transform = Callable[[Tensor, Sequence[torch.Generator]], Tensor]
 #: From a network to named numbers, for watching a training; it must leave the network as it was.
 Observe = Callable[[nn.Module], dict[str, float]]
+#: From a network, a batch as stored, its labels and the run's generator for augmentation to the mean loss.
+Loss = Callable[[nn.Module, Tensor, Tensor, torch.Generator], Tensor]
+#: From a network, validation data as stored and their labels to a number; the larger, the better.
+Score = Callable[[nn.Module, Tensor, Tensor], float]
 
 
 @dataclass
 class TrainingSet:
     """Images and labels on the device, and which of them each seed trains on.
 
+    A training whose step is more than the cross-entropy of one image at a time (pairs, roll-outs, penalties)
+    has a ``loss`` of its own: it turns a batch as stored into the inputs, runs the network as often as
+    it needs, and its seeds are trained one after the other.
+
     Attributes:
-        images: (count, channels, height, width), as stored (usually uint8).
+        images: (count, channels, height, width), as stored (usually uint8); with a ``loss`` and a ``score``
+            anything that is indexed along axis 0.
         labels: (count,) int64.
         train: one index tensor per seed, all of one length.
         validation: one index tensor per seed, or None.
@@ -37,14 +47,16 @@ class TrainingSet:
     images: Tensor
     labels: Tensor
     train: Sequence[Tensor]
-    transform: Transform
-    plain: Callable[[Tensor], Tensor]
+    transform: Transform = lambda images, generators: images
+    plain: Callable[[Tensor], Tensor] = lambda images: images
     validation: Sequence[Tensor] | None = None
+    loss: Loss | None = None
+    score: Score | None = None
 
 
 @dataclass
 class Fit:
-    """What a training gives: per seed, the loss and the validation accuracy by epoch, and the speed.
+    """What a training gives: per seed, by epoch, the loss and the validation accuracy or score; the speed.
 
     ``observed`` holds per seed, by epoch, what `Observe` returned.
     """
@@ -73,7 +85,7 @@ class Session:
             model.to(device)
         self.together = len(models) > 1
         self.network = stack(self.models) if self.together else self.models[0]
-        self.parameters = list(self.network.parameters())
+        self.parameters = parameter_groups(self.network, settings.rates)
         self.convolutions, self.steps = RightConvolutions(self.network), 0
         self.optimizer = optimizer(self.parameters, settings, device)
         # three streams per seed: order of the images, augmentation, dropout
@@ -116,7 +128,7 @@ class Session:
         """Give the optimizer the learning rate, and the momentum if it is cycled, of this step."""
         momentum = self.settings.cycled_momentum(step, steps_per_epoch)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.rate(step, steps_per_epoch)
+            group["lr"] = self.settings.rate(step, steps_per_epoch) * group.get("factor", 1.0)
             if momentum is not None and "betas" in group:
                 group["betas"] = (momentum, group["betas"][1])
             elif momentum is not None:
@@ -134,7 +146,29 @@ class Session:
             unstack(self.network, self.models)
 
 
-def optimizer(parameters: list[nn.Parameter], settings: FitSettings, device: str) -> torch.optim.Optimizer:
+def parameter_groups(network: nn.Module, rates: Sequence[tuple[str, float]]) -> list[Any]:
+    """The parameters of a network; with ``rates`` in groups with a ``factor`` on the learning rate.
+
+    Raises:
+        ValueError: if no parameter has one of the names.
+    """
+    if not rates:
+        return list(network.parameters())
+    factors = dict(rates)
+    groups: dict[str, list[nn.Parameter]] = {name: [] for name in ("", *factors)}
+    for name, parameter in network.named_parameters():
+        last = name.rpartition(".")[2]
+        groups[last if last in factors else ""].append(parameter)
+    missing = [name for name in factors if not groups[name]]
+    if missing:
+        raise ValueError(f"no parameter is called {missing[0]!r}, but rates name it; correct or remove it")
+    return [
+        {"params": members, "factor": factors.get(name, 1.0)} for name, members in groups.items() if members
+    ]
+
+
+def optimizer(parameters: list[Any], settings: FitSettings, device: str) -> torch.optim.Optimizer:
+    """The optimizer of ``settings`` for parameters, or for groups from `parameter_groups`."""
     common = {"lr": settings.lr, "weight_decay": settings.weight_decay}
     if settings.optimizer == "adam":
         return torch.optim.Adam(parameters, fused=True, **common)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from shared.base.errors import UserError, unknown
@@ -26,7 +26,7 @@ class TrainingInterrupted(OutOfTime):
 
 
 OPTIMIZERS = ("adam", "sgd", "rmsprop")
-SCHEDULES = ("constant", "step", "milestones", "one_cycle")
+SCHEDULES = ("constant", "step", "milestones", "one_cycle", "cosine")
 REPLICA_MODES = ("auto", "together", "one_by_one")
 
 
@@ -44,7 +44,7 @@ class FitSettings:
         momentum: of SGD.
         schedule: "constant"; "step": times ``step_factor`` every ``step_every`` epochs; "milestones": times
             ``step_factor`` after each of the epochs ``milestones``; "one_cycle": warm up over 30 % of the
-            steps from lr/25, then cosine to lr/25e4.
+            steps from lr/25, then cosine to lr/25e4; "cosine": after the warm-up along half a cosine to 0.
         warmup_epochs: the rate rises linearly over so many epochs first (not for "one_cycle").
         cycle_momentum: with "one_cycle": momentum (Adam's first beta) falls from 0.95 to 0.85 while the
             rate rises, and comes back.
@@ -55,6 +55,9 @@ class FitSettings:
         replicas: train the seeds "together" (one grouped network), "one_by_one", or "auto": together on
             CUDA and wherever the network is small.
         validate_every: epochs between validations; 0 for never.
+        patience: end after so many validations in a row that were not better than the best before them by
+            more than ``margin``; 0 for never. Seeds are then trained one after the other.
+        rates: names of parameters (the last part of their full name) with a factor on the learning rate.
 
     Raises:
         UserError: for choices that are not known or do not go together, and numbers that are not positive.
@@ -77,6 +80,9 @@ class FitSettings:
     milestones: tuple[int, ...] = ()
     warmup_epochs: int = 0
     cycle_momentum: bool = False
+    patience: int = 0
+    margin: float = 0.0
+    rates: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         choices = {
@@ -94,18 +100,32 @@ class FitSettings:
             raise UserError("rmsprop has no momentum to cycle; set cycle_momentum to false")
         if self.selection == "best" and not self.validate_every:
             raise UserError("selection: best needs validations; set validate_every to 1 or more")
+        if self.patience and not self.validate_every:
+            raise UserError("patience counts validations; set validate_every to 1 or more")
 
     def rate(self, step: int, steps_per_epoch: int) -> float:
         """Learning rate of optimizer step ``step`` (from 0)."""
         if self.schedule == "one_cycle":
             return self._cycled(step, steps_per_epoch, self.lr / 25, self.lr, self.lr / 25e4)
-        warm = min(1.0, (step + 1) / max(self.warmup_epochs * steps_per_epoch, 1))
+        first = self.warmup_epochs * steps_per_epoch
+        warm = min(1.0, (step + 1) / max(first, 1))
+        if self.schedule == "cosine":
+            done = max(step - first, 0) / max(self.epochs * steps_per_epoch - first, 1)
+            return self.lr * warm * (1 + math.cos(math.pi * done)) / 2
         epoch, drops = step // steps_per_epoch, 0
         if self.schedule == "step":
             drops = epoch // self.step_every
         elif self.schedule == "milestones":
             drops = sum(epoch >= milestone for milestone in self.milestones)
         return self.lr * warm * self.step_factor**drops
+
+    def exhausted(self, scores: Iterable[float]) -> bool:
+        """Whether ``patience`` has run out after the validations ``scores``, first to last."""
+        best, waited = -math.inf, 0
+        for score in scores:
+            better = score > best + self.margin
+            best, waited = (score, 0) if better else (best, waited + 1)
+        return 0 < self.patience <= waited
 
     def cycled_momentum(self, step: int, steps_per_epoch: int) -> float | None:
         """Momentum of optimizer step ``step``; None where it does not change."""
