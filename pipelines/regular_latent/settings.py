@@ -14,7 +14,10 @@ MODELS = {
     "medmnist": ("cnn", "scnn", "rpp", "pscnn"),
 }
 #: Groups by kind of run. Of DDMNIST each digit has its own, so that pairs of elements act.
-GROUPS = {"ddmnist": ("C4", "D1", "D4"), "medmnist": ("S4",)}
+GROUPS = {
+    **{"ddmnist": ("C4", "D1", "D4"), "medmnist": ("S4",)},
+    **dict.fromkeys(("exploration", "null"), ("C2", "D3", "C4")),
+}
 CHOICES = {
     "kind": KINDS,
     "representation": ("regular", "trivial", "cosets", "shuffled", "wrong_group", "none"),
@@ -22,11 +25,16 @@ CHOICES = {
     "rotation": ("undone", "released"),
     "validation": ("test", "train"),
     "handedness": ("left", "released"),
+    "start": ("uniform", "normal", "orthogonal", "identity", "far"),
+    "interpolation": ("bilinear", "nearest"),
+    "softmax": ("once", "released"),
+    "tested": ("test", "train"),
 }
 POSITIVE = (
     *("channels", "filters", "train_per_class", "validation_per_class", "test_per_class"),
-    *("lr", "epochs", "batch_size", "patience"),
+    *("lr", "epochs", "batch_size", "patience", "latent", "steps"),
 )
+NOT_NEGATIVE = ("weight", "algebra", "to_output", "to_latent", "noise")
 
 
 @dataclass(frozen=True)
@@ -61,9 +69,27 @@ class Settings:
         train_per_class, validation_per_class, test_per_class: of DDMNIST, pairs of digits for each of the 100
             classes.
         orbit: also measure the accuracy of predictions averaged over all moved copies of a test image.
-        train_images, validation_images, test_images: of MedMNIST3D, how many from the front; 0 for all.
+        train_images, validation_images, test_images: of MedMNIST3D, how many from the front; 0 for all. Of the
+            exploration, how many of the training split are trained on and how many validate (drawn by seed),
+            and how many are tested on; of the glyphs, pairs drawn in an epoch, a validation, a test.
         lr, epochs, batch_size, patience: Adam with a constant rate; training ends after so many epochs
             without a better validation accuracy, and the best epoch is tested.
+        latent: of the exploration, size of the latent vector and of the learned matrices.
+        algebra, to_latent, to_output: of the exploration, weights of the losses of the relations (c), from
+            input to latent vector (L3, b), and from latent vector to output (L2, a). Table 7.
+        omega: with the regularizing terms of Equations 6 to 8, or without.
+        start: of the learned matrices: entries "uniform" on [0, 1) or "normal"; "orthogonal"; the "identity";
+            or "far", a representation far from regular (`exploration_study.FAR`). The last three ``noise``.
+        noise: standard deviation of normal noise added to each entry of the start.
+        steps: of the null, optimizer steps on the loss of the relations alone.
+        glyphs: 20, or 18 as released (without the digit 0).
+        interpolation: of turned and scaled glyphs, "bilinear", or "nearest" as released.
+        degrees: of D3, what the generator r turns images by, clockwise: 120, or 60 as released.
+        softmax: of C4, logits go through the cross-entropy's own softmax "once", or through two more before
+            it ("released").
+        adaptive: of C4, the weight of the relations follows their error after each epoch, as released.
+        tested: of C4, images that are tested on: of the "test" split, or of the "train" split, as released.
+        pictures: record what Figures 3 to 5 show (seed 0 only).
     """
 
     kind: str = "ddmnist"
@@ -91,6 +117,22 @@ class Settings:
     batch_size: int = 256
     patience: int = 20
 
+    latent: int = 42
+    algebra: float = 1.0
+    to_output: float = 0.025
+    to_latent: float = 0.475
+    omega: bool = True
+    start: str = "uniform"
+    noise: float = 0.0
+    steps: int = 11_250
+    glyphs: int = 20
+    interpolation: str = "bilinear"
+    degrees: float = 120.0
+    softmax: str = "once"
+    adaptive: bool = False
+    tested: str = "test"
+    pictures: bool = False
+
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
@@ -101,14 +143,33 @@ class Settings:
         for name in POSITIVE:
             if getattr(self, name) <= 0:
                 raise UserError(f"{name} is {getattr(self, name):g}, but it must be positive")
-        if self.weight < 0:
-            raise UserError(f"weight is {self.weight:g}, but it must be 0 or more")
+        for name in NOT_NEGATIVE:
+            if getattr(self, name) < 0:
+                raise UserError(f"{name} is {getattr(self, name):g}, but it must be 0 or more")
         if not 0 <= self.shifted <= 1:
             raise UserError(f"shifted is {self.shifted:g}; it is a part of the task loss, from 0 to 1")
         if self.representation != "regular" and not self.weight:
             raise UserError(f"representation {self.representation} needs a weight above 0")
         if self.weight and self.model != "cnn" and self.kind in MODELS:
             raise UserError(f"the latent loss is for the cnn; set the weight of {self.model} to 0")
+
+        if self.kind in ("exploration", "null"):
+            self._check_exploration()
+
+    def _check_exploration(self) -> None:
+        order = {"C2": 2, "D3": 6, "C4": 4}[self.group]
+        if self.latent < order or (self.group == "C2" and self.latent % 2):
+            raise UserError(
+                f"latent is {self.latent}; {self.group} needs {order} or more, and C2 an even number"
+            )
+        if self.glyphs not in (18, 20) or self.degrees not in (60, 120):
+            raise UserError(
+                f"glyphs is {self.glyphs} and degrees {self.degrees:g}; choose 20 or 18, and 120 or 60"
+            )
+        if self.noise and self.start in ("uniform", "normal"):
+            raise UserError(f"the start {self.start} is noise itself; set noise to 0")
+        if self.steps > 50 and self.steps % 50:
+            raise UserError(f"steps is {self.steps}; from 50 on take a multiple of 50")
 
     def datasets(self) -> tuple[str, ...]:
         """Names of the data sets that this run reads."""

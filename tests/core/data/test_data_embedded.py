@@ -52,6 +52,19 @@ def test_enlarging_is_bilinear_interpolation() -> None:
     assert np.abs(got - want * 255 / 16).max() <= 0.5 + 1e-9
 
 
+def test_glyphs_are_ten_digits_in_two_faces_within_a_frame() -> None:
+    images, labels = embedded.glyphs()["train"]
+    assert labels.tolist() == list(range(10))
+    lit = images > 127
+    rows, columns = lit.any(3), lit.any(2)
+    assert (rows.sum(2) >= 19).all(), "each 20 pixels high"
+    assert not images[:, :, :3].any()
+    assert not images[:, :, -3:].any()
+    # Bahianita is a narrow face, and the two channels are not mixed up
+    assert (columns.sum(2)[:, 1] < columns.sum(2)[:, 0]).all()
+    assert len({image.tobytes() for image in images.reshape(20, 28, 28)}) == 20
+
+
 def test_shapes_are_told_apart_by_their_form_and_not_by_their_color() -> None:
     images, labels = drawing.shapes(400, seed=9)
     mean = images.reshape(400, 3, -1).mean(2)
