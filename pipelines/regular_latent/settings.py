@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from shared.base.errors import UserError, unknown
 
 #: What a run is; `experiment.RUNS` has the function of each.
-KINDS = ("ddmnist", "medmnist", "exploration", "null", "smoke", "networks", "pictures")
+KINDS = ("ddmnist", "medmnist", "exploration", "null", "smoke", "smoke_data", "networks", "pictures")
 #: Networks by kind of run; kinds that are not here have no network, or one.
 MODELS = {
     "ddmnist": ("cnn", "scnn", "restriction", "rpp", "pscnn"),
     "medmnist": ("cnn", "scnn", "rpp", "pscnn"),
+    "smoke": ("cnn", "mlp", "e2cnn", "rpp", "lift", "rgroup", "rsteer", "pscnn"),
 }
 #: Groups by kind of run. Of DDMNIST each digit has its own, so that pairs of elements act.
 GROUPS = {
@@ -29,6 +30,8 @@ CHOICES = {
     "interpolation": ("bilinear", "nearest"),
     "softmax": ("once", "released"),
     "tested": ("test", "train"),
+    "layout": ("turned", "released"),
+    "latent_loss": ("each", "released"),
 }
 POSITIVE = (
     *("channels", "filters", "train_per_class", "validation_per_class", "test_per_class"),
@@ -44,8 +47,9 @@ class Settings:
     A field added after results were recorded is written ``name: int = added(0)`` (`shared.runs.api.added`).
 
     Attributes:
-        kind: "ddmnist" (Table 4), "medmnist" (Table 5), "smoke" (Table 6), "exploration" and "null" (Tables
-            1 to 3), "networks" (parameters and symmetries), "pictures" (Figures 5 to 7).
+        kind: "ddmnist" (Table 4), "medmnist" (Table 5), "smoke" (Table 6), "smoke_data" (its simulations),
+            "exploration" and "null" (Tables 1 to 3), "networks" (parameters and symmetries), "pictures"
+            (Figures 5 and 6).
         model: the network; "cnn" is the baseline and, with a ``weight``, the paper's own method.
         dataset: name in datasets.yaml.
         group: "C4", "D1", "D4" or "S4".
@@ -90,6 +94,16 @@ class Settings:
         adaptive: of C4, the weight of the relations follows their error after each epoch, as released.
         tested: of C4, images that are tested on: of the "test" split, or of the "train" split, as released.
         pictures: record what Figures 3 to 5 show (seed 0 only).
+        size: of SMOKE, cells along a side of the grid.
+        starts: of SMOKE, first frames in each simulation that are trained on, validate, test the future, and
+            test other simulations (from frame 0 on); the first three follow each other.
+        simulations: of SMOKE, how many are trained on, and how many others are tested on, from the front of
+            the authors' lists.
+        layout: of SMOKE, arrays are "turned" so that rows count downwards, or as "released": then turned
+            arrays show the flow in reverse after odd quarter turns, to augmentation and steerable networks.
+        latent_loss: of SMOKE, "each" latent is compared with its own, or all with the batch's first one
+            ("released").
+        transposed: of SMOKE's rgroup, predictions have rows and columns exchanged, as released.
     """
 
     kind: str = "ddmnist"
@@ -133,6 +147,13 @@ class Settings:
     tested: str = "test"
     pictures: bool = False
 
+    size: int = 64
+    starts: tuple[int, int, int, int] = (160, 40, 50, 100)
+    simulations: tuple[int, int] = (25, 10)
+    layout: str = "turned"
+    latent_loss: str = "each"
+    transposed: bool = False
+
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
@@ -155,6 +176,8 @@ class Settings:
 
         if self.kind in ("exploration", "null"):
             self._check_exploration()
+        if self.kind in ("smoke", "smoke_data"):
+            self._check_smoke()
 
     def _check_exploration(self) -> None:
         order = {"C2": 2, "D3": 6, "C4": 4}[self.group]
@@ -170,6 +193,25 @@ class Settings:
             raise UserError(f"the start {self.start} is noise itself; set noise to 0")
         if self.steps > 50 and self.steps % 50:
             raise UserError(f"steps is {self.steps}; from 50 on take a multiple of 50")
+
+    def _check_smoke(self) -> None:
+        if self.size % 2 or not 8 <= self.size <= 256:
+            raise UserError(
+                f"size is {self.size}; a grid of smoke has an even number of cells a side, 8 to 256"
+            )
+        if min(self.starts) < 1 or not (0 < self.simulations[0] <= 25 and 0 < self.simulations[1] <= 10):
+            raise UserError(
+                f"starts is {self.starts} and simulations {self.simulations}; take starts of 1 or more, "
+                "1 to 25 simulations to train on, and 1 to 10 others"
+            )
+        if self.representation != "regular" or (self.shifted and self.model != "cnn"):
+            raise UserError(
+                "on SMOKE only the cnn sees turned copies, and its latent is regular; set shifted to 0"
+            )
+        if self.weight and not self.shifted:
+            raise UserError("the latent loss compares with a turned copy; set shifted to 0.5, or weight to 0")
+        if self.transposed and self.model != "rgroup":
+            raise UserError(f"transposed is a defect of rgroup; set it to false for {self.model}")
 
     def datasets(self) -> tuple[str, ...]:
         """Names of the data sets that this run reads."""
