@@ -11,15 +11,27 @@ channels, height, width)``.
 | `GlobalAvgPool`, `GroupPool`, `GroupBatchNorm` | the same | always exact |
 | `FitStride` | the same | always exact; makes the layer behind it so |
 | `Dropout` | none while training | identity in eval mode |
+| `ContinuousLifting`, `ContinuousGroupConv` | T(2), turns by 2 pi / n | strict; quarter turns on pixels |
+| `ContinuousPointwise` | the same | full circles of angles |
+| `ContinuousPointwise` | the same | grids that divide the circle |
 | `LConv` | what commutes with its generators; learned ones: none given | see its docstring |
 
 `Conv2d` is torch's, right on every processor; `RightConvolutions` makes the convolutions of any network so.
 `shared.atlas.atlas` says for a whole network and input size which layers are exact.
 """
 
+from shared.nn.angles import AngleGrid, FixedAngles, PartialAngles, RandomAngles, one_draw, seed_angles
+from shared.nn.continuous import (
+    ContinuousGroupConv,
+    ContinuousLifting,
+    ContinuousPointwise,
+    check_rotations,
+    kept_rotations,
+)
 from shared.nn.conv import GroupConv, LiftingConv
 from shared.nn.dropout import Dropout
 from shared.nn.fit import FitStride
+from shared.nn.kernel_networks import KernelNetwork, KernelSettings
 from shared.nn.lconv import LConv, contraction_costs
 from shared.nn.linear import ReplicaLinear
 from shared.nn.norm import GroupBatchNorm
@@ -27,18 +39,31 @@ from shared.nn.pool import GlobalAvgPool, GroupPool, SpatialAvgPool, SpatialMaxP
 from shared.nn.strided import Conv2d, RightConvolutions
 
 __all__ = [
+    "AngleGrid",
+    "ContinuousGroupConv",
+    "ContinuousLifting",
+    "ContinuousPointwise",
     "Conv2d",
     "Dropout",
     "FitStride",
+    "FixedAngles",
     "GlobalAvgPool",
     "GroupBatchNorm",
     "GroupConv",
     "GroupPool",
+    "KernelNetwork",
+    "KernelSettings",
     "LConv",
     "LiftingConv",
+    "PartialAngles",
+    "RandomAngles",
     "ReplicaLinear",
     "RightConvolutions",
     "SpatialAvgPool",
     "SpatialMaxPool",
+    "check_rotations",
     "contraction_costs",
+    "kept_rotations",
+    "one_draw",
+    "seed_angles",
 ]
