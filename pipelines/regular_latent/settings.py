@@ -64,12 +64,12 @@ class Settings:
         shifted: part of the task loss that is of the moved image; the released code has 0 on DDMNIST.
         forwards: the two images of a pair go through the network one after the other ("separate", as
             released) or in one batch ("joint").
-        rotation: of DDMNIST, the random rotation that blurs the digits is "undone" (text), or not ("released",
-            then digits have arbitrary angles).
-        validation: of DDMNIST, from which images of MNIST the validation pairs are drawn: those of the "test"
-            split, as released, or of the "train" split.
-        handedness: of MedMNIST3D, volumes move by a "left" action, or by the inverses ("released"), with which
-            no left regular representation can agree.
+        rotation: of DDMNIST, the random rotation that blurs the digits is "undone" (text), or not
+            ("released": then digits have arbitrary angles).
+        validation: of DDMNIST, from which images of MNIST the validation pairs are drawn: those of the
+            "test" split, as released, or of the "train" split.
+        handedness: of MedMNIST3D, volumes move by a "left" action, or by the inverses ("released"), with
+            which no left regular representation can agree.
         train_per_class, validation_per_class, test_per_class: of DDMNIST, pairs of digits for each of the 100
             classes.
         orbit: also measure the accuracy of predictions averaged over all moved copies of a test image.
