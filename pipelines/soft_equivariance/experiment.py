@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from pipelines.soft_equivariance import counts, exact, pictures, timing, training
 from pipelines.soft_equivariance.settings import Settings
 from shared.runs.api import Context, Row
+
+_STUDIES: dict[str, Callable[[Settings, Sequence[int], Context], dict[int, list[Row]]]] = {
+    "count": counts.run,
+    "exact": exact.run,
+    "pictures": pictures.run,
+    "timing": timing.run,
+}
 
 
 def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int, list[Row]]:
@@ -38,8 +46,8 @@ def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int,
         product); ``control_residual`` (soft at omega' = 0 against the strict network with its weights);
         E2 ``coordinates_residual`` (the maps between (v^-1 u, u), (v^-1 u, v) and (u, v), inverted), and
         ``relative_pairs`` (pairs (u, v) for each v^-1 u);
-        E3 ``circle_jump`` and ``circle_jump_real`` (jump of a kernel over the seam of the circle, relative to
-        its spread, whole and real frequencies);
+        E3 ``circle_jump``, ``circle_jump_authors`` and ``circle_jump_real`` (largest jump of a kernel over a
+        seam of the circle, relative to its spread: whole frequencies, those of the authors' branch, and real);
         E4 ``rotation_shift_error``, ``rotation_turn_error`` (relaxed in SO(2): what shifts and quarter turns
         change), ``translation_shift_error``, ``translation_turn_error`` (relaxed in T(2));
         E5 ``neighbor_correlation`` by omega' (correlation of the kernels of neighboring pixels);
@@ -53,4 +61,4 @@ def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int,
         UserError: if the settings and the data set do not fit, or a training diverges.
         OutOfTime: if the context's deadline comes first.
     """
-    raise NotImplementedError
+    return _STUDIES.get(settings.study, training.run)(settings, seeds, context)

@@ -23,6 +23,7 @@ CHOICES = {
     "kernel_net": ("authors", "released", "rff"),
     "rot_freq": ("authors", "integer", "free"),
     "domain": ("output", "input"),
+    "fan_in": ("stationary", "all"),
     "absolute_weights": ("trained", "frozen"),
     "interval_gradient": ("released", "full"),
     "schedule": ("cosine", "constant"),
@@ -54,7 +55,8 @@ class Settings:
             further inputs of its kernels.
         omega: frequency of the relative positions, of the relative angle in the shortcuts, and unless
             ``omega_relative`` is given of every relative angle.
-        omega_relative: frequency of the relative angle in the group convolutions (1d); 0 for ``omega``.
+        omega_relative: of a strict or partial network, frequency of the relative angle in the group
+            convolutions (1d); 0 for ``omega``.
         relative_follows: in a soft network, the relative angle's frequency is that of the absolute one,
             omega' (1d, authors' branch).
         omega_rotation, omega_translation: omega', frequencies of absolute angles and positions.
@@ -75,6 +77,8 @@ class Settings:
         rot_freq: rotation columns of a soft network's first layer: "authors" (1 at the start, trained),
             "integer" (drawn whole numbers, frozen) or "free" (3).
         domain: absolute coordinates of the "output" or "input" element (6).
+        fan_in: coordinates that bound the first weights at the start, "stationary" ones, so that networks of
+            one seed share them, or "all" (authors' branch).
         bias: of convolutions (10).
         channels: of lift and block 1, and of block 2 and the rest.
         kernel: taps per side. hidden, shortcut_hidden: width of the kernel networks.
@@ -119,6 +123,7 @@ class Settings:
     kernel_net: str = "authors"
     rot_freq: str = "free"
     domain: str = "output"
+    fan_in: str = "stationary"
     bias: bool = False
     channels: tuple[int, int] = (32, 64)
     kernel: int = 7
@@ -157,6 +162,10 @@ class Settings:
                 raise UserError(f"{name} is {getattr(self, name):g}, but it must be 0 or more")
         self._check_network()
         self._check_omega()
+        if self.problem == "half_turns":
+            for name in ("train_images", "validation_images", "test_images"):
+                if getattr(self, name) % 2:
+                    raise UserError(f"{name} is {getattr(self, name)}; half turns come in pairs, make it even")
         if self.symmetry > 1 and self.order % self.symmetry:
             raise UserError(
                 f"symmetry: {self.symmetry} does not fit: this network is exactly invariant to turns by "
@@ -191,6 +200,10 @@ class Settings:
             raise UserError(f"a {self.model} network has no omega' to choose or learn; set model: soft")
         if self.candidates and self.learn_omega:
             raise UserError("omega' is learned or chosen among candidates, not both; take one out")
+        if self.omega_relative and self.model == "soft":
+            raise UserError(
+                "omega_relative is for strict and partial networks; a soft one has relative_follows"
+            )
         if self.penalty and not self.learn_omega:
             raise UserError("penalty acts on a learned omega' only; set learn_omega: true")
         values = [*self.candidates, self.omega_rotation] if rotation else []
