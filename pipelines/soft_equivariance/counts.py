@@ -20,7 +20,7 @@ def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int,
     rows = [
         Row(name, "", float(value)) for name, value in {**_parameters(network), **_inputs(network)}.items()
     ]
-    return {seed: rows for seed in seeds}
+    return dict.fromkeys(seeds, rows)
 
 
 def _parameters(network: models.CKResNet) -> dict[str, int]:
@@ -28,8 +28,9 @@ def _parameters(network: models.CKResNet) -> dict[str, int]:
     intervals = len(network.intervals())
     parts = {name: models.count_parameters(layer.network) for name, layer in network.layers.items()}
     for name in ("block1", "block2"):
-        shortcut = network.shortcuts[name] if name in network.shortcuts else None
-        parts[f"{name}_shortcut"] = models.count_parameters(shortcut) if shortcut is not None else 0
+        parts[f"{name}_shortcut"] = sum(
+            models.count_parameters(shortcut) for key, shortcut in network.shortcuts.items() if key == name
+        )
     parts["norms"] = models.count_parameters(network.norms)
     parts["biases"] = models.count_parameters(network.biases)
     parts["classifier"] = models.count_parameters(network.classifier)

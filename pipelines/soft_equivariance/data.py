@@ -1,4 +1,4 @@
-"""Images of a run: a fixed split, standardized colors, crops and mirror images; sixes and their half turns."""
+"""Images of a run: one split for all seeds, standardized, cropped, mirrored; sixes and their half turns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims E1 to E5 without training: what holds to rounding, what does not, and which turns are kept; float64."""
+"""Claims E1 to E5 without training, in float64: what holds to rounding, and which turns are kept."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int,
 
 
 def draw_biases(module: nn.Module, seed: int) -> nn.Module:
-    """Give the biases of the sine layers of all kernel networks in a module values of U(-1, 1), and return it.
+    """Draw the biases of the sine layers of all kernel networks in a module from U(-1, 1), and return it.
 
     Those of the last layer stay 0: a constant would hide how kernels differ.
     """

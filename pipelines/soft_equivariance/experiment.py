@@ -27,7 +27,7 @@ def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int,
         ``draw_accuracy`` (percent of the test images) by draw of angles, ``test_accuracy`` their mean;
         ``turn_error`` by angle (90, 180, 270 degrees): relative change of the logits of 64 test images that
         are turned, after training; ``start_turn_error`` the same before; ``shift_error`` and
-        ``start_shift_error``: relative difference, inside, of the lift of shifted images and the shifted lift;
+        ``start_shift_error``: difference, inside, of the lift of shifted images and the shifted lift;
         soft networks: ``omega_<layer>`` by epoch (0 and the tested one), omega' of the absolute coordinate;
         ``chosen_omega``, and where there are candidates ``candidate_validation_accuracy`` by candidate;
         partial networks: ``interval_<layer>`` (not lift) by epoch (0 and the tested one);
@@ -47,7 +47,7 @@ def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int,
         E2 ``coordinates_residual`` (the maps between (v^-1 u, u), (v^-1 u, v) and (u, v), inverted), and
         ``relative_pairs`` (pairs (u, v) for each v^-1 u);
         E3 ``circle_jump``, ``circle_jump_authors`` and ``circle_jump_real`` (largest jump of a kernel over a
-        seam of the circle, relative to its spread: whole frequencies, those of the authors' branch, and real);
+        seam of the circle by its spread, with whole frequencies, those of the authors' branch, real ones);
         E4 ``rotation_shift_error``, ``rotation_turn_error`` (relaxed in SO(2): what shifts and quarter turns
         change), ``translation_shift_error``, ``translation_turn_error`` (relaxed in T(2));
         E5 ``neighbor_correlation`` by omega' (correlation of the kernels of neighboring pixels);

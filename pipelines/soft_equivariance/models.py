@@ -55,7 +55,8 @@ def kernel_settings(settings: Settings) -> KernelSettings:
     return KernelSettings(
         form=settings.kernel_net,
         hidden=settings.hidden,
-        omega=settings.omega,
+        # random Fourier features have other units, and the same phases at their own default
+        omega=None if settings.kernel_net == "rff" else settings.omega,
         omega_relative=settings.omega_relative or None,
         omega_angle=settings.omega_rotation if settings.soft_rotation else None,
         omega_position=settings.omega_translation if settings.soft_translation else None,
@@ -180,7 +181,7 @@ class CKResNet(nn.Module):
         yield from self.shortcuts.values()
 
     def omegas(self) -> dict[str, float]:
-        """omega' of each layer: of the absolute angle, else of the position (mean over axes); may be empty."""
+        """omega' of each layer: of the absolute angle, else of the position (mean of axes); may be empty."""
         found = {}
         for name, layer in self.layers.items():
             network: KernelNetwork = layer.network

@@ -37,9 +37,7 @@ def _lift(settings: Settings, seed: int, taps: str = "disk", **more: object) -> 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         kernel = KernelSettings(form="released", hidden=settings.hidden, **more)  # type: ignore[arg-type]
-        layer = ContinuousLifting(
-            1, 1, FixedAngles(ANGLES), kernel, kernel_size=settings.kernel, taps=taps
-        )  # type: ignore[arg-type]
+        layer = ContinuousLifting(1, 1, FixedAngles(ANGLES), kernel, kernel_size=settings.kernel, taps=taps)  # type: ignore[arg-type]
     return draw_biases(layer, seed).double().eval()
 
 

@@ -165,7 +165,9 @@ class Settings:
         if self.problem == "half_turns":
             for name in ("train_images", "validation_images", "test_images"):
                 if getattr(self, name) % 2:
-                    raise UserError(f"{name} is {getattr(self, name)}; half turns come in pairs, make it even")
+                    raise UserError(
+                        f"{name} is {getattr(self, name)}; half turns come in pairs: make it even"
+                    )
         if self.symmetry > 1 and self.order % self.symmetry:
             raise UserError(
                 f"symmetry: {self.symmetry} does not fit: this network is exactly invariant to turns by "

@@ -43,6 +43,7 @@ class KernelSettings:
             domain coordinates apart, then a sine layer and an affine one (Eq. 7 and 8 as written).
         hidden: width of the kernel networks.
         omega: frequency of stationary coordinates; None for 10, for ``rff`` 0.31 (the same phases).
+        omega_relative: frequency of the relative angle in convolutions; None: as of other stationary ones.
         omega_angle: omega' of the absolute angle; None for a layer that has no such input.
         omega_position: omega' of the absolute position, rows and columns; None for no such input.
         learned: whether omega' is a parameter, one scalar each for angle and position (two for position if
@@ -50,7 +51,8 @@ class KernelSettings:
         tied: one learned omega' for rows and columns.
         rotation: ``integer``: weights and frequencies of angles are frozen integers, so the kernel is smooth
             on the circle; ``authors``: weights of both angles start at 1 where there is an absolute angle,
-            and are trained; ``free``: like any weight. ``rff`` rounds its weights unless ``free``.
+            or the relative one has a frequency of its own, and are trained; ``free``: like any weight.
+            ``rff`` rounds its weights unless ``free``.
         relative_follows: whether the relative angle, too, has the frequency omega' (authors' branch).
         domain: which element is the domain coordinate, the ``output`` (authors' branch) or the ``input``
             (the paper's text). The plane has no angle, so a lifting layer always takes that of the output.
@@ -65,6 +67,7 @@ class KernelSettings:
     form: Form = "authors"
     hidden: int = 32
     omega: float | None = None
+    omega_relative: float | None = None
     omega_angle: float | None = None
     omega_position: float | None = None
     learned: bool = False
@@ -84,7 +87,7 @@ class KernelSettings:
         ):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")
-        for name in ("omega", "omega_angle", "omega_position"):
+        for name in ("omega", "omega_relative", "omega_angle", "omega_position"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{name} must be a frequency of 0 or more, not {value}")
@@ -137,6 +140,7 @@ class KernelNetwork(nn.Module):
         if not offset and not relative:
             raise ValueError("a kernel network needs the offset or the relative angle as input")
         self.settings, self.out, self.largest = settings, out, largest
+        self.omega_relative = settings.omega_relative if domain else None
         self.omega_angle = self._frequency(settings.omega_angle if domain else None, 1)
         axes = 1 if settings.tied or not settings.learned else 2
         self.omega_position = self._frequency(settings.omega_position if domain else None, axes)
@@ -209,7 +213,11 @@ class KernelNetwork(nn.Module):
         if rotation and settings.rotation == "integer":
             most = self.largest if key == "relative" else 1
             weight.mul_(most + 0.5).round_().clamp_(-most, most)
-        elif rotation and settings.rotation == "authors" and "angle" in self.extra:
+        elif (
+            rotation
+            and settings.rotation == "authors"
+            and ("angle" in self.extra or self.omega_relative is not None)
+        ):
             weight.fill_(1.0)
         else:
             weight.mul_(bound)
@@ -236,6 +244,8 @@ class KernelNetwork(nn.Module):
         omega: Tensor | float = settings.stationary_omega
         if settings.rotation == "integer" or turns:
             omega = 1.0
+        if self.omega_relative is not None:
+            omega = self.omega_relative
         if settings.relative_follows and self.extra:
             omega = self.omega_angle if self.omega_angle is not None else self.omega_position.mean()
         if settings.rotation == "integer" or turns:
