@@ -82,6 +82,14 @@ def strict(data: str, sweep: str) -> Where:
     return name, f"{network}_{data}"
 
 
+def short(network: str) -> str:
+    """A network of Table 2 in few words: ``CNN``, ``relaxed T(2)``, ``strict (n = 4)``."""
+    if network in ("cnn", "soft_t2"):
+        return {"cnn": "CNN", "soft_t2": "relaxed T(2)"}[network]
+    kind, _, n = network.partition("_n")
+    return f"{kind.replace('soft', 'relaxed')} (n = {n})"
+
+
 def settings(results: Results, where: Where) -> Settings:
     """What the runs shown of an arm were set to, or would be."""
     declared = results.declared.experiment(where[0])

@@ -102,7 +102,7 @@ def _draw_steps(found: Mapping[str, Sequence[tuple[str, stats.Difference]]]) -> 
 
 
 def draws(results: Results) -> Figure:
-    """Test accuracy of each trained network with each draw of its angles."""
+    """Test accuracy of each trained network with each draw of its angles, about their mean."""
     shown = [
         Series(title, OF_DRAWS, results.curves(*where, "draw_accuracy"), results.tier(*where))
         for title, where in drawn(results).values()
@@ -126,10 +126,10 @@ def _draw_draws(shown: Sequence[Series]) -> Canvas:
             at = place + 0.22 * (column - (len(seeds) - 1) / 2)
             numbers = values.dropna().to_numpy(float)
             look = {"color": SERIES[column % len(SERIES)], "markersize": 3.5, "alpha": 0.7}
-            axes.plot(np.full(len(numbers), at), numbers, "o", **look)
+            axes.plot(np.full(len(numbers), at), numbers - numbers.mean(), "o", **look)
     labels = [one.name.replace(": ", "\n").replace(", ", ",\n") for one in shown]
     plots.categories(axes, labels, fontsize=7)
-    axes.set(ylabel="test accuracy (%)")
+    axes.set(ylabel="points from the mean over draws")
     return panel
 
 

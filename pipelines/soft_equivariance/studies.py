@@ -18,8 +18,9 @@ from pipelines.soft_equivariance.quantities import (
 )
 from shared.report import text
 from shared.report.build import Filled, Line, Place, Quantity, change, declared, plain, table, words
+from shared.report.claims import Part, bound
 from shared.report.results import Results
-from shared.report.tables import Cell, Column, Table, measured
+from shared.report.tables import Cell, Column, Sample, Table, measured
 
 NETWORK = Column("network", "Network")
 STEPS = {data: f"steps_{data}" for data in arms.DATASETS}
@@ -153,6 +154,20 @@ class Statement(NamedTuple):
         worst = min if math.isfinite(self.least) and not math.isfinite(self.most) else max
         return Quantity(self.metric, None if self.step is None else [self.step], reduce=worst)
 
+    def shown(self, sample: Sample) -> str:
+        """Of all seeds the value nearest to breaking it."""
+        numbers = sample.numbers
+        if math.isfinite(self.least) and math.isfinite(self.most):
+            worst = max(numbers, key=abs)
+        else:
+            worst = (min if math.isfinite(self.least) else max)(numbers)
+        return text.scientific(worst) if abs(worst) < BROKEN else text.significant(worst, 3)
+
+    def part(self, results: Results) -> Part:
+        """It as a part of its claim."""
+        sample = self.quantity.of(results, ("exact", "all"))
+        return bound(self.title, self.expected, sample, least=self.least, most=self.most, form=self.shown)
+
     @property
     def expected(self) -> str:
         """Its bounds in words."""
@@ -224,11 +239,7 @@ def exact(results: Results) -> Table:
         cell = one.quantity.cell(place.results, place.where())
         if not cell.sample.n:
             return cell
-        worst = min if one.most == math.inf else max
-        found = worst(cell.sample.numbers, key=abs if one.step else None)
-        return replace(
-            cell, text=text.scientific(found) if abs(found) < BROKEN else text.significant(found, 3)
-        )
+        return replace(cell, text=one.shown(cell.sample))
 
     columns = (
         Column("statement", "Statement"),
