@@ -100,7 +100,7 @@ class LearnedRepresentation(nn.Module):
         return torch.stack([(word - one).square().mean() for word in words])
 
     def split_residuals(self) -> Tensor:
-        """Mean squared difference of ``u`` from the inverse of ``a``, its last letter, for each relator ``u a``.
+        """Mean squared difference of ``u`` and ``a^-1`` for each relator ``u a``.
 
         For a relator ``g^n`` it is ``g^(n-1) = g^-1``, the regularizer of Equations 6 and 8. It is zero where
         the relators hold, so it asks nothing new, but it has another gradient.
