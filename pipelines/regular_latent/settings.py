@@ -73,9 +73,9 @@ class Settings:
         train_per_class, validation_per_class, test_per_class: of DDMNIST, pairs of digits for each of the 100
             classes.
         orbit: also measure the accuracy of predictions averaged over all moved copies of a test image.
-        train_images, validation_images, test_images: of MedMNIST3D, how many from the front; 0 for all. Of the
-            exploration, how many of the training split are trained on and how many validate (drawn by seed),
-            and how many are tested on; of the glyphs, pairs drawn in an epoch, a validation, a test.
+        train_images, validation_images, test_images: of MedMNIST3D, how many from the front; 0 for all. Of
+            the exploration, how many of the training split are trained on and how many validate (drawn by
+            seed), and how many are tested on; of the glyphs, pairs in an epoch, a validation, a test.
         lr, epochs, batch_size, patience: Adam with a constant rate; training ends after so many epochs
             without a better validation accuracy, and the best epoch is tested.
         latent: of the exploration, size of the latent vector and of the learned matrices.
@@ -191,8 +191,6 @@ class Settings:
             )
         if self.noise and self.start in ("uniform", "normal"):
             raise UserError(f"the start {self.start} is noise itself; set noise to 0")
-        if self.steps > 50 and self.steps % 50:
-            raise UserError(f"steps is {self.steps}; from 50 on take a multiple of 50")
 
     def _check_smoke(self) -> None:
         if self.size % 2 or not 8 <= self.size <= 256:
