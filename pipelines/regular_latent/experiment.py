@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipelines.regular_latent import exploration
+from pipelines.regular_latent import ddmnist, exploration
 from pipelines.regular_latent.settings import Settings
 from shared.base.errors import UserError
 from shared.runs.api import Context, Row
 
 #: Function of each kind of run: settings, seeds and context to rows by seed.
-RUNS = {"exploration": exploration.run, "null": exploration.run}
+RUNS = {
+    "ddmnist": ddmnist.run,
+    "exploration": exploration.run,
+    "null": exploration.run,
+}
 
 
 def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int, list[Row]]:

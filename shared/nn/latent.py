@@ -33,7 +33,8 @@ _TRIES = 200
 class PermutationAction:
     """A group, or any list of permutations, acting on the last axes of a batch.
 
-    Each sample has its own element, ``action(z, g)[b, ..., i] = z[b, ..., table[g[b], i]]``, with the last ``axes`` axes of z as one.
+    Each sample has its own element: ``action(z, g)[b, ..., i] = z[b, ..., table[g[b], i]]``, with the last
+    ``axes`` axes of z as one.
 
     Args:
         table: (elements, d) integers, a permutation of ``range(d)`` in each row.
@@ -98,7 +99,7 @@ class PermutationAction:
 def regular(group: Group, size: int) -> PermutationAction:
     """The paper's action on latent vectors: copies of the regular representation, then trivial padding.
 
-    ``W(g) e_h = e_(g h)`` in each of the ``size // |G|`` blocks of entries; what is left at the end stays as it is.
+    ``W(g) e_h = e_(g h)`` in each of the ``size // |G|`` blocks of entries; what is left at the end stays.
 
     Raises:
         ValueError: if the latent vector is smaller than the group.
@@ -195,6 +196,31 @@ def latent_loss(move: Move, z: Tensor, moved_z: Tensor, g: Tensor) -> Tensor:
     return (move(z, g) - moved_z).square().mean()
 
 
+def tapped(network: nn.Module, layer: str, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Output of a network and of one of its layers.
+
+    Args:
+        network: any module.
+        layer: name of a submodule, as in ``network.get_submodule``.
+        x: a batch of inputs.
+
+    Raises:
+        ValueError: if there is no such layer, it did not run exactly once, or its output is not one tensor.
+    """
+    known = dict(network.named_modules())
+    if layer not in known:
+        raise ValueError(f"the network has no layer {layer!r}; it has {', '.join(n for n in known if n)}")
+    seen: list[Tensor] = []
+    hook = known[layer].register_forward_hook(lambda module, inputs, output: seen.append(output))
+    try:
+        output = network(x)
+    finally:
+        hook.remove()
+    if len(seen) != 1 or not isinstance(seen[0], Tensor):
+        raise ValueError(f"layer {layer!r} ran {len(seen)} times; it must give one tensor, once")
+    return output, seen[0]
+
+
 class LatentLoss:
     """Runs a network on inputs and moved inputs, and gives what the latent loss says of its features.
 
@@ -205,34 +231,10 @@ class LatentLoss:
         layer: name of the submodule whose output is the latent vector, as in ``network.get_submodule``.
         group: the group; elements are numbered as in it.
         move: the action on the features; `regular`, of the size of the last axis, if left out.
-
-    Raises:
-        ValueError: if the network has no such layer.
     """
 
     def __init__(self, network: nn.Module, layer: str, group: Group, move: Move | None = None) -> None:
-        known = dict(network.named_modules())
-        if layer not in known:
-            raise ValueError(f"the network has no layer {layer!r}; it has {', '.join(n for n in known if n)}")
         self.network, self.layer, self.group, self.move = network, layer, group, move
-
-    def features(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Output of the network and of the layer.
-
-        Raises:
-            ValueError: if the layer did not run exactly once, or its output is not one tensor.
-        """
-        seen: list[Tensor] = []
-        hook = self.network.get_submodule(self.layer).register_forward_hook(
-            lambda module, inputs, output: seen.append(output)
-        )
-        try:
-            output = self.network(x)
-        finally:
-            hook.remove()
-        if len(seen) != 1 or not isinstance(seen[0], Tensor):
-            raise ValueError(f"layer {self.layer!r} ran {len(seen)} times; it must give one tensor, once")
-        return output, seen[0]
 
     def __call__(self, x: Tensor, moved_x: Tensor, g: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Outputs for ``x`` and for ``moved_x``, and the latent loss, to be weighted.
@@ -243,9 +245,10 @@ class LatentLoss:
             g: (B,) int64, the elements.
 
         Raises:
-            ValueError: as `features`, `regular` and `latent_loss`.
+            ValueError: as `tapped`, `regular` and `latent_loss`.
         """
-        (output, z), (moved_output, moved_z) = self.features(x), self.features(moved_x)
+        output, z = tapped(self.network, self.layer, x)
+        moved_output, moved_z = tapped(self.network, self.layer, moved_x)
         if self.move is None:
             self.move = regular(self.group, z.shape[-1])
         return output, moved_output, latent_loss(self.move, z, moved_z, g)

@@ -187,9 +187,9 @@ def test_bad_input_gets_a_sentence():
     with pytest.raises(ValueError, match="cannot be compared"):
         latent.latent_loss(action, z, z[:1], g)
     with pytest.raises(ValueError, match="has no layer 'encoder'; it has 0, 1"):
-        latent.LatentLoss(nn.Sequential(nn.ReLU(), nn.ReLU()), "encoder", C4)
+        latent.tapped(nn.Sequential(nn.ReLU(), nn.ReLU()), "encoder", z)
     with pytest.raises(ValueError, match="ran 2 times"):
-        latent.LatentLoss(Twice(), "layer", C4).features(torch.randn(2, 4))
+        latent.tapped(Twice(), "layer", torch.randn(2, 4))
     with pytest.raises(ValueError, match="no wrong one"):
         latent.wrong_group(C4, 8)
     with pytest.raises(ValueError, match="pixel grid"):

@@ -1,0 +1,74 @@
+"""The paper's networks by kind of run; "ours" is the same network as the CNN, with a loss term."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import torch
+from torch import Tensor, nn
+
+from pipelines.regular_latent.settings import Settings
+from shared.base.errors import UserError
+
+#: Classes of DDMNIST, the numbers 00 to 99.
+NUMBERS = 100
+#: Name of the submodule whose output is the latent vector.
+LATENT = "latent"
+
+
+def build(settings: Settings, seed: int) -> nn.Module:
+    """The network of ``settings`` with the weights of ``seed``; the global random state is left alone.
+
+    Raises:
+        UserError: if there is no such network.
+    """
+    makers = {("ddmnist", "cnn"): ddmnist_cnn}
+    make = makers.get((settings.kind, settings.model))
+    if make is None:
+        raise UserError(f"there is no network {settings.model} for {settings.kind}; choose another model")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make(settings)
+
+
+def _block(inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0) -> list[nn.Module]:
+    convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding)
+    return [convolution, nn.BatchNorm2d(outputs), nn.ELU()]
+
+
+def ddmnist_cnn(settings: Settings) -> nn.Sequential:
+    """CNN of Veefkind and Cesa (2024) with ``filters`` entries in the latent vector (section 4.1).
+
+    33,742 parameters with 66 filters and 6 channels, 31,240 with 48 filters.
+
+    Shape:
+        in     (batch, 1, 56, 56)
+        latent (batch, filters)
+        out    (batch, 100)
+    """
+    c = settings.channels
+    features = nn.Sequential(
+        nn.Upsample(size=57, mode="nearest"),
+        *_block(1, c, 7, padding=2),  # 55
+        *_block(c, 2 * c, 5, padding=2),
+        nn.AvgPool2d(5, 2, 1),  # 27
+        *_block(2 * c, 4 * c, 3, 2, 2),  # 15
+        nn.AvgPool2d(5, 2, 1),  # 7
+        *_block(4 * c, 6 * c, 3, 2),  # 3
+        *_block(6 * c, 6 * c, 3, padding=1),
+        nn.AvgPool2d(5, 1, 1),  # 1
+        nn.Conv2d(6 * c, settings.filters, 1),
+    )
+    head = nn.Sequential(nn.BatchNorm1d(settings.filters), nn.ELU(), nn.Linear(settings.filters, NUMBERS))
+    return nn.Sequential(OrderedDict([("features", features), (LATENT, nn.Flatten()), ("head", head)]))
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Number of trainable values."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def penalty(network: nn.Module) -> Tensor | float:
+    """What a network adds to its loss by a method ``penalty()`` of its own; 0 if it has none."""
+    own = getattr(network, "penalty", None)
+    return own() if callable(own) else 0.0
