@@ -17,7 +17,7 @@ from shared.nn.train_mode import restored_modes
 from shared.runs.api import Context, Row
 from shared.train import Fit, FitSettings, TrainingSet, fit, precision
 
-#: Random streams of a run beside those of the engine; train, validation and clean test are drawn in this order.
+#: Random streams of a run beside those of the engine.
 STREAMS = ("train", "validation", "clean", "augmented", "errors", "orbit")
 #: Test pairs whose errors of equivariance are measured, and elements that an orbit is averaged over, at most.
 MEASURED, ORBIT = 1000, 16
@@ -27,7 +27,7 @@ VALIDATION_SEED = 5_000_011
 
 @dataclass
 class Test:
-    """Digits to test on, (count, 2, 28, 28) in [0, 1]: as they are, moved as in training, and their labels."""
+    """Digits to test on, (count, 2, 28, 28) in [0, 1], as they are and moved as in training; their labels."""
 
     clean: Tensor
     clean_labels: Tensor
@@ -40,8 +40,8 @@ def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int,
 
     Rows: ``parameters``; ``train_loss`` and ``validation_accuracy`` by epoch; of the best epoch ``accuracy``
     (augmented test pairs, as in the paper's Table 4, in parts of 1), ``accuracy_clean``, and if asked for
-    ``accuracy_orbit`` (predictions averaged over the moved copies of an augmented pair, or 16 of them); before
-    (step 0) and after training ``output_error``, of the cnn also ``latent_error`` (by the regular
+    ``accuracy_orbit`` (predictions averaged over the moved copies of an augmented pair, or 16 of them);
+    before (step 0) and after training ``output_error``, of the cnn also ``latent_error`` (by the regular
     representation) and ``asked_error`` (by the one it is trained with; the regular one if with none):
     `pair_loss.latent_errors`. ``images_per_second``: pairs.
 
@@ -191,7 +191,7 @@ def _accuracy(network: nn.Module, digits: Tensor, labels: Tensor) -> float:
 
 
 def _orbit(network: nn.Module, action: pairs.PairAction, test: Test) -> float:
-    """Accuracy of the mean probabilities over moved copies: all of them, or 16, the unmoved one among them."""
+    """Accuracy of mean probabilities over moved copies: all of them, or 16, the unmoved one among them."""
     chosen = [0, *(1 + torch.randperm(action.group.order - 1, generator=_generator(0, "orbit"))).tolist()]
     right = 0
     for digits, labels in zip(test.augmented.split(BATCH), test.augmented_labels.split(BATCH)):

@@ -1,4 +1,4 @@
-"""The training loss of an image and its moved copy, and errors of equivariance: for DDMNIST and MedMNIST3D."""
+"""The training loss of an image and its moved copy, and errors of equivariance (DDMNIST, MedMNIST3D)."""
 
 from __future__ import annotations
 
