@@ -17,6 +17,10 @@ from shared.nn.kernel_networks import KernelNetwork, KernelSettings
 
 #: Names of the layers whose kernels may see absolute coordinates, from input to output.
 LAYERS = ("lift", "block1_a", "block1_b", "block2_a", "block2_b", "last")
+#: The center of a grid of 7 taps in float32 (torch.linspace), as in the authors' branch, in place of 0. A kernel
+#: is exactly 0 there at the start; then ReLU after the lift hands no gradient on, and a network that lifts
+#: by its center tap never learns. This rounding error is what lets theirs learn.
+CENTER = -(2.0**-25)
 #: Added to a seed for the angles that a network draws before a training or a test gives it a generator.
 ANGLES_SEED = 3_000_003
 
@@ -95,6 +99,9 @@ class CKResNet(nn.Module):
         lift = ContinuousLifting(
             channels, first, _lift_angles(settings), taps=lift_taps, border="zeros", **shared
         )
+
+        if lift_taps == "center":
+            _start(lift.network)
 
         def group(inputs: int, outputs: int, padding: str = "same") -> ContinuousGroupConv:
             more = {"taps": taps, "border": settings.border, "padding": padding}
@@ -194,6 +201,14 @@ class CKResNet(nn.Module):
         """Learned part of the circle of each group convolution of a partial network; may be empty."""
         grids = {name: layer.angles for name, layer in self.layers.items()}
         return {name: float(g.interval.detach()) for name, g in grids.items() if isinstance(g, PartialAngles)}
+
+
+@torch.no_grad()
+def _start(network: KernelNetwork) -> None:
+    """Give the last layer the biases that make the kernel at 0 what it would be at `CENTER`."""
+    more = {"angle": torch.zeros(1)} if "angle" in network.extra else {}
+    more |= {"position": torch.zeros(1, 2)} if "position" in network.extra else {}
+    network.last_bias.add_(network(offset=torch.full((1, 2), CENTER), **more)[0])
 
 
 def _lift_angles(settings: Settings) -> nn.Module:
