@@ -135,7 +135,8 @@ def _partial_basis(group: str, source: Any, target: Any, kernel_size: int, band:
     for harmonic in harmonics:
         found = [_couplings(group, source, target, harmonic, irrep) for irrep in irreps]
         tensor = np.concatenate([tensors for tensors, _ in found])
-        tensor = np.einsum("po,woit,iq->wpqt", target.change_of_basis, tensor, source.change_of_basis_inv)
+        change, back = target.change_of_basis, source.change_of_basis_inv
+        tensor = np.einsum("po,woit,iq->wpqt", change, tensor, back, optimize=True)
         couplings.append(tensor.reshape(len(tensor), -1, tensor.shape[-1]))
         weights.append([listed for _, listed in found])
 
@@ -205,9 +206,8 @@ def _couplings(
             for part, rows in harmonic.parts:
                 for product in products:
                     mixing = _clebsch_gordan(group, part, product, irrep)
-                    blocks = np.einsum(
-                        "absi,oitk,oy->stkaby", _clebsch_gordan(group, out, into, product), mixing, rows
-                    )
+                    vectors = _clebsch_gordan(group, out, into, product)
+                    blocks = np.einsum("absi,oitk,oy->stkaby", vectors, mixing, rows, optimize=True)
                     blocks = blocks.reshape(-1, out.size, into.size, rows.shape[1])
                     whole = np.zeros((len(blocks), target.size, source.size, rows.shape[1]))
                     whole[:, row : row + out.size, column : column + into.size] = blocks

@@ -216,14 +216,10 @@ def pair_basis(group: str, source: Any, target: Any, kernel_size: int, backend: 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="indexing with dtype torch.uint8")  # e2cnn, harmless
         layer = build(*one, kernel_size, bias=False, initialize=False, recompute=True)
-        with torch.no_grad():
-            filters = torch.stack([layer.basisexpansion(row) for row in torch.eye(layer.weights.numel())])
-    facts = [
-        (fact["in_irrep"], fact["out_irreps_position"]) for fact in layer.basisexpansion.get_basis_info()
-    ]
-    return Basis(
-        filters.reshape(-1, target.size, source.size, filters[0, 0, 0].numel()), he_deviations(facts)
-    )
+    (filters,) = (m.sampled_basis for m in layer.basisexpansion.modules() if hasattr(m, "sampled_basis"))
+    facts = layer.basisexpansion.get_basis_info()
+    deviations = he_deviations([(fact["in_irrep"], fact["out_irreps_position"]) for fact in facts])
+    return Basis(filters, deviations)
 
 
 def he_deviations(facts: Sequence[tuple[Any, Any]]) -> Tensor:
