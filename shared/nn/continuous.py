@@ -18,8 +18,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from shared.nn.angles import AngleGrid, FixedAngles
+from shared.nn.correlation import Way, choose, gathered, padded, pixels_first, pixels_last
 from shared.nn.kernel_networks import KernelNetwork, KernelSettings
 from shared.nn.positionwise import positionwise
+from shared.nn.spectral import spectral
 
 Taps = Literal["disk", "all", "center"]
 #: Bound of the integer weights of the relative angle in pointwise layers, and in the others.
@@ -124,6 +126,8 @@ class _ContinuousConv(nn.Module):
         self.network = KernelNetwork(
             in_channels * out_channels, settings, relative=relative, largest=HARMONICS
         )
+        #: Way to correlate (`shared.nn.correlation`); None for the cheapest.
+        self.way: Way | None = None
         #: Set to True to find the norm of each kernel in `kernel_norm` after the forward pass.
         self.keep_norm = False
         self.kernel_norm: Tensor | None = None
@@ -204,11 +208,41 @@ class _ContinuousConv(nn.Module):
         a = self._features(given, made, size)
         if a.dim() == 5:
             return self._position_by_position(x, a, size)
-        return self._dense(x, a)
+        if self.taps == "center":  # a kernel of one pixel
+            if self.padding == "valid":
+                x = x[..., self.radius : self.radius + size[0], self.radius : self.radius + size[1]]
+            return self._stationary(x, a, 0)
+        return self._stationary(x, a, self.radius)
 
-    def _dense(self, x: Tensor, a: Tensor) -> Tensor:
-        """One convolution with the kernel written into a square; a single tap needs a square of 1."""
-        radius = 0 if self.taps == "center" else self.radius
+    def _stationary(self, x: Tensor, a: Tensor, radius: int) -> Tensor:
+        """One kernel for all positions, in the cheapest way."""
+        way = self.way
+        if way is None:
+            n_out, n_in, taps, _ = a.shape
+            channels = (n_in * self.in_channels, n_out * self.out_channels)
+            size = (x.shape[3], x.shape[4])
+            way = choose(len(x), *channels, size, radius, taps, self.padding, self.border)
+            if x.device.type != "cpu" or torch.is_autocast_enabled(x.device.type):
+                way = "direct"
+        if way == "direct":
+            return self._dense(x, a, radius)
+        kernel = self._tap_major(a)
+        self._measure(kernel)
+        correlate = spectral if way == "spectral" else gathered
+        kernel = kernel.flatten(3).flatten(1, 2)
+        y = correlate(pixels_first(x), kernel, self._offsets, radius, self.padding, self.border)
+        return pixels_last(y, a.shape[0])
+
+    def _tap_major(self, a: Tensor) -> Tensor:
+        """Kernel values of last activations, ([positions,] T, n_in, C_in, n_out, C_out)."""
+        last, bias = self.network.last_weight, self.network.last_bias
+        last = last.view(self.out_channels, self.in_channels, -1).transpose(0, 1).flatten(0, 1)
+        bias = bias.view(self.out_channels, self.in_channels).T.flatten()
+        values = a.transpose(-2, -4) @ last.T + bias  # T, n_in, n_out, C_in C_out
+        return values.unflatten(-1, (self.in_channels, self.out_channels)).transpose(-2, -3)
+
+    def _dense(self, x: Tensor, a: Tensor, radius: int) -> Tensor:
+        """One convolution with the kernel written into a square."""
         side = 2 * radius + 1
         n_out, n_in, _, hidden = a.shape
         # last activations and a 1 for the bias, 0 outside the taps: so the product is 0 there
@@ -222,28 +256,20 @@ class _ContinuousConv(nn.Module):
             self.out_channels * n_out, self.in_channels * n_in, side, side
         )
         x = x.flatten(1, 2)
-        if self.padding == "valid":
-            crop = self.radius - radius
-            x = x[..., crop : x.shape[-2] - crop, crop : x.shape[-1] - crop]
-        elif self.border == "replicate" and radius:
+        if self.padding == "same" and self.border == "replicate" and radius:
             x = F.pad(x, (radius,) * 4, mode="replicate")
         pad = radius if self.padding == "same" and self.border == "zeros" else 0
         return F.conv2d(x, weight, padding=pad).unflatten(1, (self.out_channels, n_out))
 
     def _position_by_position(self, x: Tensor, a: Tensor, size: tuple[int, int]) -> Tensor:
         """A kernel for each output pixel."""
+        x = pixels_first(x)
         if self.padding == "same":
-            x = x.flatten(1, 2)
-            pad = (self.radius,) * 4
-            x = F.pad(x, pad, mode="constant" if self.border == "zeros" else "replicate")
-            x = x.unflatten(1, (self.in_channels, a.shape[2]))
-        last, bias = self.network.last_weight, self.network.last_bias
-        last = last.view(self.out_channels, self.in_channels, -1).transpose(0, 1).flatten(0, 1)
-        bias = bias.view(self.out_channels, self.in_channels).T.flatten()
-        values = a.permute(0, 3, 2, 1, 4) @ last.T + bias  # positions, T, n_in, n_out, C_in C_out
-        self._measure(values, size[0] * size[1])
-        values = values.unflatten(-1, (self.in_channels, self.out_channels)).transpose(3, 4)
-        return positionwise(x, values, self._offsets + self.radius, size)
+            x = padded(x, self.radius, self.border)
+        kernel = self._tap_major(a)
+        self._measure(kernel, size[0] * size[1])
+        kernel = kernel.flatten(4).flatten(2, 3)
+        return pixels_last(positionwise(x, kernel, self._offsets + self.radius, size), a.shape[1])
 
     def _measure(self, values: Tensor, positions: int = 1) -> None:
         if self.keep_norm:
@@ -424,8 +450,8 @@ class ContinuousPointwise(nn.Module):
         values = self.kernel(given, made)
         if self.keep_norm:
             self.kernel_norm = torch.linalg.vector_norm(values)
-        weight = values.transpose(0, 1).flatten(2).flatten(0, 1)[..., None, None]
-        return F.conv2d(x.flatten(1, 2), weight).unflatten(1, (self.out_channels, len(made)))
+        weight = values.permute(3, 2, 0, 1).flatten(2).flatten(0, 1)  # n_in C_in, n_out C_out
+        return pixels_last(pixels_first(x) @ weight, len(made))
 
     def extra_repr(self) -> str:
         return f"{self.in_channels}, {self.out_channels}"
