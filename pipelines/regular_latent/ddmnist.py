@@ -213,7 +213,7 @@ def _errors(
     g = g.to(digits.device)
     images = (pairs.compose(digits), pairs.compose(action.exact(digits, g)))
     actions = {}
-    if settings.model == "cnn":
+    if settings.model == "cnn" and settings.filters >= action.group.order:
         regular = latent.regular(action.group, settings.filters)
         asked = representation(settings, action.group, settings.filters)
         actions = {"latent_error": regular, "asked_error": asked or regular}

@@ -174,6 +174,11 @@ class Settings:
         if self.weight and self.model != "cnn" and self.kind in MODELS:
             raise UserError(f"the latent loss is for the cnn; set the weight of {self.model} to 0")
 
+        if self.weight and self.latent_size < self.elements:
+            raise UserError(
+                f"the latent vector has {self.latent_size} entries and the group acting on it has "
+                f"{self.elements} elements; it holds the regular representation from that size on"
+            )
         if self.kind in ("exploration", "null"):
             self._check_exploration()
         if self.kind in ("smoke", "smoke_data"):
@@ -210,6 +215,17 @@ class Settings:
             raise UserError("the latent loss compares with a turned copy; set shifted to 0.5, or weight to 0")
         if self.transposed and self.model != "rgroup":
             raise UserError(f"transposed is a defect of rgroup; set it to false for {self.model}")
+
+    @property
+    def elements(self) -> int:
+        """Order of the group that acts on latent vectors: of DDMNIST, pairs of elements."""
+        return {"C4": 4, "D1": 2, "D4": 8, "S4": 24}[self.group] ** (2 if self.kind == "ddmnist" else 1)
+
+    @property
+    def latent_size(self) -> int:
+        """Entries of the CNN's latent vector; of SMOKE, cells of a feature map."""
+        sizes = {"ddmnist": self.filters, "medmnist": 8 * self.channels, "smoke": self.size**2}
+        return sizes.get(self.kind, self.latent)
 
     def datasets(self) -> tuple[str, ...]:
         """Names of the data sets that this run reads."""
