@@ -40,7 +40,7 @@ def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int,
         seed: [
             *_special_cases(settings, seed),
             *_same_kernels(),
-            *_circle(settings, seed),
+            *_circle(seed),
             *_subgroups(seed),
             *_neighbors(seed),
             *_kept(settings, seed),
@@ -180,18 +180,17 @@ def _same_kernels() -> list[Row]:
 # E3
 
 
-def _circle(settings: Settings, seed: int) -> list[Row]:
+def _circle(seed: int) -> list[Row]:
     names = {"circle_jump": "integer", "circle_jump_authors": "authors", "circle_jump_real": "free"}
-    return [Row(name, "", _jump(settings, seed, rotation)) for name, rotation in names.items()]
+    return [Row(name, "", _jump(seed, rotation)) for name, rotation in names.items()]
 
 
 @torch.no_grad()
-def _jump(settings: Settings, seed: int, rotation: str) -> float:
+def _jump(seed: int, rotation: str) -> float:
     """Jump of a soft kernel where the relative or absolute angle comes round, by its standard deviation."""
     layer = _layer(
         seed,
         ContinuousGroupConv,
-        hidden=settings.hidden,
         rotation=rotation,
         omega_angle=1.0,
         relative_follows=rotation == "authors",

@@ -38,7 +38,8 @@ def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int,
         ``absolute_angle``, ``absolute_position``: how many of these are absolute.
     Rows of ``study: timing``: ``train_seconds`` (a step) and ``inference_seconds`` (a batch), medians;
         ``strict_train_seconds``, ``strict_inference_seconds`` of the strict network with as many angles,
-        and ``cnn_train_seconds``, ``cnn_inference_seconds``, from interleaved repeats on the same device.
+        and ``cnn_train_seconds``, ``cnn_inference_seconds``, from interleaved repeats on the same device;
+        ``loss`` of the arm's network after these steps.
     Rows of ``study: exact`` (float64):
         E1 ``strict_residual`` by quarter turn in degrees (omega' = 0: relative change of the logits),
         ``translation_residual`` (lift, relaxed in T(2), omega' = 0, against conv2d), ``pooling_residual``

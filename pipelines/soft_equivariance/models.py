@@ -17,7 +17,7 @@ from shared.nn.kernel_networks import KernelNetwork, KernelSettings
 
 #: Names of the layers whose kernels may see absolute coordinates, from input to output.
 LAYERS = ("lift", "block1_a", "block1_b", "block2_a", "block2_b", "last")
-#: The center of a grid of 7 taps in float32 (torch.linspace), as in the authors' branch, in place of 0. A kernel
+#: The center of a grid of 7 taps in float32 (torch.linspace), as in the authors' branch, not 0. A kernel
 #: is exactly 0 there at the start; then ReLU after the lift hands no gradient on, and a network that lifts
 #: by its center tap never learns. This rounding error is what lets theirs learn.
 CENTER = -(2.0**-25)

@@ -37,7 +37,8 @@ def _lift(settings: Settings, seed: int, taps: str = "disk", **more: object) -> 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         kernel = KernelSettings(form="released", hidden=settings.hidden, **more)  # type: ignore[arg-type]
-        layer = ContinuousLifting(1, 1, FixedAngles(ANGLES), kernel, kernel_size=settings.kernel, taps=taps)  # type: ignore[arg-type]
+        shape = {"kernel_size": settings.kernel, "taps": taps}
+        layer = ContinuousLifting(1, 1, FixedAngles(ANGLES), kernel, **shape)  # type: ignore[arg-type]
     return draw_biases(layer, seed).double().eval()
 
 

@@ -42,6 +42,7 @@ def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int,
                     if repeat:  # the first is a warm-up
                         times.setdefault(prefix + name, []).append(seconds)
         rows[seed] = [Row(name, "", statistics.median(values)) for name, values in times.items()]
+        rows[seed].append(Row("loss", "", made[""][0]()))
     return rows
 
 
@@ -55,8 +56,8 @@ def _strict(settings: Settings, changes: dict[str, object]) -> Settings:
 
 def _timed(
     settings: Settings, seed: int, context: Context
-) -> tuple[Callable[[], object], Callable[[], object]]:
-    """A training step of a network on one batch, and a forward pass."""
+) -> tuple[Callable[[], float], Callable[[], object]]:
+    """A training step of a network on one batch, which returns its loss, and a forward pass."""
     channels, side, _ = data.shape(settings)
     classes = data.classes(settings)
     network: nn.Module = models.build(settings, seed, channels, side, classes).to(context.device)
@@ -67,11 +68,13 @@ def _timed(
     x = torch.randn(settings.batch_size, channels, side, side, generator=generator).to(context.device)
     labels = (torch.arange(settings.batch_size) % classes).to(context.device)
 
-    def train() -> None:
+    def train() -> float:
         network.train()
         stepper.zero_grad(set_to_none=True)
-        F.cross_entropy(network(x), labels).backward()
+        loss = F.cross_entropy(network(x), labels)
+        loss.backward()
         stepper.step()
+        return float(loss.detach())
 
     def infer() -> None:
         network.eval()

@@ -44,6 +44,8 @@ def _network(paper: str, models: object, settings: object) -> tuple[Build, tuple
             return None  # a study: nothing is trained on images
         channels, side, _ = shape = tuple(catalogue.find(settings.dataset).shape)
         return lambda: models.build(settings, 0, channels, side, 10), shape
+    if paper == "soft_equivariance":
+        return None  # convolutions without strides, as wide as the angles make them
     if settings.model in ("picture", "inventory"):
         return None
     channels = 1 if settings.model == "toy" else getattr(settings, "channels", 1)
