@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from shared.nn.angles import AngleGrid, FixedAngles
 from shared.nn.correlation import Way, choose, gathered, padded, pixels_first, pixels_last
 from shared.nn.kernel_networks import KernelNetwork, KernelSettings
-from shared.nn.positionwise import positionwise
+from shared.nn.positionwise import positionwise, tap_rows
 from shared.nn.spectral import spectral
 
 Taps = Literal["disk", "all", "center"]
@@ -238,8 +238,10 @@ class _ContinuousConv(nn.Module):
         last, bias = self.network.last_weight, self.network.last_bias
         last = last.view(self.out_channels, self.in_channels, -1).transpose(0, 1).flatten(0, 1)
         bias = bias.view(self.out_channels, self.in_channels).T.flatten()
-        values = a.transpose(-2, -4) @ last.T + bias  # T, n_in, n_out, C_in C_out
-        return values.unflatten(-1, (self.in_channels, self.out_channels)).transpose(-2, -3)
+        a = a.transpose(-2, -4)  # T, n_in, n_out
+        values = torch.addmm(bias, a.reshape(-1, a.shape[-1]), last.T)
+        values = values.view(*a.shape[:-1], self.in_channels, self.out_channels)
+        return values.transpose(-2, -3)
 
     def _dense(self, x: Tensor, a: Tensor, radius: int) -> Tensor:
         """One convolution with the kernel written into a square."""
@@ -266,14 +268,18 @@ class _ContinuousConv(nn.Module):
         x = pixels_first(x)
         if self.padding == "same":
             x = padded(x, self.radius, self.border)
-        kernel = self._tap_major(a)
-        self._measure(kernel, size[0] * size[1])
-        kernel = kernel.flatten(4).flatten(2, 3)
-        return pixels_last(positionwise(x, kernel, self._offsets + self.radius, size), a.shape[1])
-
-    def _measure(self, values: Tensor, positions: int = 1) -> None:
+        rows = tap_rows(self._offsets + self.radius)
+        parts = a.split([last - first for _, first, last in rows], 3)
+        kernels = [self._tap_major(part) for part in parts]
         if self.keep_norm:
-            self.kernel_norm = torch.linalg.vector_norm(values) / math.sqrt(positions)
+            norms = torch.stack([torch.linalg.vector_norm(kernel) for kernel in kernels])
+            self.kernel_norm = torch.linalg.vector_norm(norms) / math.sqrt(size[0] * size[1])
+        kernels = [kernel.flatten(4).flatten(1, 3) for kernel in kernels]
+        return pixels_last(positionwise(x, kernels, rows, size), a.shape[1])
+
+    def _measure(self, values: Tensor) -> None:
+        if self.keep_norm:
+            self.kernel_norm = torch.linalg.vector_norm(values)
 
     def _check(self, x: Tensor, angles: int) -> None:
         if x.dim() != 5 or x.shape[1:3] != (self.in_channels, angles):
