@@ -31,7 +31,7 @@ _KEYS = (
 #: Formats that there are readers for -> files that a split takes; None for any number.
 FORMATS = {
     **{"idx": 2, "cifar10": None, "cifar100": None},
-    **{"hdf5": 2, "flowers": 3, "imagenet": 2},
+    **{"hdf5": 2, "flowers": 3, "imagenet": 2, "npz": 1},
 }
 #: Module that reads each format, by its function ``read(data_set, files, split)``. `shared.data.loading`
 #: imports it by this name, and the fingerprint counts it only for runs that read such a data set.
@@ -40,6 +40,7 @@ READERS = {
     "hdf5": "shared.data.hdf5",
     "flowers": "shared.data.flowers",
     "imagenet": "shared.data.imagenet",
+    "npz": "shared.data.npz",
 }
 
 

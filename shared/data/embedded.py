@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from shared.data import drawing
+from shared.data import volumes as drawn
 
 #: What a generator returns: split -> (images uint8 (n, c, h, w), labels uint8 (n,)).
 Splits = dict[str, tuple[np.ndarray, np.ndarray]]
@@ -89,5 +90,14 @@ def glyphs() -> Splits:
     return {"train": (images, np.arange(10, dtype=np.uint8))}
 
 
+def volumes() -> Splits:
+    """Gray volumes of simple bodies, 28 x 28 x 28, four classes: 240 to train on, 60 and 120 to test on.
+
+    Stands in for MedMNIST3D: place, size, orientation and noise vary (see :mod:`shared.data.volumes`).
+    """
+    parts = {"train": 240, "valid": 60, "test": 120}
+    return {split: drawn.volumes(n, seed) for seed, (split, n) in enumerate(parts.items(), 1)}
+
+
 #: Name in datasets.yaml (``generator:``) -> function.
-GENERATORS = {"digits": digits, "shapes": shapes, "glyphs": glyphs}
+GENERATORS = {"digits": digits, "shapes": shapes, "glyphs": glyphs, "volumes": volumes}
