@@ -1,4 +1,4 @@
-"""Networks of the soft equivariance paper: parameter counts, symmetries, start of the center tap, bad settings."""
+"""Networks of the soft equivariance paper: parameter counts, symmetries, the center tap, bad settings."""
 
 from __future__ import annotations
 
