@@ -63,7 +63,7 @@ def figure1(results: Results) -> Figure:
 
 
 def _draw_figure1(panels: Mapping[str, np.ndarray]) -> Canvas:
-    drawn, axes = canvas(8.6, 2.7, 1, len(panels))
+    drawn, axes = canvas(8.6, 2.4, 1, len(panels))
     outside = np.add.outer(np.arange(-3, 4) ** 2, np.arange(-3, 4) ** 2) > 9
     for panel, (name, kernels) in zip(axes, panels.items()):
         tiles = np.full((3, 8, 3, 8), np.nan)

@@ -184,6 +184,8 @@ def errors(results: Results) -> Figure:
         )
         for one in trained:
             plots.band(right, one)
+        if not any(map(len, trained)):
+            right.text(0.5, 0.5, "not run", transform=right.transAxes, ha="center", color=MUTED)
         right.set(title="trained (CIFAR-10)", xlabel="ω'", yscale="log")
         plots.legend(whole, TURN_LOOKS.values())
         return whole

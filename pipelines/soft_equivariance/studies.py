@@ -173,60 +173,35 @@ class Statement(NamedTuple):
         """Its bounds in words."""
         if math.isfinite(self.least) and math.isfinite(self.most):
             return f"{self.least:g} to {self.most:g}"
-        return f"up to {self.most:g}" if math.isfinite(self.most) else f"{self.least:g} or more"
+        if math.isfinite(self.most):
+            return f"up to {self.most:g}"
+        return f"{self.least:g} or more" if math.isfinite(self.least) else "-"
+
+
+def _exact(claim: str, key: str, title: str, metric: str, most: float = EXACT) -> Statement:
+    return Statement(claim, key, title, metric, most=most)
+
+
+def _broken(claim: str, key: str, title: str, metric: str, least: float = BROKEN) -> Statement:
+    return Statement(claim, key, title, metric, least=least)
 
 
 STATEMENTS = (
-    Statement(
-        "E1", "strict", "ω' = 0: change of the logits under quarter turns", "strict_residual", most=EXACT
-    ),
-    Statement("E1", "conv2d", "ω' = 0 in T(2): against conv2d", "translation_residual", most=EXACT),
-    Statement("E1", "pooling", "ω = ω' = 0: against a sum over the support", "pooling_residual", most=EXACT),
-    Statement("E1", "impulse", "impulse: against a pointwise product", "impulse_residual", most=EXACT),
-    Statement(
-        "E1",
-        "control",
-        "relaxed at ω' = 0: against the strict network with its weights",
-        "control_residual",
-        most=EXACT,
-    ),
-    Statement(
-        "E2",
-        "maps",
-        "(v⁻¹u, u), (v⁻¹u, v), (u, v): maps and their inverses",
-        "coordinates_residual",
-        most=EXACT,
-    ),
-    Statement("E2", "fewer", "pairs (u, v) with one v⁻¹u", "relative_pairs", least=2),
-    Statement(
-        "E3",
-        "whole",
-        "whole frequencies: jump of a kernel over the seam of the circle",
-        "circle_jump",
-        most=EXACT,
-    ),
-    Statement("E3", "real", "real frequencies: the same", "circle_jump_real", least=BROKEN),
-    Statement(
-        "E4", "so2_shift", "relaxed in SO(2): what a shift changes", "rotation_shift_error", most=EXACT
-    ),
-    Statement(
-        "E4", "so2_turn", "relaxed in SO(2): what a quarter turn changes", "rotation_turn_error", least=BROKEN
-    ),
-    Statement(
-        "E4", "t2_shift", "relaxed in T(2): what a shift changes", "translation_shift_error", least=BROKEN
-    ),
-    Statement(
-        "E4", "t2_turn", "relaxed in T(2): what a quarter turn changes", "translation_turn_error", most=EXACT
-    ),
-    Statement(
-        "E5",
-        "far",
-        "ω' = 100: correlation of kernels of neighboring pixels",
-        "neighbor_correlation",
-        -0.3,
-        0.3,
-        100,
-    ),
+    _exact("E1", "strict", "ω' = 0: change of the logits under quarter turns", "strict_residual"),
+    _exact("E1", "conv2d", "ω' = 0 in T(2): against conv2d", "translation_residual"),
+    _exact("E1", "pooling", "ω = ω' = 0: against a sum over the support", "pooling_residual"),
+    _exact("E1", "impulse", "impulse: against a pointwise product", "impulse_residual"),
+    _exact("E1", "control", "relaxed, ω' = 0: against strict with its weights", "control_residual"),
+    _exact("E2", "maps", "(v⁻¹u, u), (v⁻¹u, v), (u, v): maps and their inverses", "coordinates_residual"),
+    _broken("E2", "fewer", "pairs (u, v) with one v⁻¹u", "relative_pairs", 2),
+    _exact("E3", "whole", "whole frequencies: jump of a kernel on the circle", "circle_jump", 1e-6),
+    _broken("E3", "real", "real frequencies: the same", "circle_jump_real"),
+    Statement("", "authors", "frequencies of the authors' branch: the same", "circle_jump_authors"),
+    _exact("E4", "so2_shift", "relaxed in SO(2): what a shift changes", "rotation_shift_error"),
+    _broken("E4", "so2_turn", "relaxed in SO(2): what a quarter turn changes", "rotation_turn_error"),
+    _broken("E4", "t2_shift", "relaxed in T(2): what a shift changes", "translation_shift_error"),
+    _exact("E4", "t2_turn", "relaxed in T(2): what a quarter turn changes", "translation_turn_error"),
+    Statement("E5", "far", "ω' = 100: correlation of neighbors", "neighbor_correlation", -0.5, 0.5, 100),
 )
 
 
@@ -248,7 +223,8 @@ def exact(results: Results) -> Table:
         words("expected", "Said by the paper"),
     )
     lines = [
-        Line(s.key, s.title, "all", words={"claim": s.claim, "expected": s.expected}) for s in STATEMENTS
+        Line(s.key, s.title, "all", words={"claim": s.claim or "-", "expected": s.expected})
+        for s in STATEMENTS
     ]
     return table(results, "exact", columns, lines)
 

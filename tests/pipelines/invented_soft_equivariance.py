@@ -32,7 +32,13 @@ EXACT = {
     **dict.fromkeys(
         ("translation_residual", "pooling_residual", "impulse_residual", "control_residual"), 1e-15
     ),
-    **{"coordinates_residual": 1e-16, "relative_pairs": 64.0, "circle_jump": 1e-15, "circle_jump_real": 0.8},
+    **{
+        "coordinates_residual": 1e-16,
+        "relative_pairs": 64.0,
+        "circle_jump": 1e-8,
+        "circle_jump_real": 8.0,
+        "circle_jump_authors": 5.0,
+    },
     **{"rotation_shift_error": 1e-15, "rotation_turn_error": 0.4},
     **{"translation_shift_error": 0.3, "translation_turn_error": 0.4},
 }
