@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from pipelines.regular_latent import steerable
 from pipelines.regular_latent.settings import Settings
 from shared.base.errors import UserError
 
@@ -16,13 +18,20 @@ NUMBERS = 100
 LATENT = "latent"
 
 
-def build(settings: Settings, seed: int) -> nn.Module:
+def build(settings: Settings, seed: int, classes: int = NUMBERS) -> nn.Module:
     """The network of ``settings`` with the weights of ``seed``; the global random state is left alone.
 
+    Args:
+        settings: of the run.
+        seed: of the weights.
+        classes: outputs of networks for volumes.
+
     Raises:
-        UserError: if there is no such network.
+        UserError: if there is no such network, or it needs a library that is not installed.
     """
     makers = {("ddmnist", "cnn"): ddmnist_cnn}
+    for kind in ("ddmnist", "medmnist"):
+        makers |= {(kind, model): partial(steerable.build, classes=classes) for model in steerable.SYSTEMS}
     make = makers.get((settings.kind, settings.model))
     if make is None:
         raise UserError(f"there is no network {settings.model} for {settings.kind}; choose another model")

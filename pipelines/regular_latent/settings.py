@@ -16,7 +16,7 @@ MODELS = {
 }
 #: Groups by kind of run. Of DDMNIST each digit has its own, so that pairs of elements act.
 GROUPS = {
-    **{"ddmnist": ("C4", "D1", "D4"), "medmnist": ("S4",)},
+    **{"ddmnist": ("C4", "D1", "D4"), "medmnist": ("S4", "SO3", "O3")},
     **dict.fromkeys(("exploration", "null"), ("C2", "D3", "C4")),
 }
 CHOICES = {
@@ -33,6 +33,8 @@ CHOICES = {
     "layout": ("turned", "released"),
     "latent_loss": ("each", "released"),
 }
+#: Kinds of run whose networks are counted.
+TASKS = ("ddmnist", "medmnist", "smoke")
 POSITIVE = (
     *("channels", "filters", "train_per_class", "validation_per_class", "test_per_class"),
     *("lr", "epochs", "batch_size", "patience", "latent", "steps"),
@@ -52,7 +54,7 @@ class Settings:
             (Figures 5 and 6).
         model: the network; "cnn" is the baseline and, with a ``weight``, the paper's own method.
         dataset: name in datasets.yaml.
-        group: "C4", "D1", "D4" or "S4".
+        group: "C4", "D1", "D4"; of volumes "S4" (CNN), "SO3" or "O3" (steerable networks).
         channels: c, width of the CNNs.
         filters: of DDMNIST, size of the latent vector (66 in the paper, 48 in the code it builds on).
         weight: lambda of the latent loss; 0 for the plain network, which sees one augmented image a step.
@@ -104,6 +106,9 @@ class Settings:
         latent_loss: of SMOKE, "each" latent is compared with its own, or all with the batch's first one
             ("released").
         transposed: of SMOKE's rgroup, predictions have rows and columns exchanged, as released.
+        task: of "networks", the kind of run whose network is counted.
+        duplicated: of pscnn, as released, elements of the filter basis have several weights with one effect.
+        normalized: of pscnn, elements of the filter basis have norm 1 at the start.
     """
 
     kind: str = "ddmnist"
@@ -154,13 +159,28 @@ class Settings:
     latent_loss: str = "each"
     transposed: bool = False
 
+    task: str = ""
+    duplicated: bool = False
+    normalized: bool = True
+
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise UserError(unknown(name, getattr(self, name), known))
+        if self.kind == "networks" and self.task not in TASKS:
+            raise UserError(unknown("task", self.task, TASKS))
+        kind = self.task or self.kind
         for name, by_kind in (("model", MODELS), ("group", GROUPS)):
-            if self.kind in by_kind and getattr(self, name) not in by_kind[self.kind]:
-                raise UserError(unknown(f"{name} of {self.kind}", getattr(self, name), by_kind[self.kind]))
+            if kind in by_kind and getattr(self, name) not in by_kind[kind]:
+                raise UserError(unknown(f"{name} of {kind}", getattr(self, name), by_kind[kind]))
+        if kind == "medmnist" and (self.group == "S4") != (self.model == "cnn"):
+            raise UserError(
+                f"{self.model} and {self.group} do not go together; the cnn is for S4, others for SO3 and O3"
+            )
+        if self.task and self.kind != "networks":
+            raise UserError(f"task is of networks; set it to '' for {self.kind}")
+        if (self.duplicated or not self.normalized) and self.model != "pscnn":
+            raise UserError(f"duplicated and normalized are of pscnn; leave them out for {self.model}")
         for name in POSITIVE:
             if getattr(self, name) <= 0:
                 raise UserError(f"{name} is {getattr(self, name):g}, but it must be positive")

@@ -28,6 +28,7 @@ from shared.nn.baselines_steerable import (
 )
 from shared.nn.fields import BlurPool, CircularMask, FieldGate
 
+SYSTEMS = ("scnn", "restriction", "rpp", "pscnn")
 #: Fields behind each convolution, in units of the width c.
 WIDTHS = (1, 2, 4, 6, 6, 8)
 #: Highest frequency of the irreps in the fields of each block.
@@ -262,13 +263,10 @@ def _ordinary_blocks(channels: list[int], features: int) -> tuple[Sum, Sum, Sum]
     return first, second, third
 
 
-def build(settings: Settings, seed: int, classes: int) -> System:
-    """A system with its parameters drawn by ``seed``.
+def build(settings: Settings, classes: int) -> System:
+    """The system ``settings.model`` for ``settings.group``, with parameters by torch's global random state.
 
     Raises:
         UserError: if escnn is not installed.
     """
-    kind = Space if settings.group in ("SO3", "O3") else Plane
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return kind(settings, classes)
+    return (Space if settings.group in ("SO3", "O3") else Plane)(settings, classes)

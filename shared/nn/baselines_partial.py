@@ -78,7 +78,7 @@ class PartialConv(FieldConv):
             copies = np.concatenate([copies[times > again] for again in range(times.max())])
         factors = torch.from_numpy(basis.factors if normalized else np.ones(len(basis.facts))).float()
         if duplicated:
-            factors = torch.eye(len(basis.facts))[copies] * factors
+            factors = torch.eye(len(basis.facts), device="cpu")[copies] * factors
         self.register_buffer("factors", factors, persistent=False)
         self.register_buffer("order", torch.from_numpy(basis.order), persistent=False)
         self.register_buffer("harmonics", torch.from_numpy(basis.harmonics).float(), persistent=False)
@@ -244,12 +244,13 @@ def _harmonics(group: str, kernel_size: int) -> list[_Harmonic]:
     convolutions = library.nn.modules.conv
     flat = dimensions(group) == 2
     module = convolutions.r2convolution if flat else convolutions.r3convolution
-    keep, rings, sigma, top = module.compute_basis_params(kernel_size)
     scalar = acting.trivial_repr
-    kernels = acting.build_kernel_basis(scalar, scalar, sigma, rings, maximum_frequency=top)
-    functions = copy.deepcopy(kernels.basis).double()
-    taps = convolutions.rd_convolution.get_grid_coords(dimensions(group), kernel_size)
-    values = functions.sample_as_dict(torch.from_numpy(taps))
+    with torch.device("cpu"):  # the cache serves all devices
+        keep, rings, sigma, top = module.compute_basis_params(kernel_size)
+        kernels = acting.build_kernel_basis(scalar, scalar, sigma, rings, maximum_frequency=top)
+        functions = copy.deepcopy(kernels.basis).double()
+        taps = convolutions.rd_convolution.get_grid_coords(dimensions(group), kernel_size)
+        values = functions.sample_as_dict(torch.from_numpy(taps))
     restriction = kernels._irrep__basis_kwargs
     found = []
     for name, count in functions.js:

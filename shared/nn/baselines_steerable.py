@@ -213,7 +213,7 @@ def pair_basis(group: str, source: Any, target: Any, kernel_size: int, backend: 
     library, acting = load(backend), space(group, backend)
     one = [library.nn.FieldType(acting, [representation]) for representation in (source, target)]
     build = library.nn.R3Conv if dimensions(group, backend) == 3 else library.nn.R2Conv
-    with warnings.catch_warnings():
+    with torch.device("cpu"), warnings.catch_warnings():  # the cache serves all devices
         warnings.filterwarnings("ignore", message="indexing with dtype torch.uint8")  # e2cnn, harmless
         layer = build(*one, kernel_size, bias=False, initialize=False, recompute=True)
     (filters,) = (m.sampled_basis for m in layer.basisexpansion.modules() if hasattr(m, "sampled_basis"))
@@ -233,7 +233,7 @@ def he_deviations(facts: Sequence[tuple[Any, Any]]) -> Tensor:
     """
     elements = Counter(facts)
     kinds = Counter(place for _, place in elements)
-    return torch.tensor([(kinds[fact[1]] * elements[fact]) ** -0.5 for fact in facts])
+    return torch.tensor([(kinds[fact[1]] * elements[fact]) ** -0.5 for fact in facts], device="cpu")
 
 
 class FieldConv(ExpandedConv):
@@ -258,7 +258,7 @@ class FieldConv(ExpandedConv):
     def draw_weight(self, source: Fields, target: Fields, deviations: Tensor) -> nn.Parameter:
         """Weights by He's rule, ``(target.count, source.count, elements)``."""
         drawn = torch.randn(target.count, source.count, len(deviations))
-        return nn.Parameter(drawn * deviations / source.count**0.5)
+        return nn.Parameter(drawn * deviations.to(drawn) / source.count**0.5)
 
     def pair_filters(self) -> Tensor:
         """Filters of all pairs of fields, ``(fields out, fields in, out, in, taps)``."""
