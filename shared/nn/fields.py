@@ -26,9 +26,11 @@ __all__ = ["BlurPool", "CircularMask", "ExpandedConv", "FieldBatchNorm", "FieldG
 class ExpandedConv(nn.Module):
     """Convolution with a filter that is computed from parameters by `expand`, once a step.
 
-    The filter is kept until a parameter changes, a gradient has gone through it, or gradients are switched
-    on or off; so the forward passes of one step share it. It is no part of the state dictionary, which is
-    the same in training and evaluation. Who writes into ``parameter.data`` calls `forget`.
+    The filter is kept until a parameter changes, a gradient has gone through it, the mode changes, or
+    gradients are switched on or off; so the forward passes of one step share it. In training mode without
+    gradients nothing is kept. It is no part of the state dictionary, which is the same in both modes. What
+    torch does not count as a change (writing into ``parameter.data``; a step of a fused optimizer between
+    two forward passes without gradients in evaluation mode) needs a call of `forget`.
     """
 
     def __init__(self, dimensions: int, stride: int, padding: int) -> None:
@@ -43,7 +45,7 @@ class ExpandedConv(nn.Module):
     def expanded(self) -> tuple[Tensor, Tensor | None]:
         """What `expand` gives, computed anew only where it may differ."""
         sources = [(p, p._version) for p in self.parameters()]
-        modes = (torch.is_grad_enabled(), torch.is_inference_mode_enabled())
+        modes = (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), self.training)
         if self._kept is not None:
             old_modes, old_sources, filters = self._kept
             if old_modes == modes and all(
@@ -54,7 +56,8 @@ class ExpandedConv(nn.Module):
             filters = self.expand()
         if filters[0].requires_grad:  # after a backward pass the graph behind it is gone
             filters[0].register_hook(functools.partial(_forget, weakref.ref(self)))
-        self._kept = (modes, sources, filters)
+        if filters[0].requires_grad or not self.training:
+            self._kept = (modes, sources, filters)
         return filters
 
     def forget(self) -> None:
