@@ -11,6 +11,7 @@ import torch
 from all_papers import PAPERS
 from torch import Tensor, nn
 
+from pipelines.regular_latent import exploration_networks
 from shared.data import catalogue
 from shared.nn import RightConvolutions
 from shared.runs import config, paper_modules
@@ -46,6 +47,16 @@ def _network(paper: str, models: object, settings: object) -> tuple[Build, tuple
         return lambda: models.build(settings, 0, channels, side, 10), shape
     if paper == "soft_equivariance":
         return None  # convolutions without strides, as wide as the angles make them
+    if paper == "regular_latent" and settings.kind in ("exploration", "null"):
+        if settings.kind == "null":
+            return None  # no network
+        side = catalogue.find(settings.dataset).shape[-1]
+        encode_and_answer = exploration_networks.PARTS[settings.group]
+        return lambda: nn.Sequential(*encode_and_answer(settings.latent)), (
+            3 if side == 32 else 1,
+            side,
+            side,
+        )
     if settings.model in ("picture", "inventory"):
         return None
     channels = 1 if settings.model == "toy" else getattr(settings, "channels", 1)
