@@ -10,11 +10,12 @@ import pandas as pd
 from pipelines.soft_equivariance import arms
 from pipelines.soft_equivariance.quantities import ACCURACY
 from pipelines.soft_equivariance.studies import STEPS, SUMS, TURNS, WHOLE, drawn
-from shared.report import plots, stats
+from shared.report import plots
 from shared.report.build import declared
 from shared.report.figures import Canvas, Figure, canvas
 from shared.report.plots import DASHED, Decades, Look, Series
-from shared.report.results import Results, difference
+from shared.report.results import Results
+from shared.report.tables import Sample
 from shared.report.theme import INK, MUTED, SERIES
 
 DEMO = f"{plots.DEMO}Drawn shapes stand for CIFAR-10 and CIFAR-100. "
@@ -44,7 +45,7 @@ def figures(results: Results) -> list[Figure]:
 def steps(results: Results) -> Figure:
     """Each step's paired difference with its interval, and what they add up to."""
     found = {data: _differences(results, data) for data in arms.DATASETS}
-    there = {data: gaps for data, gaps in found.items() if gaps}
+    there = {data: gaps for data, gaps in found.items() if any(gap.n for gap in gaps.values())}
     of_soft = {data: (STEPS[data], "soft") for data in there}
     series = plots.series(results, "test_accuracy", of_soft, dict.fromkeys(there, OF_DRAWS))
     return plots.figure(
@@ -57,8 +58,8 @@ def steps(results: Results) -> Figure:
     )
 
 
-def _differences(results: Results, data: str) -> list[tuple[str, stats.Difference]]:
-    """Titles and differences, steps first; those without two seeds are left out."""
+def _differences(results: Results, data: str) -> dict[str, Sample]:
+    """By title the difference of each seed, steps first; a title without runs has none."""
     experiment = STEPS[data]
     pairs = [
         (_short(line.title), line.arm[1], line.arms["base"][1])
@@ -66,33 +67,30 @@ def _differences(results: Results, data: str) -> list[tuple[str, stats.Differenc
         if line.arms
     ]
     pairs += [(title, first, second) for first, second, title in SUMS]
-    found = []
-    for title, first, second in pairs:
-        samples = [ACCURACY.of(results, (experiment, arm)) for arm in (first, second)]
-        gap = difference(*samples)
-        if gap is not None:
-            found.append((title, gap))
-    return found
+    return {
+        title: ACCURACY.of(results, (experiment, first)) - ACCURACY.of(results, (experiment, second))
+        for title, first, second in pairs
+    }
 
 
 def _short(title: str) -> str:
     return title.removeprefix("and ").partition(":")[0]
 
 
-def _draw_steps(found: Mapping[str, Sequence[tuple[str, stats.Difference]]]) -> Canvas:
-    most = max(len(gaps) for gaps in found.values())
-    drawn, axes = canvas(9.4, 0.9 + 0.34 * most, 1, len(found), sharey=True)
+def _draw_steps(found: Mapping[str, Mapping[str, Sample]]) -> Canvas:
+    titles = list(next(iter(found.values())))
+    drawn, axes = canvas(9.4, 0.9 + 0.34 * len(titles), 1, len(found), sharey=True)
     for panel, (data, gaps) in zip(axes, found.items()):
-        for place, (_, gap) in enumerate(gaps):
-            low, high = gap.interval()
-            summed = place >= len(gaps) - len(SUMS)
-            color = SERIES[1] if summed else SERIES[0]
-            panel.plot((low, high), (place, place), color=color, linewidth=1.2)
-            panel.plot(gap.value, place, "s" if summed else "o", color=color, markersize=4.5)
+        for place, gap in enumerate(gaps.values()):
+            mark, color = ("o", SERIES[0]) if place < len(titles) - len(SUMS) else ("s", SERIES[1])
+            if gap.n:
+                panel.plot(gap.summary.mean, place, mark, color=color, markersize=4.5)
+            if gap.n > 1:
+                panel.plot(gap.summary.interval(), (place, place), color=color, linewidth=1.2)
         panel.axvline(0, color=INK, linewidth=0.8)
-        panel.axhline(len(gaps) - len(SUMS) - 0.5, color=MUTED, linewidth=0.6)
+        panel.axhline(len(titles) - len(SUMS) - 0.5, color=MUTED, linewidth=0.6)
         panel.set(title=arms.DATA[data], xlabel="points of test accuracy")
-        panel.set_yticks(range(len(gaps)), [title for title, _ in gaps])
+        panel.set_yticks(range(len(titles)), titles)
         panel.grid(axis="y", visible=False)
     axes[0].invert_yaxis()
     return drawn
