@@ -50,13 +50,8 @@ def _network(paper: str, models: object, settings: object) -> tuple[Build, tuple
     if paper == "regular_latent" and settings.kind in ("exploration", "null"):
         if settings.kind == "null":
             return None  # no network
-        side = catalogue.find(settings.dataset).shape[-1]
-        encode_and_answer = exploration_networks.PARTS[settings.group]
-        return lambda: nn.Sequential(*encode_and_answer(settings.latent)), (
-            3 if side == 32 else 1,
-            side,
-            side,
-        )
+        shape = (3, 32, 32) if settings.group == "C4" else (1, 28, 28)
+        return lambda: nn.Sequential(*exploration_networks.PARTS[settings.group](settings.latent)), shape
     if settings.model in ("picture", "inventory"):
         return None
     channels = 1 if settings.model == "toy" else getattr(settings, "channels", 1)
