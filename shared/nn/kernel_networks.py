@@ -271,6 +271,11 @@ class KernelNetwork(nn.Module):
         Shape:
             -> (..., hidden)
         """
+        # phases of tens of radians do not bear bf16
+        with torch.autocast(self.last_bias.device.type, enabled=False):
+            return self._activations(inputs)
+
+    def _activations(self, inputs: dict[str, Tensor]) -> Tensor:
         form = self.settings.form
         if form == "rff":
             stationary = self._fourier(self._phases(self.columns, inputs)) @ self.hidden_weight.T

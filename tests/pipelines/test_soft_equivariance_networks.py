@@ -10,7 +10,7 @@ import torch
 from pipelines.soft_equivariance import counts, data, models
 from pipelines.soft_equivariance.settings import Settings
 from shared.base.errors import UserError
-from shared.nn.angles import one_draw, seed_angles
+from shared.nn.angles import FixedAngles, one_draw, seed_angles
 from shared.runs import config
 from shared.runs.api import Context
 
@@ -156,6 +156,14 @@ def test_the_interval_of_a_partial_network_gets_a_gradient():
     made(torch.randn(2, 3, SIDE, SIDE, dtype=torch.float64)).square().sum().backward()
     grids = [layer.angles for name, layer in made.layers.items() if name != "lift"]
     assert all(grid.interval.grad.abs() > 0 for grid in grids)
+
+
+def test_sines_are_taken_in_float32_whatever_the_convolutions_are_computed_in():
+    layer = models.build(small(**SOFT, angles=4, omega_rotation=9), 0, 3, SIDE, 5).layers["last"]
+    grid = FixedAngles(4)()
+    expected = layer._features(grid, grid, (1, 1))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(layer._features(grid, grid, (1, 1)), expected)
 
 
 def test_build_leaves_the_global_generator_alone():
