@@ -12,10 +12,11 @@ import shared.data
 from pipelines.regular_latent import models, pairs
 from pipelines.regular_latent.pair_loss import BATCH, latent_errors, pair_loss, plain_loss, representation
 from pipelines.regular_latent.settings import Settings
+from pipelines.regular_latent.training import curves, how
 from shared.nn import latent
 from shared.nn.train_mode import restored_modes
 from shared.runs.api import Context, Row
-from shared.train import Fit, FitSettings, TrainingSet, fit, precision
+from shared.train import TrainingSet, fit, precision
 
 #: Random streams of a run beside those of the engine.
 STREAMS = ("train", "validation", "clean", "augmented", "errors", "orbit")
@@ -56,39 +57,19 @@ def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int,
         _errors(settings, network.to(context.device), action, test, 0)
         for network, test in zip(networks, tests)
     ]
-    trained = fit(networks, data, _how(settings, context), seeds, **context.training())
+    trained = fit(networks, data, how(settings, context), seeds, **context.training())
     rows = {}
     for index, seed in enumerate(seeds):
         network, test = networks[index], tests[index]
         epochs = len(trained.losses[index])
         rows[seed] = [
-            *_curves(network, trained, index),
+            *curves(network, trained, index),
             *_accuracies(settings, network, action, test),
             *errors[index],
             *_errors(settings, network, action, test, epochs),
             Row("images_per_second", "", trained.images_per_second),
         ]
     return rows
-
-
-def _how(settings: Settings, context: Context) -> FitSettings:
-    return FitSettings(
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
-        lr=settings.lr,
-        precision=context.precision,
-        selection="best",
-        patience=settings.patience,
-        replicas="one_by_one",
-    )
-
-
-def _curves(network: nn.Module, trained: Fit, index: int) -> list[Row]:
-    return [
-        Row("parameters", "", float(models.count_parameters(network))),
-        *(Row("train_loss", epoch, loss) for epoch, loss in enumerate(trained.losses[index], 1)),
-        *(Row("validation_accuracy", e, value) for e, value in trained.validations[index].items()),
-    ]
 
 
 def _data(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -29,7 +30,7 @@ def build(settings: Settings, seed: int, classes: int = NUMBERS) -> nn.Module:
     Raises:
         UserError: if there is no such network, or it needs a library that is not installed.
     """
-    makers = {("ddmnist", "cnn"): ddmnist_cnn}
+    makers = {("ddmnist", "cnn"): ddmnist_cnn, ("medmnist", "cnn"): partial(medmnist_cnn, classes=classes)}
     for kind in ("ddmnist", "medmnist"):
         makers |= {(kind, model): partial(steerable.build, classes=classes) for model in steerable.SYSTEMS}
     make = makers.get((settings.kind, settings.model))
@@ -70,6 +71,53 @@ def ddmnist_cnn(settings: Settings) -> nn.Sequential:
     )
     head = nn.Sequential(nn.BatchNorm1d(settings.filters), nn.ELU(), nn.Linear(settings.filters, NUMBERS))
     return nn.Sequential(OrderedDict([("features", features), (LATENT, nn.Flatten()), ("head", head)]))
+
+
+def medmnist_cnn(settings: Settings, classes: int) -> nn.Sequential:
+    """CNN3D-ResNet of Veefkind and Cesa (2024): three residual blocks, no activation after their sums.
+
+    With 6 channels 141,998 parameters for 2 classes and 142,439 for 11 (section 4.2).
+
+    Shape:
+        in     (batch, 1, 28, 28, 28)
+        latent (batch, 8 channels)
+        out    (batch, classes)
+    """
+    c = settings.channels
+    blocks = [
+        Residual(
+            [*_block3d(1, c, 7, padding=2), *_block3d(c, 2 * c, 5, padding=2)],
+            [nn.Conv3d(1, 2 * c, 7, padding=2)],
+        ),
+        nn.AvgPool3d(5, 2, 1),  # 13
+        Residual(
+            [*_block3d(2 * c, 4 * c, 3, 2, 1), nn.AvgPool3d(5, 2, 1), *_block3d(4 * c, 6 * c, 3, 2, 2)],
+            [nn.AvgPool3d(5, 2), nn.Conv3d(2 * c, 6 * c, 3)],
+        ),  # 3
+        Residual(
+            [*_block3d(6 * c, 6 * c, 3, padding=1), nn.AvgPool3d(3, 1), nn.Conv3d(6 * c, 8 * c, 1)],
+            [nn.Conv3d(6 * c, 8 * c, 3)],
+        ),  # 1
+    ]
+    features = nn.Sequential(nn.Upsample(size=29, mode="nearest"), *blocks)
+    head = nn.Sequential(nn.BatchNorm1d(8 * c), nn.ELU(), nn.Linear(8 * c, classes))
+    return nn.Sequential(OrderedDict([("features", features), (LATENT, nn.Flatten()), ("head", head)]))
+
+
+def _block3d(inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0) -> list[nn.Module]:
+    convolution = nn.Conv3d(inputs, outputs, kernel, stride, padding)
+    return [convolution, nn.BatchNorm3d(outputs), nn.ELU()]
+
+
+class Residual(nn.Module):
+    """The sum of two paths through layers."""
+
+    def __init__(self, path: Sequence[nn.Module], skip: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.path, self.skip = nn.Sequential(*path), nn.Sequential(*skip)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.path(x) + self.skip(x)
 
 
 def count_parameters(model: nn.Module) -> int:

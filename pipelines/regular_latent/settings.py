@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared.base.errors import UserError, unknown
+from shared.runs.api import added
 
 #: What a run is; `experiment.RUNS` has the function of each.
 KINDS = ("ddmnist", "medmnist", "exploration", "null", "smoke", "smoke_data", "networks", "pictures")
@@ -72,6 +73,7 @@ class Settings:
             "test" split, as released, or of the "train" split.
         handedness: of MedMNIST3D, volumes move by a "left" action, or by the inverses ("released"), with
             which no left regular representation can agree.
+        augmented: of MedMNIST3D, training volumes are turned at random; false for a row of Table 5.
         train_per_class, validation_per_class, test_per_class: of DDMNIST, pairs of digits for each of the 100
             classes.
         orbit: also measure the accuracy of predictions averaged over all moved copies of a test image.
@@ -163,6 +165,8 @@ class Settings:
     duplicated: bool = False
     normalized: bool = True
 
+    augmented: bool = added(True)
+
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
@@ -194,6 +198,10 @@ class Settings:
         if self.weight and self.model != "cnn" and self.kind in MODELS:
             raise UserError(f"the latent loss is for the cnn; set the weight of {self.model} to 0")
 
+        if self.weight and not self.augmented:
+            raise UserError(
+                "the latent loss compares with a turned copy; set augmented to true, or weight to 0"
+            )
         if self.weight and self.latent_size < self.elements:
             raise UserError(
                 f"the latent vector has {self.latent_size} entries and the group acting on it has "
@@ -239,7 +247,8 @@ class Settings:
     @property
     def elements(self) -> int:
         """Order of the group that acts on latent vectors: of DDMNIST, pairs of elements."""
-        return {"C4": 4, "D1": 2, "D4": 8, "S4": 24}[self.group] ** (2 if self.kind == "ddmnist" else 1)
+        orders = {"C2": 2, "D3": 6, "C4": 4, "D1": 2, "D4": 8}
+        return orders.get(self.group, 24) ** (2 if self.kind == "ddmnist" else 1)
 
     @property
     def latent_size(self) -> int:

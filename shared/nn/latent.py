@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from shared.algebra.actions import grid_permutation
+from shared.algebra.actions import act_volume, grid_permutation
 from shared.algebra.groups import Group, cyclic
 
 #: How features move: (features (B, ...), elements (B,)) to features of the same shape.
@@ -131,6 +131,18 @@ def grid(group: Group, size: int) -> PermutationAction:
         ValueError: if an element does not permute the pixels.
     """
     return PermutationAction(grid_permutation(group, size), axes=2)
+
+
+def volume(group: Group, size: int) -> PermutationAction:
+    """The action on cubes of ``size`` voxels a side: `shared.algebra.actions.act_volume`.
+
+    Raises:
+        ValueError: if the group acts neither on space nor, by permutations of its points, on the plane.
+    """
+    voxels = torch.arange(size**3).reshape(size, size, size)
+    return PermutationAction(
+        torch.stack([act_volume(group, g, voxels).flatten() for g in range(group.order)]), axes=3
+    )
 
 
 def trivial(group: Group, size: int) -> PermutationAction:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from shared.algebra import representations
-from shared.algebra.actions import act_image, act_latent
+from shared.algebra.actions import act_image, act_latent, act_volume
 from shared.algebra.groups import cube_rotations, cyclic, dihedral, direct_product, octahedral
 from shared.nn import latent
 
@@ -74,6 +74,13 @@ def test_feature_maps_turn():
     turned = latent.grid(D4, 6)(x, g)
     for element in range(8):
         assert torch.equal(turned[element], act_image(D4, element, x[element]))
+
+
+def test_volumes_turn():
+    x, g = torch.randn(24, 2, 5, 5, 5), torch.arange(24)
+    turned = latent.volume(octahedral(), 5)(x, g)
+    for element in range(24):
+        assert torch.equal(turned[element], act_volume(octahedral(), element, x[element]))
 
 
 def test_even_feature_maps_are_copies_of_the_regular_representation():
