@@ -15,8 +15,11 @@ pytestmark = pytest.mark.usefixtures("here")
 
 #: Proofs by many small operations, at each of which the pretended GPU looks; p4m networks, layers as of p4.
 LONG = ("lconv/propositions", "subsampling/mirrors")
-#: Counts parameters and asks the atlas; it makes no difference to it where a training would run.
-WITHOUT_DEVICE = ("subsampling/networks",)
+#: Count parameters, ask the atlas or compute exactly; it makes no difference where a training would run.
+WITHOUT_DEVICE = (
+    "subsampling/networks",
+    *("soft_equivariance/networks", "soft_equivariance/exact", "soft_equivariance/pictures"),
+)
 #: Networks with layers of this project, which have to mind autocast themselves.
 OURS = ("p4cnn", "p4resnet44", "lconv")
 
