@@ -18,6 +18,7 @@ channels, height, width)``.
 
 `Conv2d` is torch's, right on every processor; `RightConvolutions` makes the convolutions of any network so.
 `shared.atlas.atlas` says for a whole network and input size which layers are exact.
+Matrices that learn to be a representation, and how to read it off: `shared.nn.learned_representations`.
 """
 
 from shared.nn.angles import AngleGrid, FixedAngles, PartialAngles, RandomAngles, one_draw, seed_angles
