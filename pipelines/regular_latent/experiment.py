@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipelines.regular_latent import ddmnist, exploration, medmnist, networks, smoke, smoke_data
+from pipelines.regular_latent import ddmnist, exploration, medmnist, networks, pictures, smoke, smoke_data
 from pipelines.regular_latent.settings import Settings
 from shared.base.errors import UserError
 from shared.runs.api import Context, Row
@@ -16,6 +16,7 @@ RUNS = {
     "null": exploration.run,
     "medmnist": medmnist.run,
     "networks": networks.run,
+    "pictures": pictures.run,
     "smoke": smoke.run,
     "smoke_data": smoke_data.run,
 }

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from pipelines.regular_latent import models
+from pipelines.regular_latent import models, smoke_models
 from pipelines.regular_latent.settings import Settings
 from shared.runs.api import Context, Row
 
@@ -29,8 +29,7 @@ def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int,
     """
     rows = {}
     for seed in seeds:
-        classes = VOLUME_CLASSES if settings.task == "medmnist" else models.NUMBERS
-        network = models.build(replace(settings, kind=settings.task, task=""), seed, classes)
+        network = _build(replace(settings, kind=settings.task, task=""), seed)
         rows[seed] = [Row("parameters", "", float(models.count_parameters(network)))]
         if settings.task in MEASURED:
             random = torch.Generator().manual_seed(seed)
@@ -38,6 +37,12 @@ def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int,
             error = symmetry_error(network, images, motions(settings.group))
             rows[seed].append(Row("symmetry_error", "", error))
     return rows
+
+
+def _build(settings: Settings, seed: int) -> nn.Module:
+    if settings.kind == "smoke":
+        return smoke_models.build(settings, seed)
+    return models.build(settings, seed, VOLUME_CLASSES if settings.kind == "medmnist" else models.NUMBERS)
 
 
 def motions(group: str) -> list[Callable[[Tensor], Tensor]]:

@@ -165,12 +165,15 @@ def words(key: str, title: str, of_arm: Mapping[str, str] | None = None) -> Fill
     return Filled(key, title, lambda p: p.line.words[key] if of_arm is None else of_arm[p.where()[1]])
 
 
-def change(key: str, title: str, what: Quantity, arm: str = "", base: str = "base") -> Filled:
+def change(
+    key: str, title: str, what: Quantity, arm: str = "", base: str = "base", decimals: int = 2
+) -> Filled:
     """An arm minus another with the 95 % interval; a dash where they are the same."""
 
     def fill(place: Place) -> str:
         first, second = place.where(arm), place.where(base)
-        return "-" if first == second else gap(*(what.of(place.results, one) for one in (first, second)))
+        both = (what.of(place.results, one) for one in (first, second))
+        return "-" if first == second else gap(*both, decimals)
 
     return Filled(key, title, fill)
 
@@ -190,12 +193,12 @@ def before_after(key: str, title: str, metric: str, arms: Sequence[str] = ("",))
     return Filled(key, title, fill)
 
 
-def gap(first: Sample, second: Sample) -> str:
+def gap(first: Sample, second: Sample, decimals: int = 2) -> str:
     """First minus second with its 95 % interval over seeds; "-" without runs of one tier on both sides."""
     found = difference(first, second)
     if found is None or first.tier != second.tier:
         return "-"
-    return f"{text.signed(found.value, 2)} {text.interval(*found.interval(), 2)}"
+    return f"{text.signed(found.value, decimals)} {text.interval(*found.interval(), decimals)}"
 
 
 def table(

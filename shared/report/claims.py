@@ -61,10 +61,12 @@ def within(margin: float) -> Rule:
     return lambda found, tier: verdicts.same(found, margin=margin, tier=tier)
 
 
-def compare(results: Results, what: Quantity, rule: Rule, pairs: Iterable[Pair]) -> list[Part]:
+def compare(
+    results: Results, what: Quantity, rule: Rule, pairs: Iterable[Pair], decimals: int = 2
+) -> list[Part]:
     """For each pair the part "first minus second obeys the rule"."""
     return [
-        part(label, known, [what.of(results, first), what.of(results, second)], rule)
+        part(label, known, [what.of(results, first), what.of(results, second)], rule, decimals=decimals)
         for label, first, second, known in pairs
     ]
 

@@ -160,6 +160,11 @@ def test_change_is_taken_from_the_base_by_seed(results):
     found = column(results, change("change", "Change", ERROR))
     assert found["plain"] == "-", "itself"
     assert found["turned"].startswith("-2.04 [-2.15, ")
+    finer = column(results, change("change", "Change", ERROR, decimals=3))["turned"]
+    assert finer.startswith("-2.04")
+    assert len(finer) == len(found["turned"]) + 3
+    (line_of_claim,) = claims.compare(results, ERROR, claims.above(), [("", TURNED, PLAIN, "")], decimals=3)
+    assert line_of_claim.ours == finer
     line = [Line("late", "Never run", LATE, arms={"base": PLAIN})]
     assert column(results, change("change", "Change", ERROR), line)["late"] == "-"
     assert gap(Sample({0: 1.0, 1: 2.0}, "lite"), Sample({0: 1.0, 1: 3.0}, "paper")) == "-", "two tiers"
