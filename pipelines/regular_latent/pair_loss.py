@@ -83,9 +83,8 @@ def latent_errors(
 ) -> dict[str, float]:
     """How far outputs are from staying, and latent vectors from moving as each of some actions has it.
 
-    An error is ``|W(g) E(x) - E(g x)|`` by the norm of ``E(g x)`` less its mean over the images: 0 for an
-    equivariant encoder, about 1.4 for unrelated vectors. ``output_error`` is the same of the logits, which
-    should not change at all.
+    An error is ``|W(g) E(x) - E(g x)|`` by ``|E(g x)|``, norms over all images: 0 for an equivariant encoder,
+    about 1.4 for unrelated vectors. ``output_error`` is the same of the logits, which should not change.
 
     Args:
         network: in eval mode; its submodule ``latent`` is not needed without actions.
@@ -100,6 +99,5 @@ def latent_errors(
 
 
 def relative_error(first: Tensor, second: Tensor) -> float:
-    """Norm of the difference by that of the second less its mean over the batch."""
-    spread = (second - second.mean(0)).norm()
-    return ((first - second).norm() / spread.clamp_min(1e-12)).item()
+    """Norm of the difference by that of the second."""
+    return ((first - second).norm() / second.norm().clamp_min(1e-12)).item()

@@ -25,10 +25,10 @@ TINY = Settings(
     group="S4",
     dataset="volumes",
     channels=3,
-    train_images=12,
-    validation_images=4,
-    test_images=4,
-    batch_size=6,
+    train_images=8,
+    validation_images=2,
+    test_images=2,
+    batch_size=4,
     epochs=1,
 )
 QUIET = Context(log=lambda line: None)
@@ -75,7 +75,7 @@ class Correlating(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        picture = torch.rand(28, 28, 28, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+        picture = torch.randn(28, 28, 28, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
         self.turned = torch.stack([act_volume(GROUP, g, picture) for g in range(24)]).flatten(1)
         self.latent = torch.nn.Identity()
 
@@ -84,7 +84,7 @@ class Correlating(torch.nn.Module):
 
 
 def test_with_the_released_handedness_no_encoder_is_equivariant(actions):
-    x = torch.rand(40, 1, 28, 28, 28, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(40, 1, 28, 28, 28, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     g = torch.randint(24, (40,), generator=torch.Generator().manual_seed(1))
     regular = {"error": latent.regular(GROUP, 24)}
     errors = {
@@ -92,7 +92,7 @@ def test_with_the_released_handedness_no_encoder_is_equivariant(actions):
         for side, action in actions.items()
     }
     assert errors["left"] < 1e-10
-    assert errors["released"] > 0.3
+    assert errors["released"] > 0.5
 
 
 @pytest.mark.parametrize(
@@ -113,18 +113,18 @@ def test_sizes_on_the_way():
     assert x.shape == (1, 24, 1, 1, 1)
 
 
-@pytest.mark.parametrize("changes", [{}, {"augmented": False}, {"weight": 1.0}])
+@pytest.mark.parametrize("changes", [{"augmented": False}, {"weight": 0.1}])
 def test_it_learns(changes):
-    """The loss of the same volumes falls; the method's latent vectors begin to move as asked."""
-    settings = dataclasses.replace(TINY, epochs=4, lr=0.003, **changes)
+    """The loss falls, with and without the method and turned volumes."""
+    settings = dataclasses.replace(TINY, epochs=5, batch_size=8, lr=0.001, **changes)
     rows = medmnist.run(settings, [0], QUIET)[0]
     losses = [row.value for row in rows if row.metric == "train_loss"]
-    assert min(losses[1:]) < losses[0] - 0.02
-    assert {row.metric: row.value for row in rows}["majority"] == 0.25
+    assert losses[-1] < losses[0] - 0.1
+    assert {row.metric: row.value for row in rows}["majority"] == 0.5
 
 
 def test_a_run_says_how_well_and_how_equivariant():
-    settings = dataclasses.replace(TINY, weight=1.0, orbit=True, handedness="released", train_images=6)
+    settings = dataclasses.replace(TINY, weight=1.0, orbit=True, handedness="released", train_images=4)
     rows = medmnist.run(settings, [0], QUIET)[0]
     found = {row.metric for row in rows}
     assert {"accuracy", "accuracy_moved", "accuracy_orbit", "majority", "output_error"} <= found
