@@ -75,7 +75,7 @@ def build(settings: Settings, seed: int) -> Predictor:
         "lift": lambda: Lift(width, grid),
         "rgroup": lambda: RGroup(width, settings.transposed),
         "rsteer": lambda: RSteer(width),
-        "pscnn": lambda: PSCNN(width),
+        "pscnn": lambda: PSCNN(width, settings.duplicated),
     }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -98,7 +98,7 @@ def test_parameters_in_space_without_duplicates():
 
 def moved_error(network: nn.Module, group: str, motions: int = 3) -> float:
     """In float64 in the plane; volumes would take long."""
-    moved = networks.motions(group)[:motions]
+    moved = networks.motions(group, "")[:motions]
     if group in ("SO3", "O3"):
         return networks.symmetry_error(network, inputs(group, 2), moved)
     return networks.symmetry_error(network.double(), inputs(group, 3).double(), moved)
@@ -234,6 +234,9 @@ def test_networks_are_counted_and_measured():
     cnn = networks.run(replace(settings, model="cnn"), [0], None)[0]
     assert cnn[0].value == 31_240
     assert cnn[1].value > 0.1
+    flows = replace(settings, task="smoke", group="C4", model="e2cnn", channels=4, size=8)
+    assert networks.run(flows, [0], None)[0][1].value < 1e-4
+    assert networks.run(replace(flows, model="cnn"), [0], None)[0][1].value > 0.1
 
 
 def test_the_error_is_in_units_of_the_spread_of_predictions():
@@ -244,7 +247,7 @@ def test_the_error_is_in_units_of_the_spread_of_predictions():
     x = torch.zeros(2, 1, 56, 56)
     x[0, ..., :28] = 1
     # predictions 103 and 100; of mirrored images 100 and 100
-    error = networks.symmetry_error(Left(), x, networks.motions("D1"))
+    error = networks.symmetry_error(Left(), x, networks.motions("D1", "ddmnist"))
     assert error == pytest.approx(2**0.5)
 
 
