@@ -52,26 +52,28 @@ class Invented:
         experiments: those that have results; all that are known here if None.
         tier: the tier that they are of, where an experiment has it.
         seeds: their number.
-        metrics: values by (experiment, arm, metric) in place of what is invented here.
+        metrics: by (experiment, arm, metric) values by step in place of what is invented here.
+        arms: those of table4 that have results; all if None.
     """
 
-    def __init__(self, change=None, experiments=None, tier="paper", seeds=3, metrics=None):
+    def __init__(self, change=None, experiments=None, tier="paper", seeds=3, metrics=None, arms=None):
         self.change, self.tier, self.seeds = change or {}, tier, seeds
-        self.experiments, self.metrics = experiments, metrics or {}
+        self.experiments, self.metrics, self.arms = experiments, metrics or {}, arms
 
     @functools.cache  # noqa: B019 (a handful of small objects)
     def read(self, paper, experiment, tier):
+        declared = config.load(paper).experiment(experiment)
         known = self.experiments is None or experiment in self.experiments
         rows = []
-        if known and tier == self.tier:
-            for arm in config.load(paper).experiment(experiment).arms:
-                metrics = dict(self.of(experiment, arm))
-                for (_, _, metric), value in self.metrics.items():
-                    if (experiment, arm, metric) in self.metrics:
-                        metrics = {k: v for k, v in metrics.items() if k[0] != metric} | {
-                            (metric, math.nan): value
-                        }
-                rows += self.rows(experiment, arm, metrics)
+        for arm in declared.arms if known and tier == self.tier and tier in declared.tiers else ():
+            if experiment == "table4" and self.arms is not None and arm not in self.arms:
+                continue
+            metrics = dict(self.of(experiment, arm))
+            for (of, which, metric), values in self.metrics.items():
+                if (of, which) == (experiment, arm):
+                    metrics = {key: value for key, value in metrics.items() if key[0] != metric}
+                    metrics |= {(metric, step): value for step, value in values.items()}
+            rows += self.rows(experiment, arm, metrics)
         frame = pd.DataFrame(rows, columns=COLUMNS)
         return frame.astype({"seed": "int64", "step": "float64", "value": "float64"})
 
