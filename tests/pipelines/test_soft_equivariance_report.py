@@ -83,6 +83,7 @@ def test_a_shorter_protocol_decides_only_what_compares_its_arms_with_each_other(
         ({("figure4", "strict_cifar100"): 20.0}, {"F1"}),
         ({("steps_cifar10", "relative"): 8.0}, {"X1"}),
         ({("steps_cifar100", "strict"): 2.0}, {"X1"}),
+        ({("steps_cifar10", "soft"): -4.1}, {"X1"}),  # above strict, but not above the control
         ({("steps_cifar10", "taps"): -8.0}, {"R2", "R3"}),
         ({("steps_cifar10", "soft_zero"): 9.0}, {"R5"}),
         ({("steps_cifar10", "soft_kept"): -9.0}, {"R4"}),
@@ -124,8 +125,17 @@ def test_learned_frequencies_pulled_the_wrong_way_are_seen():
     """G3: a larger penalty must give a smaller omega', and none must not shrink it."""
     metrics = {("table4_reduced", "t2_50", f"omega_{layer}"): {0.0: 3.0, 8.0: 9.0} for layer in arms.LAYERS}
     assert statuses(report(tier="lite", metrics=metrics))["G3"] == "differs"
-    metrics = {("table4_reduced", "n4_0", f"omega_{layer}"): {0.0: 3.0, 8.0: 1.0} for layer in arms.LAYERS}
+    metrics = {("table4_reduced", "n4_0", f"omega_{layer}"): {0.0: 9.0, 8.0: 3.2} for layer in arms.LAYERS}
     assert statuses(report(tier="lite", metrics=metrics))["G3"] == "differs"
+
+
+def test_learned_frequencies_are_compared_with_the_fixed_one_strict_and_partial():
+    change = {("table2", f"{fixed}_{data}"): 3.0 for fixed, *_ in arms.LEARNED.values() for data in arms.DATA}
+    found = statuses(report(experiments=("table2", "table4"), change=change))
+    assert (found["G1"], found["G2"]) == ("differs", "reproduced")
+    change = {("table2", f"partial_n{n}_{data}"): 3.0 for n in arms.ANGLES for data in arms.DATA}
+    found = statuses(report(experiments=("table2", "table4"), change=change))
+    assert (found["G1"], found["G2"]) == ("reproduced", "differs")
 
 
 def test_a_share_of_the_cells_waits_for_all_of_them():
@@ -177,6 +187,7 @@ def test_times_are_ratios_beside_those_of_the_printed_seconds(like_the_paper):
     row = cells(tables.table6(like_the_paper), "soft_t2")
     assert (row["train"].text, row["train"].paper) == ("5.97 ± 0.00", "5.97 (20.9 s)")
     assert row["train"].verdict is None
+    assert cells(tables.table6(like_the_paper), "soft_n8")["train"].paper == "1.01 (29.4 s)"
     row = cells(tables.table6(like_the_paper), "strict_n8")
     assert (row["train"].text, row["train_cnn"].paper) == ("1.00 ± 0.00", "8.31")
 
