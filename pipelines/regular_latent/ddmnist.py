@@ -17,6 +17,7 @@ from shared.nn import latent
 from shared.nn.train_mode import restored_modes
 from shared.runs.api import Context, Row
 from shared.train import TrainingSet, fit, precision
+from shared.train.session import Loss
 
 #: Random streams of a run beside those of the engine.
 STREAMS = ("train", "validation", "clean", "augmented", "errors", "orbit")
@@ -91,13 +92,12 @@ def _data(
         tests.append(_test(settings, test, action, random, device))
     fit_count, held_count = 100 * settings.train_per_class, 100 * settings.validation_per_class
     starts = [index * (fit_count + held_count) for index in range(len(seeds))]
-    apply = _loss(settings, action)
     training = TrainingSet(
         torch.cat(stored).to(device),
         torch.cat(labels).to(device),
         [torch.arange(start, start + fit_count) for start in starts],
         validation=[torch.arange(start + fit_count, start + fit_count + held_count) for start in starts],
-        loss=apply,
+        loss=training_loss(settings, action),
         score=lambda network, digits, classes: _validation(network, digits, classes, action),
     )
     return training, tests
@@ -127,7 +127,7 @@ def _test(
     return Test(*(part.to(device) for part in digits))
 
 
-def _loss(settings: Settings, action: pairs.PairAction):
+def training_loss(settings: Settings, action: pairs.PairAction) -> Loss:
     """The training loss as `shared.train.TrainingSet` takes it."""
     wanted = representation(settings, action.group, settings.filters) if settings.weight else None
 

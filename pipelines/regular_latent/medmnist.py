@@ -20,6 +20,7 @@ from shared.nn import latent
 from shared.nn.train_mode import restored_modes
 from shared.runs.api import Context, Row
 from shared.train import TrainingSet, fit, precision
+from shared.train.session import Loss
 
 #: The rotations of the cube, S4; element i is matrix i of `shared.algebra.groups.cube_rotations`.
 GROUP = octahedral()
@@ -129,7 +130,7 @@ def voxels(stored: Tensor) -> Tensor:
     return stored.float() / 127.5 - 1
 
 
-def _loss(settings: Settings, action: VolumeAction):
+def _loss(settings: Settings, action: VolumeAction) -> Loss:
     """The training loss as `shared.train.TrainingSet` takes it."""
     wanted = representation(settings, GROUP, settings.latent_size) if settings.weight else None
 
