@@ -11,7 +11,7 @@ import torch
 from all_papers import PAPERS
 from torch import Tensor, nn
 
-from pipelines.regular_latent import exploration_networks
+from pipelines.regular_latent import exploration_networks, smoke_models
 from shared.data import catalogue
 from shared.nn import RightConvolutions
 from shared.runs import config, paper_modules
@@ -47,11 +47,15 @@ def _network(paper: str, models: object, settings: object) -> tuple[Build, tuple
         return lambda: models.build(settings, 0, channels, side, 10), shape
     if paper == "soft_equivariance":
         return None  # convolutions without strides, as wide as the angles make them
-    if paper == "regular_latent" and settings.kind in ("exploration", "null"):
-        if settings.kind == "null":
-            return None  # no network
+    if paper == "regular_latent" and settings.kind == "exploration":
         shape = (3, 32, 32) if settings.group == "C4" else (1, 28, 28)
         return lambda: nn.Sequential(*exploration_networks.PARTS[settings.group](settings.latent)), shape
+    if paper == "regular_latent":
+        if settings.kind not in ("ddmnist", "smoke") or settings.model != "cnn":
+            return None  # volumes have another memory order; steerable layers take long to build
+        shape = (1, 56, 56) if settings.kind == "ddmnist" else (20, settings.size, settings.size)
+        build = smoke_models.build if settings.kind == "smoke" else models.build
+        return lambda: build(settings, 0), shape
     if settings.model in ("picture", "inventory"):
         return None
     channels = 1 if settings.model == "toy" else getattr(settings, "channels", 1)
