@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,6 +14,7 @@ from pipelines.regular_latent import ddmnist, models, pairs
 from pipelines.regular_latent.pair_loss import latent_errors, pair_loss, plain_loss, representation
 from pipelines.regular_latent.settings import Settings
 from shared.algebra.actions import act_image
+from shared.base import paths
 from shared.base.errors import UserError
 from shared.data import prepare
 from shared.nn import latent
@@ -322,3 +325,17 @@ def test_an_interrupted_training_goes_on_to_the_same_rows(tmp_path):
     assert any("resumed" in line for line in ended)
     timing = {"images_per_second"}
     assert [r for r in whole if r.metric not in timing] == [r for r in resumed if r.metric not in timing]
+
+
+def test_the_example_of_the_readme_runs():
+    text = (paths.pipeline("regular_latent") / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        names: dict = {}
+        exec(compile(example, "README.md", "exec"), names)
+    assert names["penalty"].item() > 0
+    assert names["network"][1].weight.grad.abs().sum() > 0
+    assert names["method"].move.size == 12
+    lines = [line for line in example.splitlines() if "method" in line or "penalty" in line]
+    assert len(lines) == 3
