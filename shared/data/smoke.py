@@ -151,14 +151,16 @@ class Box:
     def _carried_smoke(self) -> Tensor:
         """MacCormack advection: back along the flow, the error of there and back halved away, no new
         extremes."""
-        x, y = self.column[:, :-1], self.row[:-1]
+        x, y = self.column[:, :-1] + 1, self.row[:-1] + 1  # in the framed grid
         dx = _mean(self.u[..., 1:], self.u[..., :-1]) * self.cells
         dy = _mean(self.v[..., 1:, :], self.v[..., :-1, :]) * self.cells
-        taps = _Taps(y - dy, x - dx, self.smoke.shape)
-        corners = taps.corners(self.smoke)
+        density = _framed(self.smoke, "replicate")
+        taps = _Taps(y - dy, x - dx, density.shape)
+        corners = taps.corners(density)
         carried = taps.blend(corners)
-        returned = _Taps(y + dy, x + dx, self.smoke.shape)
-        guess = carried + (self.smoke - returned.blend(returned.corners(carried))) * 0.5
+        framed = _framed(carried, "replicate")
+        taps = _Taps(y + dy, x + dx, framed.shape)
+        guess = carried + (self.smoke - taps.blend(taps.corners(framed))) * 0.5
         low = torch.minimum(corners[0], corners[1]).minimum(corners[2]).minimum(corners[3])
         high = torch.maximum(corners[0], corners[1]).maximum(corners[2]).maximum(corners[3])
         return guess.clamp(low, high)
@@ -180,9 +182,9 @@ def _mean(a: Tensor, b: Tensor) -> Tensor:
     return (a + b) * 0.5
 
 
-def _framed(field: Tensor) -> Tensor:
-    """With a frame of zeros, into which the field falls off linearly."""
-    return torch.nn.functional.pad(field, (1, 1, 1, 1))
+def _framed(field: Tensor, mode: str = "constant") -> Tensor:
+    """With a frame of one cell: zeros, into which the field falls off linearly, or (replicate) its edge."""
+    return torch.nn.functional.pad(field, (1, 1, 1, 1), mode)
 
 
 class _Taps:
