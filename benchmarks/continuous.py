@@ -22,8 +22,8 @@ NOTE = (
     "Layers: forward and backward with the gradients of input and parameters, float32, a disk of 29 taps of "
     "7 x 7. *dense* is one convolution whose filters lie ready, with as many channels as there are fields "
     "times angles, and its gradients. *kernel generation* is the kernel network and its gradients alone. In "
-    "brackets: the way to correlate (`shared.nn.correlation`). Networks: a training step with Adam (fused) of "
-    "the CKResNet; *straightforward* makes kernels at all 49 taps and convolves densely, as released."
+    "brackets: the way to correlate (`shared.nn.correlation`). Networks: a training step with Adam (fused) "
+    "of the CKResNet; *straightforward* makes kernels at all 49 taps and convolves densely, as released."
 )
 DENSE, OURS, SOFT = "dense", "ours (chosen way)", "ours, soft SO(2)"
 GENERATION, STRAIGHT = "kernel generation", "straightforward"

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from shared.nn.angles import AngleGrid, FixedAngles
 from shared.nn.correlation import Way, choose, gathered, padded, pixels_first, pixels_last
+from shared.nn.half_turn import half_turn
 from shared.nn.kernel_networks import KernelNetwork, KernelSettings
 from shared.nn.positionwise import positionwise, tap_rows
 from shared.nn.spectral import spectral
@@ -26,6 +27,10 @@ from shared.nn.spectral import spectral
 Taps = Literal["disk", "all", "center"]
 #: Bound of the integer weights of the relative angle in pointwise layers, and in the others.
 POINTWISE_HARMONICS, HARMONICS = 3, 1
+
+
+#: By way; the other one is torch's convolution.
+CORRELATIONS = {"gathered": gathered, "spectral": spectral, "half_turn": half_turn}
 
 
 def kept_rotations(count: int, frequency: int = 0) -> int:
@@ -211,26 +216,40 @@ class _ContinuousConv(nn.Module):
         if self.taps == "center":  # a kernel of one pixel
             if self.padding == "valid":
                 x = x[..., self.radius : self.radius + size[0], self.radius : self.radius + size[1]]
-            return self._stationary(x, a, 0)
-        return self._stationary(x, a, self.radius)
+            return self._stationary(x, a, given, made, 0)
+        return self._stationary(x, a, given, made, self.radius)
 
-    def _stationary(self, x: Tensor, a: Tensor, radius: int) -> Tensor:
+    def keeps_half_turns(self, given: AngleGrid, made: AngleGrid) -> bool:
+        """Whether the kernel commutes with half turns for all weights: on full grids, if no angle counts.
+
+        Frozen integers of even frequency do not count, as half a turn leaves their phase.
+        """
+        network = self.network
+        settings, omega = network.settings, network.omega_angle
+        free = settings.rotation != "integer" or settings.learned
+        if "relative" not in network.columns or "position" in network.extra:
+            return False
+        if omega is not None and (free or float(omega) % 2):
+            return False
+        return given.full and made.full and len(given) == len(made) and len(given) % 2 == 0
+
+    def _stationary(self, x: Tensor, a: Tensor, given: AngleGrid, made: AngleGrid, radius: int) -> Tensor:
         """One kernel for all positions, in the cheapest way."""
         way = self.way
         if way is None:
             n_out, n_in, taps, _ = a.shape
             channels = (n_in * self.in_channels, n_out * self.out_channels)
             size = (x.shape[3], x.shape[4])
-            way = choose(len(x), *channels, size, radius, taps, self.padding, self.border)
+            symmetric = radius > 0 and self.keeps_half_turns(given, made)
+            way = choose(len(x), *channels, size, radius, taps, self.padding, self.border, symmetric)
             if x.device.type != "cpu" or torch.is_autocast_enabled(x.device.type):
                 way = "direct"
         if way == "direct":
             return self._dense(x, a, radius)
         kernel = self._tap_major(a)
         self._measure(kernel)
-        correlate = spectral if way == "spectral" else gathered
         kernel = kernel.flatten(3).flatten(1, 2)
-        y = correlate(pixels_first(x), kernel, self._offsets, radius, self.padding, self.border)
+        y = CORRELATIONS[way](pixels_first(x), kernel, self._offsets, radius, self.padding, self.border)
         return pixels_last(y, a.shape[0])
 
     def _tap_major(self, a: Tensor) -> Tensor:

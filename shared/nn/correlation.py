@@ -2,7 +2,8 @@
 
 All ways agree to rounding. ``direct`` is torch's convolution of (batch, channels, height, width);
 ``gathered`` copies the windows side by side for one matrix product over the taps that there are; ``spectral``
-is `shared.nn.spectral`. The last two work on maps in pixels-first memory, (height, width, batch, channels).
+and ``half_turn`` are `shared.nn.spectral` and `shared.nn.half_turn`. All but the first work on maps in
+pixels-first memory, (height, width, batch, channels).
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-Way = Literal["direct", "gathered", "spectral"]
-WAYS = ("direct", "gathered", "spectral")
+Way = Literal["direct", "gathered", "spectral", "half_turn"]
+#: Those for any kernel, and the one for kernels that commute with half turns.
+WAYS, SYMMETRIC_WAYS = ("direct", "gathered", "spectral"), ("half_turn",)
 
 
 def choose(
@@ -27,6 +29,7 @@ def choose(
     taps: int,
     padding: str,
     border: str,
+    symmetric: bool = False,
 ) -> Way:
     """The cheapest way on a CPU, by multiplications and by rates measured on one core (AVX-512).
 
@@ -39,6 +42,7 @@ def choose(
         taps: that are not 0.
         padding: ``same`` or ``valid``.
         border: ``zeros`` or ``replicate``.
+        symmetric: whether the kernel commutes with half turns.
     """
     shrink = 2 * radius if padding == "valid" else 0
     pixels = (size[0] - shrink) * (size[1] - shrink)
@@ -52,6 +56,8 @@ def choose(
         "gathered": 1.3 * pixels * taps * batch * (pairs + 60 * c_in),
         "spectral": 1.6 * (products * (batch + 1.5 * taps) * pairs + transforms) + 3e7,
     }
+    if symmetric:
+        costs["half_turn"] = 0.65 * costs["spectral"]
     return min(costs, key=costs.__getitem__)
 
 

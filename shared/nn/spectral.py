@@ -50,7 +50,7 @@ class _Plan:
     size: Axis
 
 
-def _border(side: int, radius: int, padding: str, border: str) -> tuple[Tensor, int, int]:
+def border_matrix(side: int, radius: int, padding: str, border: str) -> tuple[Tensor, int, int]:
     """The padding of one axis as a matrix (padded, side), the place of tap 0, and the size of the output."""
     if padding == "valid":
         return torch.eye(side, dtype=torch.float64), radius, side - 2 * radius
@@ -60,7 +60,7 @@ def _border(side: int, radius: int, padding: str, border: str) -> tuple[Tensor, 
     return torch.eye(side, dtype=torch.float64)[places], radius, side
 
 
-def _waves(frequencies: Tensor, places: Tensor, period: int) -> Tensor:
+def waves(frequencies: Tensor, places: Tensor, period: int) -> Tensor:
     """exp(2 pi i f x / period), complex128, (frequencies, places)."""
     phase = (frequencies[:, None] * places[None] % period).double() * (2 * math.pi / period)
     return torch.polar(torch.ones_like(phase), phase)
@@ -80,8 +80,8 @@ def _plan(
     dtype: torch.dtype,
     device: torch.device,
 ) -> _Plan:
-    pad_rows, origin, height = _border(size[0], radius, padding, border)
-    pad_columns, _, width = _border(size[1], radius, padding, border)
+    pad_rows, origin, height = border_matrix(size[0], radius, padding, border)
+    pad_columns, _, width = border_matrix(size[1], radius, padding, border)
     periods = (len(pad_rows), len(pad_columns))
     taps = torch.tensor(offsets) + origin
     first, last, rows, start = [], [], [], 0
@@ -95,14 +95,14 @@ def _plan(
         else:
             weight *= 2
         weight /= periods[0] * periods[1]
-        down = _waves(f, torch.arange(periods[0]), periods[0]).conj() @ pad_rows.to(torch.complex128)
+        down = waves(f, torch.arange(periods[0]), periods[0]).conj() @ pad_rows.to(torch.complex128)
         first += [down.real] if own else [down.real, down.imag]
-        up = _waves(f, torch.arange(height), periods[0]).T
+        up = waves(f, torch.arange(height), periods[0]).T
         last += [up.real] if own else [up.real, -up.imag]  # the real part of a product
-        along = _waves(q, torch.arange(periods[1]), periods[1]).conj() @ pad_columns.to(torch.complex128)
+        along = waves(q, torch.arange(periods[1]), periods[1]).conj() @ pad_columns.to(torch.complex128)
         analysis = along if own else torch.cat([along, 1j * along], 1)
-        kernel = _waves(f, taps[:, 0], periods[0]) * _waves(q, taps[:, 1], periods[1])
-        back = _waves(q, torch.arange(width), periods[1]).T * weight
+        kernel = waves(f, taps[:, 0], periods[0]) * waves(q, taps[:, 1], periods[1])
+        back = waves(q, torch.arange(width), periods[1]).T * weight
         # with products P1, P2, P3: real part P1 - P2, imaginary part P3 - P1 - P2
         real = torch.cat([back.real + back.imag, -back.real + back.imag, -back.imag], 1)
         imaginary = torch.cat([back.imag - back.real, -back.imag - back.real, back.real], 1)

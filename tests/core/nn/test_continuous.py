@@ -258,6 +258,35 @@ def test_an_impulse_is_a_pointwise_product():
     assert (matrices[0, 0] - matrices[0, 1]).abs().max() > 1e-3
 
 
+@pytest.mark.parametrize("omega", [None, 2.0])
+def test_kernels_that_commute_with_half_turns_may_take_their_own_way(omega):
+    layer = build(lambda: ContinuousGroupConv(2, 3, RandomAngles(4), replace(INTEGER, omega_angle=omega)))
+    x, given = torch.randn(2, 2, 4, 8, 8, dtype=torch.float64), FixedAngles(4)()
+    found = []
+    for layer.way in ("direct", "half_turn"):
+        seed_angles(layer, 0)
+        y, made = layer(x, given)
+        assert layer.keeps_half_turns(given, made)
+        found.append((y, *torch.autograd.grad(y.square().sum(), layer.network.last_weight)))
+    for a, b in zip(*found):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11)
+
+
+def test_who_keeps_half_turns():
+    full, part, odd = FixedAngles(4)(), AngleGrid(FixedAngles(4)().angles, full=False), FixedAngles(3)()
+    strict = ContinuousGroupConv(1, 1, None, INTEGER)
+    assert strict.keeps_half_turns(full, full)
+    assert not strict.keeps_half_turns(full, part)
+    assert not strict.keeps_half_turns(odd, odd)
+    for how in (
+        {"omega_angle": 1.0},
+        {"omega_angle": 2.0, "learned": True},
+        {"omega_angle": 2.0, "rotation": "free"},
+    ):
+        assert not ContinuousGroupConv(1, 1, None, replace(INTEGER, **how)).keeps_half_turns(full, full)
+    assert not ContinuousLifting(1, 1, FixedAngles(4)).keeps_half_turns(full, full)
+
+
 # ---------------------------------------------------------------- taps
 
 

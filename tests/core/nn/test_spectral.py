@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from shared.nn.continuous import tap_offsets
 from shared.nn.correlation import choose, gathered, pixels_first, pixels_last
+from shared.nn.half_turn import half_turn
 from shared.nn.spectral import spectral
 
 OFFSETS = tap_offsets(7)
@@ -69,3 +70,26 @@ def test_the_way_depends_on_batch_and_size():
     assert choose(64, size=(32, 32), **wide) == "spectral"
     assert choose(1, size=(8, 8), **wide) != "spectral"
     assert choose(64, 64, 64, (7, 7), 3, 29, "valid", "zeros") != "spectral"
+
+
+@pytest.mark.parametrize("size", [(8, 8), (7, 12)])
+@pytest.mark.parametrize("n", [2, 4])
+@pytest.mark.parametrize(
+    ("padding", "border"), [("same", "zeros"), ("same", "replicate"), ("valid", "zeros")]
+)
+def test_kernels_that_commute_with_half_turns(size, n, padding, border):
+    def turned(kernel):
+        kernel = kernel.view(29, n, 3, n, 2)
+        return kernel.flip(0).roll((n // 2, n // 2), (1, 3)).reshape(29, 3 * n, 2 * n)
+
+    for dtype, most in ((torch.float64, 1e-13), (torch.float32, 1e-5)):
+        x, free = case(size, dtype, (3 * n, 2 * n))
+        due = results(direct(x, (free + turned(free)) / 2, padding, border), (x, free))
+        found = results(half_turn(x, (free + turned(free)) / 2, OFFSETS, 3, padding, border), (x, free))
+        for a, b in zip(found, due):
+            assert float((a - b).detach().abs().max() / b.detach().abs().max()) < most
+
+
+def test_it_is_wrong_for_other_kernels():
+    x, kernel = case((8, 8), torch.float64, (2, 2))
+    assert not torch.allclose(half_turn(x, kernel, OFFSETS, 3), direct(x, kernel, "same", "zeros"))
