@@ -19,7 +19,7 @@ from shared.base import paths
 from shared.base.errors import UserError
 from shared.runs import devices, environment
 
-NAMES = ("p4cnn", "resnet", "seeds", "rotation", "lconv", "continuous", "latent", "smoke")
+NAMES = ("p4cnn", "resnet", "seeds", "rotation", "lconv", "continuous", "latent", "smoke", "steerable")
 #: The small call that warms up a process before its memory is measured.
 WARM_UP = 1 / 64
 
