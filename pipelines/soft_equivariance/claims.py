@@ -283,10 +283,12 @@ def _pulled(results: Results) -> Iterator[Part]:
         title, places = arms.short(arms.LEARNED[net][0]), _reduced(results, net)
         after = {strength: size(results, where) for strength, where in places.items()}
         before = size(results, places["0"], start=True)
-        yield part(f"{title}, λ = 0: after - before", "not less", [after["0"] - before], above(-0.1))
+        yield part(
+            f"{title}, λ = 0: after - before", "not less", [after["0"] - before], at_length(above(-0.1))
+        )
         for small, large in pairwise(after):
             label = f"{title}: λ = {small} - λ = {large}"
-            yield part(label, "above 0", [after[small], after[large]], above())
+            yield part(label, "above 0", [after[small], after[large]], at_length(above()))
 
 
 def _chosen(results: Results) -> Iterator[Part]:
@@ -296,11 +298,13 @@ def _chosen(results: Results) -> Iterator[Part]:
         scores = {strength: VALIDATION.of(results, where) for strength, where in places.items()}
         last = results.last(*places["1"], "validation_accuracy")
         samples = [scores["1"], last]
-        yield part(f"{title}, λ = 1: best - last epoch", "no choice", samples, within(SIMILAR))
+        yield part(f"{title}, λ = 1: best - last epoch", "no choice", samples, at_length(within(SIMILAR)))
         means = {strength: sample.summary.mean for strength, sample in scores.items() if sample.n}
         ends = (max(means, key=means.get), min(means, key=means.get)) if means else ("1", "0.01")
         samples = [scores[one] for one in ends]
-        yield part(f"{title}: λ = {ends[0]} - λ = {ends[1]}", "no choice", samples, within(SIMILAR))
+        yield part(
+            f"{title}: λ = {ends[0]} - λ = {ends[1]}", "no choice", samples, at_length(within(SIMILAR))
+        )
 
 
 # -- run times, what the gain is due to, and ours ----------------------------------------------------------

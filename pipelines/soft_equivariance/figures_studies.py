@@ -85,7 +85,7 @@ def _draw_steps(found: Mapping[str, Mapping[str, Sample]]) -> Canvas:
             mark, color = ("o", SERIES[0]) if place < len(titles) - len(SUMS) else ("s", SERIES[1])
             if gap.n:
                 panel.plot(gap.summary.mean, place, mark, color=color, markersize=4.5)
-            if gap.n > 1:
+            if gap.n > 2:  # that of two seeds is ten times as wide as what they differ by
                 panel.plot(gap.summary.interval(), (place, place), color=color, linewidth=1.2)
         panel.axvline(0, color=INK, linewidth=0.8)
         panel.axhline(len(titles) - len(SUMS) - 0.5, color=MUTED, linewidth=0.6)

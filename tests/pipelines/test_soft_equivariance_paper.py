@@ -72,6 +72,8 @@ def test_what_the_notes_say_of_learned_frequencies():
     said = "32 of 96 are at least those for the fixed one, 62 of 96 at most one point lower"
     assert said in NOTES
     assert "86 of 96 lie above strict, 40 of 72 above partial" in NOTES
+    spread = sorted(value("table4", f"n4_{lam}", "cifar100") for lam in LAMBDAS)
+    assert f"from {spread[0]:.2f} to {spread[-1]:.2f} over lambda" in NOTES
     largest = max(strict, key=strict.get)
     assert (largest, strict[largest]) == (("n8_0.5", "strict_n8", "cifar100"), 10.68)
 
