@@ -400,11 +400,11 @@ def _mostly(results: Results) -> Row:
     found = [verdicts.every([one.verdict for one in case]) for case in cases]
     good = sum(verdict.status == verdicts.REPRODUCED for verdict in found)
     joined = verdicts.every(found)
-    decided = joined.status not in (None, verdicts.NOT_RUN)
-    if decided:
+    shown = ""
+    if joined.status not in (None, verdicts.NOT_RUN):
         status = verdicts.REPRODUCED if good > len(found) / 2 else joined.status
-        joined = replace(joined, status=status, p=None, effect=None, method="majority of cases")
-    shown = f"{good} of {len(found)} cases" if decided else ""
+        shown = f"{good} of {len(found)} cases"
+        joined = replace(joined, status=status, p=None, effect=None, method="majority", reason=shown)
     fields = {"comparable": f"{COMPARABLE:g}", "little": f"{LITTLE:g}"}
     return claim(results, "R22", [Part("", "7 of 8 cases", shown, joined)], "table4", **fields)
 
