@@ -16,6 +16,10 @@ channels, height, width)``.
 | `ContinuousPointwise` | the same | grids that divide the circle |
 | `LConv` | what commutes with its generators; learned ones: none given | see its docstring |
 
+Steerable networks, whose fields are any representations, are made of `shared.nn.fields` and, with filters of
+escnn or e2cnn, `shared.nn.baselines_steerable` (strict, or with a residual pathway) and
+`shared.nn.baselines_partial` (with a learned degree of equivariance).
+
 `Conv2d` is torch's, right on every processor; `RightConvolutions` makes the convolutions of any network so.
 `shared.atlas.atlas` says for a whole network and input size which layers are exact.
 Matrices that learn to be a representation, and how to read it off: `shared.nn.learned_representations`.
