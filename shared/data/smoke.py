@@ -6,11 +6,11 @@ advection, the velocity by itself (semi-Lagrangian), smoke pushes it, and a pres
 divergence again, here by a cosine transform where PhiFlow iterates. All simulations of a set advance
 together.
 
-The flow is chaotic: a difference in the last bit is a different flow after some hundred steps. So that every
-machine makes the same fields, all is done in float64 by operations with one rounding each (no fused or
-reordered sums), and the only sums, those of the cosine transform, are exact: both factors are rounded to so
-few bits that no product or partial sum needs more than the 53 bits of float64. The order of a sum, the
-number of threads and the processor then change nothing.
+The flow is chaotic: a difference in the last bit of a float64 is half of the flow after 200 steps (measured
+between two kernels of one library for products of matrices). So that every machine makes the same fields, all
+is done in float64 by operations with one rounding each (no fused or reordered sums), and the only sums, those
+of the cosine transform, are exact: both factors are rounded to so few bits that no product or partial sum
+needs more than 53. The order of a sum, the number of threads and the processor then change nothing.
 """
 
 from __future__ import annotations
