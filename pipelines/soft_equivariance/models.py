@@ -13,6 +13,7 @@ from pipelines.soft_equivariance.settings import Settings
 from shared.base.errors import UserError
 from shared.nn.angles import AngleGrid, FixedAngles, PartialAngles, RandomAngles, seed_angles
 from shared.nn.continuous import ContinuousGroupConv, ContinuousLifting, ContinuousPointwise
+from shared.nn.field_norm import FieldBatchNorm, in_pixels_order, instance_norm_relu
 from shared.nn.kernel_networks import KernelNetwork, KernelSettings
 
 #: Names of the layers whose kernels may see absolute coordinates, from input to output.
@@ -125,7 +126,7 @@ class CKResNet(nn.Module):
                 )
         self.norms = nn.ModuleDict(
             {
-                name: nn.BatchNorm3d(width)
+                name: FieldBatchNorm(width)
                 for name, width in (("lift", first), ("block1", first), ("block2", second), ("last", second))
             }
         )
@@ -146,7 +147,7 @@ class CKResNet(nn.Module):
         for letter in "ab":
             name = f"block{number}_{letter}"
             y, made = self.layers[name](y, made)
-            y = F.relu(F.instance_norm(self._biased(name, y)))
+            y = instance_norm_relu(self._biased(name, y))
         name = f"block{number}"
         if name in self.shortcuts:
             x = self.shortcuts[name](x, grid, made)
@@ -160,7 +161,7 @@ class CKResNet(nn.Module):
         x = self.norms[name](x)
         if number in self.pools:
             x = F.max_pool2d(x.flatten(1, 2), 2).unflatten(1, x.shape[1:3])
-        return F.relu(x)
+        return F.relu(in_pixels_order(x))
 
     def seed(self, generators: list[torch.Generator]) -> None:
         """Draw all random angles from this generator; raises ValueError if there is not exactly one."""

@@ -31,7 +31,7 @@ def choose(
     border: str,
     symmetric: bool = False,
 ) -> Way:
-    """The cheapest way on a CPU, by multiplications and by rates measured on one core (AVX-512).
+    """The cheapest way on a CPU, by multiplications and rates measured on one core (AVX-512).
 
     Args:
         batch: images.
@@ -49,15 +49,16 @@ def choose(
     pairs = c_in * c_out
     grow = 0 if padding == "valid" else radius if border == "zeros" else 2 * radius
     rows, columns = size[0] + grow, size[1] + grow
-    products = 3 * (rows // 2 + 1) * columns
-    transforms = 2 * products * columns * batch * (c_in + c_out)
-    costs: dict[Way, float] = {
-        "direct": pixels * (2 * radius + 1) ** 2 * batch * pairs,
-        "gathered": 1.3 * pixels * taps * batch * (pairs + 60 * c_in),
-        "spectral": 1.6 * (products * (batch + 1.5 * taps) * pairs + transforms) + 3e7,
+    frequencies = (rows // 2 + 1) * columns
+    transforms = 2 * frequencies * columns * batch * (c_in + c_out)
+    dense = pixels * (2 * radius + 1) ** 2 * batch * pairs
+    costs: dict[Way, float] = {  # milliseconds of a step; a dense convolution is slow at few pixels
+        "direct": dense * (1 + 8 / pixels) / 22e6,
+        "gathered": pixels * taps * batch * (pairs + 30 * c_in) / 9.5e6,
+        "spectral": 1 + 3 * (frequencies * (batch + taps) * pairs + transforms) / 10e6,
     }
     if symmetric:
-        costs["half_turn"] = 0.65 * costs["spectral"]
+        costs["half_turn"] = 1 + 2 * (frequencies * (batch + taps / 2) * pairs + transforms) / 9e6
     return min(costs, key=costs.__getitem__)
 
 
