@@ -41,7 +41,7 @@ class Likelihood(nn.Module):
 
     def logits(self) -> Tensor:
         """The function on the grid; the first element is the identity."""
-        return self.sampling @ self.coefficients
+        return _times(self.sampling, self.coefficients)
 
     def log_norm(self) -> Tensor:
         """Logarithm of the mean of the exponential."""
@@ -54,12 +54,12 @@ class Likelihood(nn.Module):
 
     def matrices(self) -> tuple[Tensor, ...]:
         """For each irrep, the square root of its size times its mean under p."""
-        flat = (self.averaging @ self.density()).split([size**2 for size in self.sizes])
+        flat = _times(self.averaging, self.density()).split([size**2 for size in self.sizes])
         return tuple(matrix.view(size, size) for matrix, size in zip(flat, self.sizes, strict=True))
 
     def alignment(self) -> Tensor:
         """By how much the function is larger than at the identity, at most; no gradient where it is 0."""
-        logits = torch.cat([self.logits(), self.nearby @ self.coefficients])
+        logits = torch.cat([self.logits(), _times(self.nearby, self.coefficients)])
         return torch.relu(logits[1:].max() - logits[0])
 
     def divergence(self, before: Likelihood | None, *, detached: bool = False) -> Tensor:
@@ -69,12 +69,17 @@ class Likelihood(nn.Module):
             before: a likelihood of the same group and band.
             detached: no gradient through the Fourier coefficients of p, either (the SMOKE code).
         """
-        transform = self.analysis @ self.density()
+        transform = _times(self.analysis, self.density())
         transform = transform.detach() if detached else transform
-        mine = transform @ self.coefficients - self.log_norm()
+        mine = _times(transform, self.coefficients) - self.log_norm()
         if before is None:  # the function 1
             return mine - transform[0] + 1
-        return mine - transform @ before.coefficients.detach() + before.log_norm().detach()
+        return mine - _times(transform, before.coefficients.detach()) + before.log_norm().detach()
+
+
+def _times(matrix: Tensor, vector: Tensor) -> Tensor:
+    """Their product, which autocast does not make in bfloat16."""
+    return (matrix * vector).sum(-1)
 
 
 def partial_penalty(

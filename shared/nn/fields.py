@@ -105,21 +105,23 @@ class FieldBatchNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalize; in training by the batch's statistics, which the running ones follow."""
-        mean, var = self.running_mean, self.running_var
-        if self.training:
-            axes = (0, *range(2, x.dim()))
-            variances, means = torch.var_mean(x.detach(), axes)
-            var = variances.to(var).view_as(mean).mean(1, keepdim=True)
-            mean = means.to(mean).view_as(mean) @ (self.invariant @ self.invariant.T)
-            with torch.no_grad():
-                self.running_mean.lerp_(mean, self.momentum)
-                self.running_var.lerp_(var, self.momentum)
-        scale = self.weight / (var + self.eps).sqrt()
-        shift = -mean * scale
-        if self.bias is not None:
-            shift = shift + self.bias @ self.invariant.T
+        with torch.autocast(x.device.type, enabled=False):
+            mean, var = self.running_mean, self.running_var
+            if self.training:
+                axes = (0, *range(2, x.dim()))
+                variances, means = torch.var_mean(x.detach(), axes)
+                var = variances.to(var).view_as(mean).mean(1, keepdim=True)
+                mean = means.to(mean).view_as(mean) @ (self.invariant @ self.invariant.T)
+                with torch.no_grad():
+                    self.running_mean.lerp_(mean, self.momentum)
+                    self.running_var.lerp_(var, self.momentum)
+            scale = self.weight / (var + self.eps).sqrt()
+            shift = -mean * scale
+            if self.bias is not None:
+                shift = shift + self.bias @ self.invariant.T
         shape = (1, -1) + (1,) * (x.dim() - 2)
-        return torch.addcmul(shift.view(shape), x, scale.expand_as(shift).reshape(shape))
+        scale = scale.expand_as(shift).reshape(shape)
+        return torch.addcmul(shift.view(shape).to(x.dtype), x, scale.to(x.dtype))
 
 
 class FieldGate(nn.Module):

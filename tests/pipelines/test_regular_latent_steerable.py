@@ -278,3 +278,21 @@ def test_without_escnn_a_run_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr(baselines_steerable, "space", baselines_steerable.space.__wrapped__)
     with pytest.raises(UserError, match="pip install"):
         Plane(wanted("scnn", "C4"), 100)
+
+
+@pytest.mark.parametrize("system", ["rpp", "pscnn"])
+def test_bf16_rounds_activations_and_neither_filters_nor_penalties(system):
+    network = small(system, "C4")
+    with torch.no_grad():
+        for likelihood in network.likelihoods:
+            likelihood.coefficients[1:].fill_(0.3)
+    exact, x = network.penalty().item(), inputs("C4", 4)
+    plain = network(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits, penalty = network(x), network.penalty()
+        filters = [m.expanded()[0].dtype for m in network.modules() if isinstance(m, ExpandedConv)]
+    assert set(filters) == {torch.float32}
+    assert logits.dtype == torch.bfloat16
+    assert ((logits - plain).norm() / plain.norm()).item() < 0.1
+    assert penalty.item() == pytest.approx(exact, rel=1e-6)
+    assert all(buffer.dtype != torch.bfloat16 for buffer in network.buffers())
