@@ -309,7 +309,9 @@ def volumes(results: Results) -> Iterator[Row]:
 
 
 def _named(systems: dict[str, tuple[str, str, str]], key: str) -> str:
-    """``RPP SO(3)``, ``CNN, augmented``."""
+    """``RPP SO(3)``, ``CNN, augmented``, ``ours``."""
+    if key == "ours":
+        return key
     title, group, _ = systems[key]
     return f"{title}, augmented" if key == "cnn_augmented" else title if group == "-" else f"{title} {group}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from pipelines.regular_latent.protocols import VOLUMES as SUBSETS
 from pipelines.regular_latent.quantities import ACCURACY, PARAMETERS, RMSE, training
 from pipelines.regular_latent.systems import (
     DIGITS,
@@ -85,6 +86,14 @@ DEFECTS = {
     "released": _digits("both, as released; ours", "ours_C4_released", "ours_C4"),
     "validation_cnn": _digits("validated on the split of the test; CNN", "cnn_C4", "cnn_C4_validation"),
     "validation": _digits("validated on the split of the test; ours", "ours_C4", "ours_C4_validation"),
+    **{
+        f"handedness_{data}": Defect(
+            f"{title}MNIST3D: volumes turned by the inverse; ours",
+            (f"table5_{data}", "ours_released"),
+            (f"table5_{data}", "ours"),
+        )
+        for data, title in SUBSETS.items()
+    },
     "reversed_cnn": _flow(
         "flow reversed in odd turns; CNN, augmented", "cnn_augmented_reversed", ("table6", "cnn_augmented")
     ),
