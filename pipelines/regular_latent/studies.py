@@ -186,8 +186,8 @@ def defects(results: Results) -> Table:
             name = f"{key}_{part}" if part else key
             metric = RMSE[part][0] if part else "accuracy"
             lines.append(Line(name, defect.title, defect.arm, {"base": defect.base}, {"metric": metric}))
-    protocols = filter(None, (training(results, one) for one in ("defects", "table6_defects")))
-    return table(results, "defects", columns, lines, protocol=" ".join(protocols))
+    protocols = dict.fromkeys(training(results, one) for one in ("defects", "table6_defects"))
+    return table(results, "defects", columns, lines, protocol=" ".join(filter(None, protocols)))
 
 
 def _of(place: Place) -> Quantity:
