@@ -35,7 +35,7 @@ def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int,
     """
     flows = load(replace(settings, layout="released"), context.device)
     rows = [Row("crc32", "", float(zlib.crc32(flows.fields.cpu().numpy().tobytes())))]
-    rows += [*_baseline_rows(flows), *_symmetry_rows(settings.size), *_picture_rows(settings.size)]
+    rows += [*_baseline_rows(flows), *_symmetry_rows(flows), *_picture_rows(flows)]
     return dict.fromkeys(seeds, rows)
 
 
@@ -48,15 +48,16 @@ def _baseline_rows(flows: Flows) -> list[Row]:
     return rows
 
 
-def _symmetry_rows(size: int) -> list[Row]:
+def _symmetry_rows(flows: Flows) -> list[Row]:
     """Flows of the same strength from the first side, the second and the third, and from the third as it
     is."""
     strong = [replace(p, force_x=STRENGTH * p.force_x, force_y=STRENGTH * p.force_y) for p in smoke.SIDES]
     second = smoke.turned(strong[0])
     plumes = [strong[0], second, smoke.turned(second), strong[2]]
-    fields = downwards(smoke.simulate(plumes, size, max(FRAMES) + 1))
+    count, size = flows.fields.shape[1], flows.fields.shape[-1]
+    fields = downwards(smoke.simulate(plumes, size, count + 1))
     rows = []
-    for frame in FRAMES:
+    for frame in (frame for frame in FRAMES if frame <= count):
         first, quarter, half, third = fields[:, frame - 1]
         moved = turn(first[None], torch.tensor([1]))[0]
         rows.append(Row("turned_error", frame, _relative(moved, quarter)))
@@ -82,10 +83,10 @@ def _relative(a: Tensor, b: Tensor) -> float:
     return ((a - b).norm() / b.norm()).item()
 
 
-def _picture_rows(size: int) -> list[Row]:
+def _picture_rows(flows: Flows) -> list[Row]:
     plumes = smoke.rotation_plumes()
-    box = smoke.Box([plumes[k - 1] for k in PICTURED], size)
-    for _ in range(PICTURED_FRAME):
+    box = smoke.Box([plumes[k - 1] for k in PICTURED], flows.fields.shape[-1])
+    for _ in range(min(PICTURED_FRAME, flows.fields.shape[1])):
         box.step()
     panels = {
         f"figure2_{side + 1}": image for side, image in enumerate(_coarse(downwards(box.smoke), PICTURE))
