@@ -27,12 +27,12 @@ TEST_BATCH, PROBED = 16, 64
 def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int, list[Row]]:
     """Train one arm with several seeds and measure it.
 
-    Rows: ``parameters``, of lift also ``parameters_released`` (with the encoder of the released code);
-    ``train_loss`` and ``validation_rmse`` by epoch; ``rmse_<future or domain>_<6 or 20>`` of the epoch that
-    validated best, ``last_rmse_...`` of the last one, as the released code tests; before training (step 0)
-    and after it (step = epochs, last weights): ``output_error`` and, of the CNN, ``latent_error`` (how much
-    outputs and latent maps of turned inputs differ from turned ones, relative, mean of the three turns);
-    ``images_per_second`` (windows trained on).
+    Rows: ``parameters``, of lift and pscnn also ``parameters_released`` (the released encoder's size; basis
+    elements counted more than once); ``train_loss`` and ``validation_rmse`` by epoch;
+    ``rmse_<future or domain>_<6 or 20>`` of the epoch that validated best, ``last_rmse_...`` of the last one,
+    as the released code tests; before training (step 0) and after it (step = epochs, last weights):
+    ``output_error`` and, of the CNN, ``latent_error`` (how much outputs and latent maps of turned inputs
+    differ from turned ones, relative, mean of the three turns); ``images_per_second`` (windows trained on).
 
     Raises:
         UserError: if a training diverges, or a library of a baseline is missing.
@@ -79,9 +79,12 @@ def _fit(
 
 def _rows(settings: Settings, network: nn.Module, trained: Fit, index: int, flows: Flows) -> list[Row]:
     rows = [Row("parameters", "", float(_count(network)))]
-    if settings.model == "lift":
-        released = models.Lift(settings.channels, models.LIFT_GRID)
-        rows.append(Row("parameters_released", "", float(_count(released))))
+    released = {
+        "lift": lambda: models.Lift(settings.channels, models.LIFT_GRID),
+        "pscnn": lambda: models.PSCNN(settings.channels, duplicated=True),
+    }
+    if settings.model in released:
+        rows.append(Row("parameters_released", "", float(_count(released[settings.model]()))))
     rows += [Row("train_loss", epoch, value) for epoch, value in enumerate(trained.losses[index], 1)]
     rows += [Row("validation_rmse", epoch, -value) for epoch, value in trained.validations[index].items()]
     rows += [Row(name, "", value) for name, value in tested(network, flows).items()]
