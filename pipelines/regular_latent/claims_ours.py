@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from pipelines.regular_latent.quantities import ACCURACY, ORBIT, RMSE
 from pipelines.regular_latent.studies import CONTROLLED, CONTROLS
 from pipelines.regular_latent.systems import GROUPS, arm4, one_rate4
 from shared.report.build import Quantity, Where
-from shared.report.claims import Part, above, claim, compare, part, within
+from shared.report.claims import Pair, Part, Rule, above, claim, compare, part, within
 from shared.report.results import Results
-from shared.report.tables import Row
+from shared.report.tables import Row, Sample
 
 BETTER = above()
 #: X5: accuracies that differ by less are the same.
 SAME = 0.005
 LATENT_ERROR, OUTPUT_ERROR = Quantity("latent_error", last=True), Quantity("output_error", last=True)
 NOT_SAID = "-"
+
+
+def alike(found: Part, samples: Sequence[Sample]) -> Part:
+    """The part without a verdict, if its samples are of different protocols."""
+    if len({sample.tier for sample in samples if sample.n}) < 2:
+        return found
+    return replace(found, verdict=replace(found.verdict, status=None, reason="different protocols"))
+
+
+def compare_alike(
+    results: Results, what: Quantity, rule: Rule, pairs: Sequence[Pair], decimals: int = 2
+) -> list[Part]:
+    """As `compare`, for arms of different experiments, which may have been run at different tiers."""
+    return [
+        alike(found, [what.of(results, where) for where in (first, second)])
+        for (_, first, second, _), found in zip(pairs, compare(results, what, rule, pairs, decimals))
+    ]
 
 
 def rows(results: Results) -> Iterator[Row]:
@@ -87,7 +105,7 @@ def _defects(results: Results) -> Iterator[Row]:
     turned = [
         one
         for key, (title, what) in RMSE.items()
-        for one in compare(
+        for one in compare_alike(
             results,
             what,
             BETTER,
@@ -112,7 +130,7 @@ def _defects(results: Results) -> Iterator[Row]:
     own = [
         one
         for title, what in RMSE.values()
-        for one in compare(
+        for one in compare_alike(
             results,
             what,
             BETTER,

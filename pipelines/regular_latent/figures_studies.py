@@ -17,6 +17,7 @@ from pipelines.regular_latent.tables_exploration import (
     LEARNED,
     NULL,
     Exploration,
+    alone_as_long,
     distances,
 )
 from shared.report import plots
@@ -67,12 +68,16 @@ def nulls(results: Results) -> Figure:
 def _draw_distances(axes: Axes, results: Results, one: Exploration) -> None:
     learned, controls, null = one.experiments
     printed = Sample({} if results.demo else dict(enumerate(distances(results, one))))
+    alone, alone_far = (
+        alone_as_long(results, (null, arm), networks)
+        for arm, networks in ((NULL, (learned, LEARNED)), ("far", (controls, "far")))
+    )
     columns: list[tuple[str, Look, Sample, Where | None]] = [
         ("printed", PRINTED, printed, None),
         ("learned", NETWORK, DISTANCE.of(results, (learned, LEARNED)), (learned, LEARNED)),
-        ("null", ALONE, DISTANCE.of(results, (null, NULL)), (null, NULL)),
+        ("null", ALONE, alone, (null, NULL)),
         ("learned,\nfrom far", NETWORK, DISTANCE.of(results, (controls, "far")), (controls, "far")),
-        ("null,\nfrom far", ALONE, DISTANCE.of(results, (null, "far")), (null, "far")),
+        ("null,\nfrom far", ALONE, alone_far, (null, "far")),
     ]
     for place, (_, look, sample, where) in enumerate(columns):
         plots.dots(axes, {place: sample}, look)

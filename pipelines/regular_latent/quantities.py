@@ -75,8 +75,14 @@ def millions(key: str, title: str, arm: str = "") -> Filled:
 
 
 def slower(results: Results, first: Where, second: Where) -> Sample:
-    """How many times as long the first arm trains on an image as the second, by seed."""
-    return per_seed(lambda a, b: b / a, SPEED.of(results, first), SPEED.of(results, second))
+    """How many times as long the first arm trains on an image as the second, by seed.
+
+    Empty if they are of different tiers, which may have been run on different machines.
+    """
+    speeds = SPEED.of(results, first), SPEED.of(results, second)
+    if speeds[0].tier != speeds[1].tier:
+        return Sample()
+    return per_seed(lambda a, b: b / a, *speeds)
 
 
 def training(results: Results, experiment: str) -> str:

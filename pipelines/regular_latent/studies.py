@@ -86,6 +86,11 @@ DEFECTS = {
     "released": _digits("both, as released; ours", "ours_C4_released", "ours_C4"),
     "validation_cnn": _digits("validated on the split of the test; CNN", "cnn_C4", "cnn_C4_validation"),
     "validation": _digits("validated on the split of the test; ours", "ours_C4", "ours_C4_validation"),
+    "unnormalized": Defect(
+        "DDMNIST, D1: filter basis not normalized; PSCNN",
+        ("defects_pscnn", "pscnn_D1_unnormalized"),
+        ("table4_steerable_D1", "pscnn_D1"),
+    ),
     **{
         f"handedness_{data}": Defect(
             f"{title}MNIST3D: volumes turned by the inverse; ours",
@@ -186,7 +191,8 @@ def defects(results: Results) -> Table:
             name = f"{key}_{part}" if part else key
             metric = RMSE[part][0] if part else "accuracy"
             lines.append(Line(name, defect.title, defect.arm, {"base": defect.base}, {"metric": metric}))
-    protocols = dict.fromkeys(training(results, one) for one in ("defects", "table6_defects"))
+    experiments = ("defects", "defects_pscnn", "table6_defects")
+    protocols = dict.fromkeys(training(results, one) for one in experiments)
     return table(results, "defects", columns, lines, protocol=" ".join(filter(None, protocols)))
 
 

@@ -9,7 +9,7 @@ from functools import partial
 
 from pipelines.regular_latent.quantities import training
 from shared.report import protocol, text
-from shared.report.build import Filled, Line, Place, Quantity, declared, table
+from shared.report.build import Filled, Line, Place, Quantity, Where, declared, table
 from shared.report.results import Results
 from shared.report.tables import Cell, Column, Sample, Table, measured, per_seed
 
@@ -29,7 +29,7 @@ class Exploration:
         group: its name.
         parts: metric and title of what is counted, by column: irreps, or of a cyclic group roots of unity.
         regular: how often each occurs in copies of the regular representation.
-        relators: of the presentation, as the rows spell them.
+        relators: of the presentation: the name that metrics have of each, and how it is written.
         rounded: whether counts are whole numbers as they are made (eigenvalues by their nearest root).
     """
 
@@ -37,7 +37,7 @@ class Exploration:
     group: str
     parts: dict[str, tuple[str, str]]
     regular: tuple[int, ...]
-    relators: tuple[str, ...]
+    relators: dict[str, str]
     rounded: bool = True
 
     @property
@@ -58,14 +58,14 @@ EXPLORATIONS = (
         group="C2",
         parts={"trivial": ("root_0", "Trivial (+1)"), "sign": ("root_1", "Sign (-1)")},
         regular=(21, 21),
-        relators=("g^2",),
+        relators={"g2": "g^2"},
     ),
     Exploration(
         name="table2",
         group="D3",
         parts={name: (f"class_{name}", name.capitalize()) for name in ("trivial", "sign", "standard")},
         regular=(5, 5, 10),
-        relators=("r^3", "s^2", "rsrs"),
+        relators={"r3": "r^3", "s2": "s^2", "rsrs": "rsrs"},
         rounded=False,
     ),
     Exploration(
@@ -73,7 +73,7 @@ EXPLORATIONS = (
         group="C4",
         parts={name: (name, title) for name, title in _ROOTS.items()},
         regular=(16, 16, 16, 16),
-        relators=("g^4",),
+        relators={"g4": "g^4"},
     ),
 )
 #: Largest distance of a printed count from that of the regular representation, after training and before.
@@ -89,13 +89,31 @@ LATENT_SQUARE = Quantity("latent_square", form=text.scientific)
 
 
 def residual(relator: str) -> Quantity:
-    """Mean squared difference of a relator from the identity."""
+    """Mean squared difference of a relator from the identity; ``relator`` as metrics name it."""
     return Quantity(f"residual_{relator}", form=text.scientific)
 
 
 def ratio(results: Results, where: tuple[str, str], first: Quantity, second: Quantity) -> Sample:
     """One quantity over another, by seed."""
     return per_seed(lambda a, b: a / b, first.of(results, where), second.of(results, where))
+
+
+def alone_as_long(results: Results, null: Where, learned: Where) -> Sample:
+    """Distances of the algebra loss alone after as many steps as networks are tested after, on average.
+
+    A null's counts go on moving, of D3 away from the regular representation again; it is observed after
+    blocks of steps. A null that is shorter counts at its end, and so does one without networks beside it.
+    """
+    tested = per_seed(
+        lambda best, epochs, steps: best / epochs * steps,
+        *(results.sample(*learned, metric) for metric in ("best_epoch", "epochs", "steps")),
+    )
+    path = results.curves(*null, "path_regular_distance")
+    if not tested.n or path.empty:
+        return DISTANCE.of(results, null)
+    step = min(path.columns, key=lambda step: abs(step - tested.summary.mean))
+    values = path[step].dropna()
+    return Sample(dict(zip(map(int, values.index), values.tolist())), results.tier(*null))
 
 
 def tables(results: Results) -> list[Table]:
@@ -110,7 +128,10 @@ def explored(results: Results, one: Exploration) -> Table:
         columns.append(Filled(key, title, partial(_count, what=Quantity(metric), decimals=one.decimals)))
     columns.append(Filled("regular", "Distance from regular", partial(_distance, one=one)))
     columns.append(_plain("whole", "From whole numbers", BETWEEN))
-    columns += [_plain(f"residual_{word}", f"Residual of {word}", residual(word)) for word in one.relators]
+    columns += [
+        _plain(f"residual_{name}", f"Residual of {word}", residual(name))
+        for name, word in one.relators.items()
+    ]
     columns.append(_plain("to_latent", "Input to latent (L3)", LATENT_LOSS))
     columns.append(
         Filled("relative", "L3 / mean square", partial(_ratio, first=LATENT_LOSS, second=LATENT_SQUARE))

@@ -20,7 +20,7 @@ COUNTED = {
     "D3": ("class_trivial", "class_sign", "class_standard"),
     "C4": ("root_0", "root_1", "root_2", "root_3"),
 }
-RELATORS = {"C2": ("g^2",), "D3": ("r^3", "s^2", "rsrs"), "C4": ("g^4",)}
+RELATORS = {"C2": ("g2",), "D3": ("r3", "s2", "rsrs"), "C4": ("g4",)}
 #: Largest distance from regular before and after training: learned, and by the algebra loss alone; by start.
 DISTANCES = {
     ("exploration", False): (2.0, 0.0),
@@ -91,6 +91,8 @@ class Invented:
 EXACT = {
     "parameters",
     "regular_distance",
+    "path_regular_distance",
+    *("best_epoch", "epochs", "steps"),
     "shifted_error",
     *(name for names in COUNTED.values() for name in names),
 }
@@ -102,11 +104,15 @@ def explored(experiment, arm, settings):
     before, after = DISTANCES[settings.kind, away]
     found = {"regular_distance": after, "start_regular_distance": before, "integer_distance": 0.02}
     found |= dict(zip(COUNTED[group], REGULAR[group]))
+    # tested after 100 steps; a null goes on moving behind that
+    found |= {("path_regular_distance", 100.0): after, ("path_regular_distance", 900.0): after + 3}
     weak = 10 if arm == "no_omega" else 1
     found |= {f"residual_{word}": 1e-4 * weak for word in RELATORS[group]}
     found |= {"algebra_loss": 1e-4 * weak, f"split_{RELATORS[group][0]}": 1e-4 * weak}
     if settings.kind == "exploration":
         found |= {"latent_loss": 1e-3, "latent_square": 1.0, "output_loss": 0.011 * weak, "task_loss": 0.01}
+        found |= {"best_epoch": 1, "epochs": 9, "steps": 900}
+        found |= {("validation_loss", 1.0): 1.0, ("validation_loss", 2.0): 1.0 + 0.1 * weak}
     order = {"C2": 2, "D3": 3, "C4": 4}[group]
     if group == "D3":
         found |= {f"root_{k}": 10 for k in range(3)} | {f"start_root_{k}": 6 + 4 * k for k in range(3)}
