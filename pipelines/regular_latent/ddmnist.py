@@ -12,7 +12,7 @@ import shared.data
 from pipelines.regular_latent import models, pairs
 from pipelines.regular_latent.pair_loss import BATCH, latent_errors, pair_loss, plain_loss, representation
 from pipelines.regular_latent.settings import Settings
-from pipelines.regular_latent.training import curves, how
+from pipelines.regular_latent.training import check_batches, curves, how
 from shared.nn import latent
 from shared.nn.train_mode import restored_modes
 from shared.runs.api import Context, Row
@@ -48,9 +48,10 @@ def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int,
     `pair_loss.latent_errors`. ``images_per_second``: pairs.
 
     Raises:
-        UserError: if the data set is none of digits, or the training diverges.
+        UserError: if the data set is none of digits, a batch would have one image, or the training diverges.
         OutOfTime: if the context's deadline comes first.
     """
+    check_batches(settings, 100 * settings.train_per_class)
     action = pairs.PairAction(settings.group, settings.rotation == "undone")
     networks = [models.build(settings, seed) for seed in seeds]
     data, tests = _data(settings, seeds, action, context.device)

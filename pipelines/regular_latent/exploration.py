@@ -25,6 +25,8 @@ MARGIN = 0.001
 PICTURED_SEED = 0
 #: Seeds of the generators that draw validation and test pairs: the same ones at each look.
 VALIDATION_SEED, TEST_SEED = 11, 12
+#: Images of each group: glyphs in two typefaces, digits, color images.
+SHAPES = {"C2": (2, 28, 28), "D3": (1, 28, 28), "C4": (3, 32, 32)}
 #: Pairs at once where no gradient is needed.
 CHUNK = 500
 #: Adaptive weight of the released code: norms of ``W^4 - 1`` above and below which it changes, and factors.
@@ -138,10 +140,16 @@ def load(settings: Settings, seeds: Sequence[int], device: str) -> Images:
     ask for; of the others the training split is divided at random, by seed.
 
     Raises:
-        UserError: if there are fewer images than the settings ask for.
+        UserError: if there are fewer images than the settings ask for, or of another shape.
     """
     parts = shared.data.load(settings.dataset, "train"), shared.data.load(settings.dataset, settings.tested)
     (pool, labels), (test, test_labels) = (tuple(part.to(device) for part in split) for split in parts)
+    shape = SHAPES[settings.group]
+    if tuple(pool.shape[1:]) != shape:
+        raise UserError(
+            f"{settings.dataset} has images of shape {tuple(pool.shape[1:])}, and {settings.group} is "
+            f"explored on {shape}; choose another dataset in experiments.yaml"
+        )
     train, validation = settings.train_images, settings.validation_images
     if settings.group == "C2":
         first = (20 - settings.glyphs) // 2  # digit

@@ -12,7 +12,7 @@ import shared.data
 from pipelines.regular_latent import models
 from pipelines.regular_latent.pair_loss import latent_errors, pair_loss, plain_loss, representation
 from pipelines.regular_latent.settings import Settings
-from pipelines.regular_latent.training import curves, how
+from pipelines.regular_latent.training import check_batches, curves, how
 from shared.algebra.groups import octahedral
 from shared.base.errors import UserError
 from shared.data import catalogue
@@ -73,10 +73,11 @@ def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int,
 
     Raises:
         UserError: if the volumes are not cubes of 28 voxels a side, there are fewer than the settings ask
-            for, or the training diverges.
+            for, a batch would have one, or the training diverges.
         OutOfTime: if the context's deadline comes first.
     """
     train, valid, test = (_load(settings, split, context.device) for split in ("train", "valid", "test"))
+    check_batches(settings, len(train.labels))
     action = VolumeAction(settings.handedness == "left")
     classes = len(catalogue.find(settings.dataset).classes)
     networks = [models.build(settings, seed, classes).to(context.device) for seed in seeds]

@@ -40,7 +40,10 @@ POSITIVE = (
     *("channels", "filters", "train_per_class", "validation_per_class", "test_per_class"),
     *("lr", "epochs", "batch_size", "patience", "latent", "steps"),
 )
-NOT_NEGATIVE = ("weight", "algebra", "to_output", "to_latent", "noise")
+NOT_NEGATIVE = (
+    *("weight", "algebra", "to_output", "to_latent", "noise"),
+    *("train_images", "validation_images", "test_images"),
+)
 
 
 @dataclass(frozen=True)
@@ -186,10 +189,10 @@ class Settings:
         if (self.duplicated or not self.normalized) and self.model != "pscnn":
             raise UserError(f"duplicated and normalized are of pscnn; leave them out for {self.model}")
         for name in POSITIVE:
-            if getattr(self, name) <= 0:
+            if not getattr(self, name) > 0:
                 raise UserError(f"{name} is {getattr(self, name):g}, but it must be positive")
         for name in NOT_NEGATIVE:
-            if getattr(self, name) < 0:
+            if not getattr(self, name) >= 0:
                 raise UserError(f"{name} is {getattr(self, name):g}, but it must be 0 or more")
         if not 0 <= self.shifted <= 1:
             raise UserError(f"shifted is {self.shifted:g}; it is a part of the task loss, from 0 to 1")
@@ -221,6 +224,12 @@ class Settings:
         if self.glyphs not in (18, 20) or self.degrees not in (60, 120):
             raise UserError(
                 f"glyphs is {self.glyphs} and degrees {self.degrees:g}; choose 20 or 18, and 120 or 60"
+            )
+        if self.kind == "exploration" and not all(
+            (self.train_images, self.validation_images, self.test_images)
+        ):
+            raise UserError(
+                "the exploration needs train_images, validation_images and test_images; set them to 1 or more"
             )
         if self.noise and self.start in ("uniform", "normal"):
             raise UserError(f"the start {self.start} is noise itself; set noise to 0")

@@ -91,7 +91,15 @@ def turn(x: Tensor, turns: Tensor) -> Tensor:
     Shape:
         x (batch, 2 frames, size, size), the channels (x, y) of one frame after the other; turns as in
         `turn_maps`
+
+    Raises:
+        ValueError: if the channels are no pairs; and as `shared.nn.latent.PermutationAction`.
     """
-    matrices = torch.tensor(ROTATIONS).to(x)[turns]
+    if x.ndim != 4 or x.shape[1] % 2:
+        raise ValueError(
+            f"flows have channels in pairs (x, y) and two axes of space, not the shape {tuple(x.shape)}; "
+            "turn maps that are no vectors by turn_maps"
+        )
     moved = turn_maps(x, turns).unflatten(1, (-1, 2))
+    matrices = torch.tensor(ROTATIONS).to(x)[turns]
     return torch.einsum("bij,btjhw->btihw", matrices, moved).flatten(1, 2)

@@ -6,6 +6,7 @@ from torch import nn
 
 from pipelines.regular_latent.models import count_parameters
 from pipelines.regular_latent.settings import Settings
+from shared.base.errors import UserError
 from shared.runs.api import Context, Row
 from shared.train import Fit, FitSettings
 
@@ -21,6 +22,19 @@ def how(settings: Settings, context: Context) -> FitSettings:
         patience=settings.patience,
         replicas="one_by_one",
     )
+
+
+def check_batches(settings: Settings, count: int) -> None:
+    """See that no batch of an epoch is a single image, of which batch norm has no statistics.
+
+    Raises:
+        UserError: if one is.
+    """
+    if count % settings.batch_size == 1 or settings.batch_size == 1:
+        raise UserError(
+            f"{count} images in batches of {settings.batch_size} leave a batch of one, and batch norm needs "
+            "two; choose another batch_size"
+        )
 
 
 def curves(network: nn.Module, trained: Fit, index: int) -> list[Row]:

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from shared.algebra.actions import act_volume, grid_permutation
+from shared.algebra.actions import act_volume, exact_on_grid, grid_permutation
 from shared.algebra.groups import Group, cyclic
 
 #: How features move: (features (B, ...), elements (B,)) to features of the same shape.
@@ -75,9 +75,10 @@ class PermutationAction:
                 f"features of shape {tuple(z.shape)} end with {moved.numel()} entries in {self.axes} "
                 f"axes, and the action moves {self.size}; tap another layer, or name the right axes"
             )
-        if g.shape != z.shape[:1] or g.is_floating_point():
+        if g.shape != z.shape[:1] or g.dtype not in (torch.int64, torch.int32):
             raise ValueError(
-                f"elements of shape {tuple(g.shape)} do not fit {len(z)} samples; give an integer for each"
+                f"elements of shape {tuple(g.shape)} and type {g.dtype} do not fit {len(z)} samples; give an "
+                "integer for each"
             )
         if g.device.type == "cpu" and len(g) and not 0 <= int(g.min()) <= int(g.max()) < len(self.table):
             raise ValueError(f"elements are 0 to {len(self.table) - 1}, not {int(g.min())} to {int(g.max())}")
@@ -139,6 +140,11 @@ def volume(group: Group, size: int) -> PermutationAction:
     Raises:
         ValueError: if the group acts neither on space nor, by permutations of its points, on the plane.
     """
+    if (group.family or ("",))[0] != "octahedral" and not exact_on_grid(group):
+        raise ValueError(
+            f"{group.name} does not map voxels to voxels; use the rotations of the cube, C1, C2, C4, D1, D2 "
+            "or D4."
+        )
     voxels = torch.arange(size**3).reshape(size, size, size)
     return PermutationAction(
         torch.stack([act_volume(group, g, voxels).flatten() for g in range(group.order)]), axes=3
@@ -257,10 +263,16 @@ class LatentLoss:
             g: (B,) int64, the elements.
 
         Raises:
-            ValueError: as `tapped`, `regular` and `latent_loss`.
+            ValueError: if features are no vectors and no action was given; and as `tapped`, `regular` and
+                `latent_loss`.
         """
         output, z = tapped(self.network, self.layer, x)
         moved_output, moved_z = tapped(self.network, self.layer, moved_x)
         if self.move is None:
+            if z.ndim != 2:
+                raise ValueError(
+                    f"layer {self.layer!r} gives features of shape {tuple(z.shape)}, not vectors; tap a "
+                    "flattened layer, or say how they move, for feature maps by latent.grid"
+                )
             self.move = regular(self.group, z.shape[-1])
         return output, moved_output, latent_loss(self.move, z, moved_z, g)

@@ -254,6 +254,12 @@ def test_switches_of_the_loss():
         assert not torch.equal(other.table, regular.table)
 
 
+@pytest.mark.parametrize("batch_size", [1, 99])
+def test_a_batch_of_one_pair_is_refused(batch_size):
+    with pytest.raises(UserError, match=r"100 images in batches of .* choose another batch_size"):
+        ddmnist.run(Settings(**TINY, batch_size=batch_size), [0], QUIET)
+
+
 def test_a_latent_vector_smaller_than_the_group_is_refused():
     with pytest.raises(UserError, match="48 entries and the group acting on it has 64"):
         Settings(**{**TINY, "group": "D4", "filters": 48, "weight": 1.0})

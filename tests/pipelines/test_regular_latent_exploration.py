@@ -369,6 +369,9 @@ def test_a_run_that_was_ended_goes_on_to_the_same_rows(tmp_path: Path, kind: str
         ({"glyphs": 19}, "choose 20 or 18"),
         ({"degrees": 90.0}, "120 or 60"),
         ({"noise": 0.1}, "set noise to 0"),
+        ({"train_images": 0}, "set them to 1 or more"),
+        ({"test_images": -1}, "it must be 0 or more"),
+        ({"lr": float("nan")}, "it must be positive"),
         ({"start": "close"}, "unknown start"),
         ({"group": "C3"}, "unknown group of exploration"),
     ],
@@ -381,6 +384,8 @@ def test_settings_that_make_no_sense(changes: dict[str, object], sentence: str) 
 def test_too_few_images_and_a_start_of_another_size() -> None:
     with pytest.raises(UserError, match="digits has 1297 images in its train split, not 1532"):
         experiment.run(small("D3", train_images=1500), [0], QUIET)
+    with pytest.raises(UserError, match=r"D3 is explored on .1, 28, 28."):
+        experiment.run(small("D3", dataset="shapes"), [0], QUIET)
     with pytest.raises(UserError, match="set latent to 42"):
         experiment.run(null("C2", start="far", latent=40), [0], QUIET)
 

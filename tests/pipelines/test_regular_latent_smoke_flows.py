@@ -148,3 +148,12 @@ def test_settings_that_do_not_go_together_are_refused(wrong, match):
 def test_flows_can_be_indexed_by_many_windows():
     flows = Flows(torch.arange(2 * 40.0).view(2, 40, 1, 1, 1).expand(-1, -1, 2, 8, 8), {})
     assert flows.clips(torch.tensor([[0, 0], [1, 1]]), 3)[:, :, 0, 0, 0].tolist() == [[2, 3, 4], [43, 44, 45]]
+
+
+def test_what_is_no_flow_is_refused():
+    none = torch.zeros(2, dtype=torch.int64)
+    for shape in ((2, 3, 8, 8), (2, 2, 8)):
+        with pytest.raises(ValueError, match="channels in pairs"):
+            turn(torch.randn(shape), none)
+    with pytest.raises(ValueError, match="elements are 0 to 3, not 0 to 4"):
+        turn(torch.randn(2, 2, 8, 8), torch.tensor([0, 4]))

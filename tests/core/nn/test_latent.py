@@ -199,6 +199,14 @@ def test_bad_input_gets_a_sentence():
         latent.tapped(Twice(), "layer", torch.randn(2, 4))
     with pytest.raises(ValueError, match="no wrong one"):
         latent.wrong_group(C4, 8)
+    with pytest.raises(ValueError, match=r"torch\.bool do not fit 2 samples"):
+        latent.regular(C4, 8)(torch.randn(2, 8), torch.zeros(2, dtype=torch.bool))
+    with pytest.raises(ValueError, match="C3 does not map voxels to voxels"):
+        latent.volume(cyclic(3), 4)
+    maps = nn.Sequential(nn.Conv2d(1, 8, 3))
+    x = torch.randn(2, 1, 7, 7)
+    with pytest.raises(ValueError, match=r"features of shape .2, 8, 5, 5., not vectors"):
+        latent.LatentLoss(maps, "0", C4)(x, x, torch.zeros(2, dtype=torch.long))
     with pytest.raises(ValueError, match="pixel grid"):
         latent.grid(cyclic(3), 4)
 
