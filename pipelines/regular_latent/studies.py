@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from pipelines.regular_latent.protocols import VOLUMES as SUBSETS
-from pipelines.regular_latent.quantities import ACCURACY, PARAMETERS, RMSE, training
+from pipelines.regular_latent.quantities import ACCURACY, PARAMETERS, RMSE, VOLUMES_ACCURACY, training
 from pipelines.regular_latent.systems import (
     DIGITS,
     FLOWS,
@@ -17,6 +17,7 @@ from pipelines.regular_latent.systems import (
     counted5,
     counted6,
     one_rate4,
+    where5,
 )
 from shared.report import text
 from shared.report.build import (
@@ -199,7 +200,7 @@ def defects(results: Results) -> Table:
 def _of(place: Place) -> Quantity:
     """What a line of the defects is measured by."""
     part = place.line.key.rpartition("_")[2]
-    return RMSE[part][1] if part in RMSE else ACCURACY
+    return RMSE[part][1] if part in RMSE else VOLUMES_ACCURACY if part in SUBSETS else ACCURACY
 
 
 def equivariance(results: Results) -> Table:
@@ -215,13 +216,19 @@ def equivariance(results: Results) -> Table:
         for group in GROUPS
         for system, title in (("cnn", "CNN, augmented"), ("ours", "ours"))
     ]
+    lines += [
+        Line(f"{data}_{key}", f"{title}MNIST3D: {system}", where5(key, data))
+        for data, title in SUBSETS.items()
+        for key, system in (("cnn_augmented", "CNN, augmented"), ("ours", "ours"))
+    ]
     named = {"cnn": "CNN", "cnn_augmented": "CNN, augmented", "ours": "ours"}
     lines += [Line(f"smoke_{key}", f"SMOKE: {title}", ("table6", key)) for key, title in named.items()]
     return table(results, "equivariance", columns, lines, experiment="one_rate")
 
 
 def _score(place: Place) -> Quantity:
-    return RMSE["future"][1] if place.line.key.startswith("smoke_") else ACCURACY
+    kind = place.line.key.partition("_")[0]
+    return RMSE["future"][1] if kind == "smoke" else VOLUMES_ACCURACY if kind in SUBSETS else ACCURACY
 
 
 def parameters(results: Results) -> Table:

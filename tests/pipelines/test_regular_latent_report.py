@@ -248,7 +248,8 @@ OPTIONAL = {"latent_loss", "latent_square", "output_loss", "task_loss", "accurac
             for number in (1, 2, 3)
             for kind, arm in (("", "learned"), ("_null", "alone"))
         ),
-        *(("one_rate", "ours_D1"), ("table6", "ours"), ("smoke_data", "simulations"), ("networks", "cnn")),
+        *(("one_rate", "ours_D1"), ("table5_nodule", "ours"), ("table6", "ours")),
+        *(("smoke_data", "simulations"), ("networks", "cnn")),
     ],
     ids="-".join,
 )
