@@ -24,9 +24,15 @@ NETWORKS = {
     "soft_t2": "T(2): relaxed",
     **{f"{kind}_n{n}": f"SE(2), n = {n}: {title}" for n in ANGLES for kind, title in KINDS.items()},
 }
-#: Baselines with 29 taps in the lift, which only the reduced protocol has.
-WITH_TAPS = {
-    f"{kind}_taps_n4": f"SE(2), n = 4: {KINDS[kind]}, 29 taps in the lift" for kind in ("strict", "partial")
+#: Baselines with 29 taps in the lift, and the control of the clean comparison, which only the reduced
+#: protocol has (with 4 angles the control stands in the table of steps).
+CONTROLS = {
+    **{
+        f"{kind}_taps_n4": f"SE(2), n = 4: {KINDS[kind]}, 29 taps in the lift"
+        for kind in ("strict", "partial")
+    },
+    "strict_taps_n8": f"SE(2), n = 8: {KINDS['strict']}, 29 taps in the lift",
+    "relative_n8": "SE(2), n = 8: strict, all but the relaxation (1a to 1d)",
 }
 LAMBDAS = ("0.001", "0.01", "0.1", "0.5", "1", "5")
 #: Relaxed networks whose omega' is learned: that with a fixed one, and those they are compared with.

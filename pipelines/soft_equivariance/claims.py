@@ -54,7 +54,7 @@ def rows(results: Results) -> Iterator[Row]:
     yield _optimum(results)
     yield from _learned(results)
     yield _times(results)
-    yield _alone(results)
+    yield from _alone(results)
     yield from _ours(results)
 
 
@@ -340,15 +340,19 @@ def _step(
     return part(f"{arms.DATA[data]}: {label}", known, _minus(results, pair), rule)
 
 
-def _alone(results: Results) -> Row:
-    """X1: the clean comparison gains, and the other four differences together do nothing."""
-    parts = []
-    for data in arms.DATASETS:
-        clean = "relaxed - control (29 taps, angles per layer, learned shortcut, same ω)"
-        parts.append(_step(results, data, "soft", "relative", clean, above(), "all of the gain"))
-        rest = "control - strict"
-        parts.append(_step(results, data, "relative", "strict", rest, within(SIMILAR), "nothing"))
-    return claim(results, "X1", parts, STEPS["cifar10"], headline=True, similar=f"{SIMILAR:g}")
+def _alone(results: Results) -> Iterator[Row]:
+    """X1: the clean comparison gains; and, at the paper's protocol, the other four differences do nothing.
+
+    A short training need not say the latter: it loses more by angles that are drawn anew than a long one.
+    """
+    clean = "relaxed - control (29 taps, angles per layer, learned shortcut, same ω)"
+    steps = {
+        "X1": ("soft", "relative", clean, above(), "all of the gain"),
+        "X1-rest": ("relative", "strict", "control - strict", at_length(within(SIMILAR)), "nothing"),
+    }
+    for key, step in steps.items():
+        parts = [_step(results, data, *step) for data in arms.DATASETS]
+        yield claim(results, key, parts, STEPS["cifar10"], headline=key == "X1", similar=f"{SIMILAR:g}")
 
 
 def _ours(results: Results) -> Iterator[Row]:
@@ -386,14 +390,11 @@ def _kept(results: Results) -> Iterator[Part]:
 
 
 def _scatter(results: Results) -> Iterator[Part]:
-    """R6: range between draws, by network."""
+    """R6: range between draws, by network; fixed angles have one draw, which could not scatter."""
     for key, (title, where) in drawn(results).items():
-        sample = RANGE.of(results, where)
-        fixed = key.endswith("taps")
-        if fixed:
-            yield bound(title, "0", sample, most=0.0, form=_points)
-        else:
-            yield bound(title, "more than 0", sample, least=math.nextafter(0.0, 1.0), form=_points)
+        if not key.endswith("taps"):
+            sample, least = RANGE.of(results, where), math.nextafter(0.0, 1.0)
+            yield bound(title, "more than 0", sample, least=least, form=_points)
 
 
 def _points(sample: Sample) -> str:

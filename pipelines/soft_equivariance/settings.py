@@ -95,7 +95,8 @@ class Settings:
         validate_every: epochs between validations; the network of the best one is tested.
         draws: of random angles, with each of which a network is tested.
         repeats: timed steps of "timing".
-        symmetry: order of the rotations to which the network has to be exactly invariant; others are refused.
+        symmetry: order of the rotations (1, 2 or 4: those that keep the pixels) to which a network has to be
+            exactly invariant; others are refused.
     """
 
     study: str = ""
@@ -155,11 +156,11 @@ class Settings:
             if getattr(self, name) not in known:
                 raise UserError(unknown(name, getattr(self, name), known))
         for name in POSITIVE:
-            if getattr(self, name) <= 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise UserError(f"{name} is {getattr(self, name):g}, but it must be positive")
         for name in NOT_NEGATIVE:
-            if getattr(self, name) < 0:
-                raise UserError(f"{name} is {getattr(self, name):g}, but it must be 0 or more")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UserError(f"{name} is {getattr(self, name):g}, but it must be 0 or more, and finite")
         self._check_network()
         self._check_omega()
         if self.problem == "half_turns":
@@ -168,7 +169,9 @@ class Settings:
                     raise UserError(
                         f"{name} is {getattr(self, name)}; half turns come in pairs: make it even"
                     )
-        if self.symmetry > 1 and self.order % self.symmetry:
+        if self.symmetry not in (1, 2, 4):
+            raise UserError(f"symmetry: {self.symmetry} is none of a square image; ask for 1, 2 or 4")
+        if self.order % self.symmetry:
             raise UserError(
                 f"symmetry: {self.symmetry} does not fit: this network is exactly invariant to turns by "
                 f"2 pi / {self.order} only; choose angles and frequencies whose order {self.symmetry} divides"
@@ -196,8 +199,13 @@ class Settings:
                     f"{name} is {getattr(self, name):g}, but no kernel of this network has that input; set "
                     "model: soft and soft_in"
                 )
-        if any(value < 0 for value in self.candidates):
-            raise UserError("candidates must be 0 or more: they are frequencies")
+        if not all(0 <= value < math.inf for value in self.candidates):
+            raise UserError("candidates must be 0 or more, and finite: they are frequencies")
+        if self.candidates and not self.validation_images:
+            raise UserError(
+                "candidates are chosen on validation images, and there are none; set "
+                "validation_images, or one omega' in place of candidates"
+            )
         if (self.candidates or self.learn_omega) and self.model != "soft":
             raise UserError(f"a {self.model} network has no omega' to choose or learn; set model: soft")
         if self.candidates and self.learn_omega:

@@ -30,6 +30,12 @@ SUMS = (
     ("soft", "relative", "the relaxation: the clean comparison"),
     ("soft", "strict", "relaxed - strict, as compared in the paper"),
 )
+#: Those that there are with 8 angles, on each kind of data: arms of `table2_n8`.
+EIGHT = (
+    ("strict_taps_n8", "strict_n8", "1a"),
+    ("relative_n8", "strict_taps_n8", "1b to 1d"),
+    *((f"{one}_n8", f"{other}_n8", title) for one, other, title in SUMS),
+)
 #: Turns by which untrained networks with frozen whole frequencies are tried, and these frequencies.
 TURNS, WHOLE = (90, 180, 270), (0, 1, 2, 3, 4, 6, 8, 12, 16)
 #: Relative residuals up to which a statement is exact, and from which a symmetry is broken.
@@ -44,8 +50,8 @@ def steps(results: Results) -> Table:
     columns = (
         NETWORK,
         plain("accuracy", "Test accuracy, %", ACCURACY),
-        change("step", "Change by the step [95 % interval]", ACCURACY),
-        change("validation", "On the validation images", VALIDATION),
+        _step("step", "Change by the step [95 % interval]", ACCURACY),
+        _step("validation", "On the validation images", VALIDATION),
         COUNT,
     )
     lines = []
@@ -58,8 +64,26 @@ def steps(results: Results) -> Table:
         for first, second, title in SUMS:
             key, place = f"{data}_{first}_{second}", {"base": (experiment, second)}
             lines.append(Line(key, f"{arms.DATA[data]}: {title}", (experiment, first), place))
+    for data in arms.DATASETS:
+        for first, second, title in EIGHT:
+            one, other = (("table2_n8", f"{name}_{data}") for name in (first, second))
+            label = f"{arms.DATA[data]}, n = 8: {title}"
+            lines.append(Line(f"{data}_{first}_{second}", label, one, {"base": other}))
     shown = next((one for one in STEPS.values() if len(results.frame(one))), STEPS["cifar10"])
     return table(results, "steps", columns, lines, experiment=shown, protocol=training(results, shown))
+
+
+def _step(key: str, title: str, what: Quantity) -> Filled:
+    """The paired difference of a step with its interval; of a single seed the difference alone."""
+    several = change(key, title, what)
+
+    def fill(place: Place) -> str:
+        first, second = (what.of(place.results, where) for where in (place.where(), place.where("base")))
+        if place.where() == place.where("base") or first.tier != second.tier or (first.n, second.n) != (1, 1):
+            return several.fill(place)
+        return text.signed((first - second).numbers[0], 2)
+
+    return Filled(key, title, fill)
 
 
 def switches(results: Results) -> Table:

@@ -49,7 +49,7 @@ TABLE5 = {
     "both_shared": "SE(2) relaxed in both, one grid",
     "both": "SE(2) relaxed in both, angles per layer",
     "logged_hidden64": "Logged: relaxed in SO(2), kernel networks of 64 units",
-    "logged_t2_wide": "Logged: T(2) relaxed, 64 channels, kernel networks of 64 units",
+    "logged_t2_wide": "Logged: T(2) relaxed, 64 and 128 channels, kernel networks of 64 units",
 }
 LOGGED = ("cnn", "strict_n4", "strict_n8", "strict_n16", "soft_n4", "soft_n8", "soft_n16")
 
@@ -138,13 +138,13 @@ def _by_data(results: Results, row: str, experiments: tuple[str, ...]) -> dict[s
 
 
 def table2(results: Results) -> Table:
-    """Strict, partial and relaxed networks; below them baselines whose lift has 29 taps."""
+    """Strict, partial and relaxed networks; below them baselines whose lift has 29 taps, and a control."""
 
     def line(row: str, title: str) -> Line:
         found = _by_data(results, row, arms.TABLE2)
         return Line(row, title, next(iter(found.values())), found)
 
-    lines = [line(row, title) for row, title in {**arms.NETWORKS, **arms.WITH_TAPS}.items()]
+    lines = [line(row, title) for row, title in {**arms.NETWORKS, **arms.CONTROLS}.items()]
     shown = next((one for one in arms.TABLE2 if len(results.frame(one))), arms.TABLE2[0])
     return table(results, "table2", (NETWORK, *_accuracies()), lines, protocol=training(results, shown))
 

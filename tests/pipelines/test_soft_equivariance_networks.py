@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -190,6 +191,13 @@ def test_build_leaves_the_global_generator_alone():
             {"model": "soft", "angles": 8, "omega_rotation": 3, "rot_freq": "integer", "symmetry": 2},
             "does not fit",
         ),
+        ({"angles": 6, "symmetry": 3}, "square image"),
+        ({"angles": 8, "symmetry": 8}, "square image"),
+        ({"omega": math.nan}, "0 or more"),
+        ({"model": "soft", "omega_rotation": math.inf}, "finite"),
+        ({"lr": math.nan}, "must be positive"),
+        ({"model": "soft", "candidates": (1.0, math.nan)}, "finite"),
+        ({"model": "soft", "candidates": (1.0, 2.0), "validation_images": 0}, "there are none"),
         ({"pools": (0, 3)}, "pools"),
         ({"problem": "half_turns", "validation_images": 101}, "make it even"),
         ({"warmup": 1.0}, "share of the training"),
