@@ -105,7 +105,7 @@ def _data(
 
 
 def _generator(seed: int, name: str, device: str = "cpu") -> Generator:
-    return Generator(device).manual_seed(7_000_003 * (1 + STREAMS.index(name)) + seed)
+    return torch.Generator(device).manual_seed(7_000_003 * (1 + STREAMS.index(name)) + seed)
 
 
 def _test(
@@ -145,7 +145,7 @@ def training_loss(settings: Settings, action: pairs.PairAction) -> Loss:
 
 def _validation(network: nn.Module, stored: Tensor, labels: Tensor, action: pairs.PairAction) -> float:
     """Accuracy on moved validation pairs."""
-    random = Generator(stored.device).manual_seed(VALIDATION_SEED)
+    random = torch.Generator(stored.device).manual_seed(VALIDATION_SEED)
     right = 0
     for digits, classes in zip(stored.split(BATCH), labels.split(BATCH)):
         g = action.elements(len(digits), random)

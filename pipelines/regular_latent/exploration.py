@@ -167,7 +167,7 @@ def load(settings: Settings, seeds: Sequence[int], device: str) -> Images:
                 f"{settings.dataset} has {there} images in its {split} split, not {count}; "
                 "lower train_images, validation_images or test_images in experiments.yaml"
             )
-    orders = [torch.randperm(len(pool), generator=Generator().manual_seed(seed)) for seed in seeds]
+    orders = [torch.randperm(len(pool), generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     return Images(
         pool,
         labels,
@@ -315,7 +315,7 @@ def measure(
     Returns:
         total, task, output, latent, square, change and correct: see the rows of `run`.
     """
-    generator = Generator(stored.device).manual_seed(seed)
+    generator = torch.Generator(stored.device).manual_seed(seed)
     sums: dict[str, float] = {}
     for images, truth in zip(stored.split(CHUNK), labels.split(CHUNK)):
         parts = losses(network, settings, explored, images, truth, generator)

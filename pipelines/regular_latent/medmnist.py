@@ -149,7 +149,7 @@ def _loss(settings: Settings, action: VolumeAction) -> Loss:
 
 def _validation(settings: Settings, network: nn.Module, valid: Split, action: VolumeAction) -> float:
     """Accuracy on validation volumes, turned like those that are trained on."""
-    turns = Generator(valid.volumes.device).manual_seed(VALIDATION_SEED) if settings.augmented else None
+    turns = torch.Generator(valid.volumes.device).manual_seed(VALIDATION_SEED) if settings.augmented else None
     return _accuracy(network, valid, action, turns)
 
 
@@ -170,7 +170,9 @@ def _accuracies(settings: Settings, network: nn.Module, test: Split) -> list[Row
         network.eval()
         found = {
             "accuracy": _accuracy(network, test, action),
-            "accuracy_moved": _accuracy(network, test, action, Generator(device).manual_seed(TEST_SEED)),
+            "accuracy_moved": _accuracy(
+                network, test, action, torch.Generator(device).manual_seed(TEST_SEED)
+            ),
         }
         if settings.orbit:
             found["accuracy_orbit"] = _orbit(network, test, action)
@@ -192,7 +194,9 @@ def _orbit(network: nn.Module, test: Split, action: VolumeAction) -> float:
 def _errors(settings: Settings, network: nn.Module, test: Split, step: int) -> list[Row]:
     """Errors of equivariance on test volumes, truly turned by elements other than the identity."""
     x = voxels(test.volumes[:MEASURED])
-    g = torch.randint(1, GROUP.order, (len(x),), generator=Generator().manual_seed(ERRORS_SEED)).to(x.device)
+    g = torch.randint(1, GROUP.order, (len(x),), generator=torch.Generator().manual_seed(ERRORS_SEED)).to(
+        x.device
+    )
     actions = {}
     if settings.model == "cnn" and settings.latent_size >= GROUP.order:
         regular = latent.regular(GROUP, settings.latent_size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Generator
+import torch
 
 import shared.data
 from pipelines.regular_latent import pairs
@@ -25,7 +25,7 @@ def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int,
     action = pairs.PairAction(settings.group, settings.rotation == "undone")
     rows = {}
     for seed in seeds:
-        random = Generator().manual_seed(seed)
+        random = torch.Generator().manual_seed(seed)
         digits, _ = pairs.draw(stored, labels, 1, random)
         pair = pairs.pixels(digits[NUMBER : NUMBER + 1])
         moved = action.augment(pair, action.elements(1, random), random)

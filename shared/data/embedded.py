@@ -77,7 +77,7 @@ def shapes() -> Splits:
 
 
 def glyphs() -> Splits:
-    """The ten digits in two typefaces, 28 x 28, drawn once by ``scripts/draw_glyphs.py`` and kept as a picture.
+    """The ten digits in two typefaces, 28 x 28, drawn once (``scripts/draw_glyphs.py``), kept as a picture.
 
     IBM Plex Sans Medium Italic is channel 0 and Bahianita Regular channel 1 of each image, so that the two
     faces of a digit stay together. Stands in for the same faces of TMNIST (Magre and Brown, 2022).
