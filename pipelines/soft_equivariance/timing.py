@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from pipelines.soft_equivariance import data, models
 from pipelines.soft_equivariance.settings import Settings
+from shared.nn.continuous import ContinuousGroupConv
 from shared.runs.api import Context, Row
 from shared.train import FitSettings
 from shared.train.session import optimizer
@@ -25,7 +26,8 @@ def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int,
     """Rows of each seed; described in `pipelines.soft_equivariance.experiment.run`.
 
     Images and labels are random numbers. Repeats of the networks alternate, so that what slows the machine
-    slows all of them. The strict network has the arm's angles and support, and 29 taps in its lift.
+    slows all of them. The faster form of strict layers (`shared.nn.half_turn`) is left out, so that ratios
+    are those of the operators. The strict network has the arm's angles and support, and 29 taps in its lift.
 
     Raises:
         UserError: if a map of a network is smaller than the support of its kernels.
@@ -64,6 +66,9 @@ def _timed(
     stepper = optimizer(
         list(network.parameters()), FitSettings(epochs=1, lr=settings.lr), torch.device(context.device).type
     )
+    for layer in network.modules():  # all kernels in one form: that of strict ones alone would hide the ratio
+        if isinstance(layer, ContinuousGroupConv):
+            layer.keeps_half_turns = lambda given, made: False
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(settings.batch_size, channels, side, side, generator=generator).to(context.device)
     labels = (torch.arange(settings.batch_size) % classes).to(context.device)

@@ -14,9 +14,13 @@ from torch.autograd.function import once_differentiable
 
 
 def _pixels(x: Tensor) -> Tensor | None:
-    """(pixels, batch, angles, C) as a view of memory in that order; None for any other."""
+    """(pixels, batch, angles, C) as a view of memory in that order; None for any other.
+
+    None, too, for 16-bit numbers, whose statistics torch takes in 32 bits.
+    """
     view = x.permute(3, 4, 0, 2, 1)
-    return view.flatten(0, 1) if x.device.type == "cpu" and view.is_contiguous() else None
+    ours = x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64) and view.is_contiguous()
+    return view.flatten(0, 1) if ours else None
 
 
 def _fields(y: Tensor, like: Tensor) -> Tensor:

@@ -87,4 +87,5 @@ def positionwise(
         x (height', width', batch, C_in), kernels (height width, taps of the row x C_in, C_out)
         -> (height, width, batch, C_out)
     """
-    return _Positionwise.apply(x, rows, size, *kernels)
+    # under autocast kernels come in 16 bits from a matrix product, a map may not
+    return _Positionwise.apply(x.to(kernels[0].dtype), rows, size, *kernels)

@@ -167,6 +167,26 @@ def test_sines_are_taken_in_float32_whatever_the_convolutions_are_computed_in():
         assert torch.equal(layer._features(grid, grid, (1, 1)), expected)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {**SOFT, "angles": 4, "omega_rotation": 2},
+        {"model": "soft", "soft_in": "translation", "omega_translation": 2},
+        {**SOFT, "soft_in": "both", "angles": 2, "omega_rotation": 1, "omega_translation": 1},
+    ],
+    ids=["cnn", "rotation", "translation", "both"],
+)
+def test_a_step_under_autocast(changes):
+    made = models.build(small(**changes), 0, 3, SIDE, 5)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = made(torch.randn(4, 3, SIDE, SIDE))
+    logits.float().square().sum().backward()
+    used = [p for n, p in made.named_parameters() if p.requires_grad and "first_relative" not in n]
+    assert all(p.grad.isfinite().all() for p in used if p.grad is not None)
+    assert sum(p.grad is not None for p in used) > len(used) / 2
+
+
 def test_build_leaves_the_global_generator_alone():
     before = torch.get_rng_state()
     models.build(small(), 0, 3, SIDE, 5)
