@@ -221,10 +221,11 @@ def _regularized(results: Results) -> list[Part]:
 def _rises(results: Results, where: Where) -> Sample:
     """By seed how much the validation loss rises from an epoch to the next, on average, in decades."""
     losses = results.curves(*where, "validation_loss")
-    if losses.shape[1] < 2:
+    if losses.empty:
         return Sample()
     rises = np.diff(np.log10(losses.to_numpy()), axis=1).clip(0)  # nan behind the end of a training
-    return Sample(dict(zip(map(int, losses.index), np.nanmean(rises, 1).tolist())), results.tier(*where))
+    means = np.nansum(rises, 1) / np.isfinite(rises).sum(1).clip(1)
+    return Sample(dict(zip(map(int, losses.index), means.tolist())), results.tier(*where))
 
 
 # -- R8 to R11: DDMNIST ------------------------------------------------------------------------------------
