@@ -85,9 +85,11 @@ class _Strict(yaml.SafeLoader):
         node = super().compose_mapping_node(anchor)
         seen: set[str] = set()
         for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != f"{_TAG}merge":
+            if isinstance(key, yaml.ScalarNode):
+                merge = key.tag == f"{_TAG}merge"  # DVC's reader of YAML 1.2 refuses a second one
+                cure = "; write one, with a list: <<: [*a, *b]" if merge else ""
                 if key.value in seen:
-                    self._note(key, f"the key {key.value!r} is given twice")
+                    self._note(key, f"the key {key.value!r} is given twice{cure}")
                 seen.add(key.value)
         return node
 

@@ -73,6 +73,21 @@ def test_each_mistake_has_its_line():
     assert [line.partition(":")[0] for line in found] == [f"f.yaml, line {n}" for n in (1, 4, 5, 6)]
 
 
+def test_a_second_merge_key_is_refused_as_dvc_does():
+    text = "a: &a {x: 1}\nb: &b {y: 2}\nc:\n  <<: *a\n  <<: *b\n"
+    with pytest.raises(
+        UserError, match=r"^f.yaml, line 5: the key '<<' is given twice; write one, with a list"
+    ):
+        strict_yaml.load(text, "f.yaml")
+    listed = text.replace("  <<: *a\n  <<: *b", "  <<: [*a, *b]")
+    assert strict_yaml.load(listed, "f.yaml")["c"] == {"x": 1, "y": 2}
+    ruamel = pytest.importorskip("ruamel.yaml")
+    theirs = ruamel.YAML(typ="safe", pure=True)
+    with pytest.raises(ruamel.error.YAMLError):
+        theirs.load(text)
+    assert theirs.load(listed)["c"] == {"x": 1, "y": 2}
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
