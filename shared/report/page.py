@@ -151,7 +151,9 @@ def verdict_table(reports: list[Report] | None = None) -> str:
         if found:
             headline, paper, ours = found.row.title, found.paper, found.ours
             verdict = f"**{found.verdict.text}**"
-            command = f"`{found.table.commands[0]}`" if found.table.commands else "-"
+            # that of its own experiment; a table of claims names those of all
+            own = [cell.command for cell in found.row.cells if isinstance(cell, Cell) and cell.command]
+            command = next((f"`{line}`" for line in (*own, *found.table.commands)), "-")
         rows.append(
             (
                 report.title,

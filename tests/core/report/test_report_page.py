@@ -18,6 +18,7 @@ import pytest
 from shared.base.errors import UserError
 from shared.report import counts, figures, html, page, render
 from shared.report.contents import Report
+from shared.report.tables import Cell
 from shared.runs import config
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -333,6 +334,21 @@ def test_readme_gets_the_verdict_table_between_its_markers(mini):
     assert "\nold\n" not in readme
     assert "**reproduced**" in readme
     assert page.update_readme() is False, "nothing to change the second time"
+
+
+def test_readme_names_the_command_of_the_headline_itself(mini):
+    mini_paper.record()
+    report = Report("mini")
+    found = report.headline()
+    cells = [replace(c, command="run its_own") if isinstance(c, Cell) else c for c in found.row.cells]
+    report.headline = lambda: replace(
+        found, row=replace(found.row, cells=tuple(cells)), table=replace(found.table, commands=("run first",))
+    )
+    assert "`run its_own`" in page.verdict_table([report])
+    cells = [replace(c, command="") if isinstance(c, Cell) else c for c in found.row.cells]
+    row = replace(found.row, cells=tuple(cells))
+    report.headline = lambda: replace(found, row=row, table=replace(found.table, commands=("run first",)))
+    assert "`run first`" in page.verdict_table([report])
 
 
 @pytest.mark.parametrize("content", ["# No markers\n", "only <!-- verdicts --> here\n"])
