@@ -51,11 +51,9 @@ from pipelines.regular_latent.tables_exploration import (
 )
 from shared.report import text, verdicts
 from shared.report.build import Where
-from shared.report.claims import Pair, Part, Rule, above, bound, claim, compare, part
+from shared.report.claims import Pair, Part, Rule, above, at_paper, bound, claim, compare, part
 from shared.report.results import Results
-from shared.report.stats import Difference
 from shared.report.tables import Row, Sample, per_seed
-from shared.report.verdicts import Verdict
 
 #: The rule "the first is better than the second", whatever the protocol of both.
 BETTER = above()
@@ -73,16 +71,6 @@ COSTLIER = 1.05
 FRAME = 100
 #: R4: starts away from the regular representation, by their arms.
 STARTS = {"far": "from far away", "identity": "from the identity"}
-
-
-def at_paper(rule: Rule) -> Rule:
-    """A rule that runs of a shorter protocol are shown under, but not judged by."""
-
-    def judged(found: Difference, tier: str) -> Verdict:
-        verdict = rule(found, tier)
-        return verdict if tier in ("", "paper") else replace(verdict, status=None, reason="shorter protocol")
-
-    return judged
 
 
 def rows(results: Results) -> Iterator[Row]:
@@ -117,7 +105,7 @@ def _unjudged(found: Part, tier: str) -> Part:
     """The part as runs at a shorter protocol than the paper's show it."""
     if tier in ("", "paper") or found.verdict.status is None:
         return found
-    return replace(found, verdict=replace(found.verdict, status=None, reason="shorter protocol"))
+    return replace(found, verdict=replace(found.verdict, status=None, reason="a shorter protocol"))
 
 
 def _every_run(results: Results, key: str, one: Exploration, most: float, known: str, **fields: str) -> Row:

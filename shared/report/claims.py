@@ -61,6 +61,18 @@ def within(margin: float) -> Rule:
     return lambda found, tier: verdicts.same(found, margin=margin, tier=tier)
 
 
+def at_paper(rule: Rule) -> Rule:
+    """A rule for the paper's protocol; runs of a shorter one are shown under it, and not judged."""
+
+    def judged(found: stats.Difference, tier: str) -> Verdict:
+        verdict = rule(found, tier)
+        return (
+            verdict if tier in ("", "paper") else replace(verdict, status=None, reason="a shorter protocol")
+        )
+
+    return judged
+
+
 def compare(
     results: Results, what: Quantity, rule: Rule, pairs: Iterable[Pair], decimals: int = 2
 ) -> list[Part]:
