@@ -28,7 +28,7 @@ endef
 CODE      := shared pipelines tests benchmarks scripts
 
 .DEFAULT_GOAL := reports
-.PHONY: reports demo setup test test-all lint format check lock slurm-test bench unlock clean help always
+.PHONY: reports demo setup test test-all torture lint format check lock slurm-test bench unlock clean help always
 
 reports: $(READY) ## train what the demo needs, render all reports (open reports/index.html)
 	@echo "Each step writes to logs/; a line here for each training that ends"
@@ -54,7 +54,11 @@ test: $(READY) ## the default tests (minutes)
 	$(call RUN_TESTS)
 
 test-all: $(READY) ## every test, the slow ones too
-	$(call RUN_TESTS,-m "not gpu")
+	$(call RUN_TESTS,-m "not gpu and not torture")
+
+torture: $(READY) ## kills, damaged files, many writers, mutated inputs in the long form (about an hour)
+	@OMP_NUM_THREADS=1 python -m pytest -m torture tests/core
+	@echo "Counts: docs/reliability.md"
 
 lint: $(READY) ## style of Python and of the Snakefile
 	@ruff check $(CODE) && ruff format --check $(CODE) && snakefmt --check Snakefile && snakemake --lint

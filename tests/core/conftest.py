@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import data_server
 import mini_paper
 import pytest
+import torture
 from toy_checkout import Toy
 from toy_results import execute
 
@@ -23,6 +24,23 @@ def interrupts() -> None:
     """Let SIGINT interrupt: a shell starts background jobs, and CI may be one, with SIGINT ignored."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def tally(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Takes down what came of a test of `torture.sizes`, and fails it if anything is wrong.
+
+    ``tally(what, times, came, wrong)``: what was thrown, how often, what came of it, and how often that was
+    wrong. Of the long form this is a row of docs/reliability.md.
+    """
+    long = request.node.get_closest_marker("torture") is not None
+
+    def take_down(what: str, times: int, came: str, wrong: int = 0) -> None:
+        if long:
+            torture.write_row(what, times, came, wrong)
+        assert not wrong, f"{what}: {wrong} of {times} wrong; {came}"
+
+    return take_down
 
 
 @contextlib.contextmanager
