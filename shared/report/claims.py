@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from shared.report import captions, stats, text, verdicts
 from shared.report.build import Quantity, Where
 from shared.report.published import PaperValue
 from shared.report.results import Results, difference
-from shared.report.tables import Cell, Column, Row, Sample, Table
+from shared.report.tables import Cell, Column, Part, Row, Sample, Table, sources_of
 from shared.report.verdicts import Verdict
 
 COLUMNS = (
@@ -26,23 +26,6 @@ COLUMNS = (
     Column("ours", "Ours [95 % interval]"),
     Column("test", "Test over seeds"),
 )
-
-
-@dataclass(frozen=True)
-class Part:
-    """One comparison of a claim.
-
-    Attributes:
-        label: which one it is, "" if there is only one.
-        reference: the paper's effect as text.
-        ours: our effect as text, "" if there are no runs.
-        verdict: the verdict on this part alone.
-    """
-
-    label: str
-    reference: str
-    ours: str
-    verdict: Verdict
 
 
 #: From a difference and the tier of its runs to a verdict.
@@ -102,7 +85,8 @@ def part(
         found = difference(*samples)
     else:
         found = stats.welch(*(sample.numbers for sample in samples))
-    return effect(label, known, found, judge(found, samples, rule), decimals)
+    one = effect(label, known, found, judge(found, samples, rule), decimals)
+    return replace(one, sources=sources_of(samples))
 
 
 def bound(
@@ -122,7 +106,8 @@ def bound(
     ours = ""
     if sample.n:
         ours = form(sample) if form else text.scientific(extreme(sample.numbers))
-    return Part(label, known, ours, verdicts.within(sample.numbers, least=least, most=most, tier=sample.tier))
+    found = verdicts.within(sample.numbers, least=least, most=most, tier=sample.tier)
+    return Part(label, known, ours, found, sources=sample.sources)
 
 
 def judge(found: stats.Difference | None, samples: Sequence[Sample], rule: Rule) -> Verdict:
@@ -147,7 +132,7 @@ def effect(
         return Part(label, reference, "", verdict)
     low, high = difference.interval()
     ours = f"{text.signed(difference.value, decimals)} {text.interval(low, high, decimals)}"
-    return Part(label, reference, ours, verdict)
+    return Part(label, reference, ours, verdict, ours)
 
 
 def reference(value: PaperValue | None) -> str:
@@ -178,7 +163,7 @@ def row(
         Cell("\n".join(part.ours or "-" for part in parts)),
         Cell("\n".join(_test(part.verdict) if part.ours else "-" for part in parts)),
     )
-    return Row(key, f"**{key}** {statement}", cells, headline)
+    return Row(key, f"**{key}** {statement}", cells, headline, tuple(parts))
 
 
 def claim(

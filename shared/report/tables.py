@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import math
 import operator
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -17,10 +19,17 @@ from shared.report.verdicts import NOT_RUN, Verdict, shortest
 
 @dataclass(frozen=True)
 class Sample:
-    """Our values of one quantity, one per seed, and the tier they come from ("" if there are none)."""
+    """Our values of one quantity, one per seed.
+
+    Attributes:
+        values: by seed.
+        tier: of the runs that they come from, "" if there are none.
+        sources: experiment and arm of these runs, as far as known.
+    """
 
     values: Mapping[int, float] = field(default_factory=dict)
     tier: str = ""
+    sources: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         stats.by_seed(self.values)  # a list would do for some uses and say nothing
@@ -58,7 +67,12 @@ def per_seed(function: Callable[..., float], *samples: Sample) -> Sample:
     """
     seeds = sorted(set.intersection(*(set(sample.values) for sample in samples)))
     values = {seed: function(*(sample.values[seed] for sample in samples)) for seed in seeds}
-    return Sample(values, shortest([sample.tier for sample in samples]) if values else "")
+    return Sample(values, shortest([s.tier for s in samples]) if values else "", sources_of(samples))
+
+
+def sources_of(samples: Iterable[Sample]) -> tuple[tuple[str, str], ...]:
+    """Experiments and arms that these samples come from, each once."""
+    return tuple(dict.fromkeys(source for sample in samples for source in sample.sources))
 
 
 @dataclass(frozen=True)
@@ -130,13 +144,56 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Part:
+    """One comparison of a claim.
+
+    Attributes:
+        label: which one it is, "" if there is only one.
+        reference: the paper's effect as text.
+        ours: our effect as text, "" if there are no runs.
+        verdict: the verdict on this part alone.
+        effect: the difference that the verdict is about, as text; "" if it is about each run. Where ``ours``
+            says it in another unit, the two differ.
+        sources: experiment and arm of the runs, as far as known.
+    """
+
+    label: str
+    reference: str
+    ours: str
+    verdict: Verdict
+    effect: str = ""
+    sources: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+
+    @property
+    def told(self) -> tuple[float, float, float] | None:
+        """The paper's effect with its 95 % interval, if the reference is one: ``+21.05 (se 0.261)``.
+
+        Without a standard error the interval is the number itself.
+        """
+        found = _TOLD.fullmatch(self.reference)
+        if found is None:
+            return None
+        value, kind, size = float(found[1]), found[2], float(found[3] or 0)
+        half = {"se": stats.t_quantile(0.975, math.inf) * size, "±": size}.get(kind, 0.0)
+        return value, value - half, value + half
+
+
+#: A number with its sign, and what it is known by; references that say more are sentences.
+_TOLD = re.compile(r"([+-]\d+(?:\.\d+)?)(?: \((se|sd|±) (\d+(?:\.\d+)?)\))?")
+
+
+@dataclass(frozen=True)
 class Row:
-    """One row: key, the text of its header (the first column), and a cell for each further column."""
+    """One row: key, the text of its header (the first column), and a cell for each further column.
+
+    The row of a claim has ``parts``, which its cells show as text.
+    """
 
     key: str
     title: str
     cells: tuple[Cell | str, ...]
     headline: bool = False
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True)

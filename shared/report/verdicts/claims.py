@@ -30,7 +30,7 @@ def beats(difference: stats.Difference | None, *, threshold: float = 0.0, tier: 
     if early or difference is None:
         return early
     low, high = difference.interval()
-    found = facts(difference, tier, p=difference.p_greater(threshold))
+    found = replace(facts(difference, tier, p=difference.p_greater(threshold)), least=threshold)
     if low > threshold:
         return replace(found, status=REPRODUCED, reason=f"the interval lies above {threshold:g}")
     if high < threshold or (low == high <= threshold):
@@ -46,6 +46,7 @@ def same(difference: stats.Difference | None, *, margin: float, tier: str = "pap
     if early or difference is None:
         return early
     found = facts(difference, tier, p=difference.p_within(margin), method=f"TOST ({difference.method})")
+    found = replace(found, least=-margin, most=margin)
     if found.p is not None and found.p < 0.05:
         return replace(found, status=REPRODUCED, reason=f"smaller than {margin:g} by two one-sided tests")
     low, high = difference.interval()
@@ -85,7 +86,8 @@ def within(
     broken = sum(not (math.isfinite(number) and least <= number <= most) for number in numbers)
     status = DIFFERS if broken else REPRODUCED
     reason = f"{len(numbers) - broken} of {len(numbers)} runs keep the bound"
-    return Verdict(status, tier, len(numbers), method="bound on each run", reason=reason)
+    found = Verdict(status, tier, len(numbers), method="bound on each run", reason=reason)
+    return replace(found, least=least, most=most)
 
 
 def every(parts: Sequence[Verdict]) -> Verdict:

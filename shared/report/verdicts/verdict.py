@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -37,6 +38,7 @@ class Verdict:
         method: the test, for people to read.
         reason: one phrase that says why, for people to read.
         ours: whether it judges a statement of our own, which is no part of the paper.
+        least, most: the bounds in which a claim holds, of the difference or of each run; infinite if open.
     """
 
     status: str | None
@@ -50,6 +52,8 @@ class Verdict:
     method: str = ""
     reason: str = ""
     ours: bool = False
+    least: float = -math.inf
+    most: float = math.inf
 
     @property
     def text(self) -> str:
