@@ -3,19 +3,41 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
 
+#: Letters that a line of a message may have, and lines of `Mistakes`: messages show values of files.
+_MOST_LETTERS, _MOST_LINES = 2_000, 50
+#: What would move the cursor of a terminal, or cannot be printed.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
 class UserError(Exception):
-    """Something the user can put right: one sentence that says what is wrong and what to do."""
+    """Something the user can put right: one sentence that says what is wrong and what to do.
+
+    Of a very long line the middle is left out, and signs that are none of text are shown as escapes.
+    """
+
+    def __init__(self, sentence: object = "") -> None:
+        super().__init__("\n".join(map(_cut, str(sentence).split("\n"))))
+
+
+def _cut(line: str) -> str:
+    if len(line) > _MOST_LETTERS:
+        line = f"{line[: _MOST_LETTERS // 2]} ... {line[-_MOST_LETTERS // 2 :]}"
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), line)
 
 
 class Mistakes(UserError):
-    """Several of them, one sentence a line, each once."""
+    """Several of them, one sentence a line, each once; of very many the first."""
 
     def __init__(self, sentences: Iterable[str]) -> None:
-        super().__init__("\n".join(dict.fromkeys(sentences)))
+        lines = list(dict.fromkeys(sentences))
+        if len(lines) > _MOST_LINES:
+            lines[_MOST_LINES:] = [f"and {len(lines) - _MOST_LINES} more; correct these first"]
+        super().__init__("\n".join(lines))
 
 
 def each(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from shared.base import bounded
 from shared.base.errors import UserError
 
 #: What the system says if a disk has no room, or takes no files: no fault of what was to be written.
@@ -46,7 +47,7 @@ def write_atomic(path: Path, data: str | bytes) -> None:
     content = data.encode() if isinstance(data, str) else data
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with named(path), os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -76,10 +77,10 @@ def read_json(path: Path) -> Any:
         UserError: if the file is missing or is not JSON.
     """
     try:
-        return json.loads(path.read_text())
+        return bounded.json_of(bounded.read_text(path, str(path), bounded.MOST_RECORDED))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise UserError(f"{path} is not valid JSON ({error}); restore it from git or delete it") from None
 
 

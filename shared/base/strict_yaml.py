@@ -3,10 +3,14 @@
 PyYAML reads YAML 1.1, where ``010`` is 8, ``1:30`` is 90 and ``no`` is false; DVC reads the same files by
 YAML 1.2, where they are 10 and two texts. Such words are refused. Numbers such as ``1e-3``, which are text in
 YAML 1.1 only, are numbers here, too.
+
+A file is bounded, also in what its aliases stand for: a few lines of them could fill the memory of whoever reads
+them (DVC, too, which is why its files are read here first). Tags such as ``!!int`` are refused.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -25,6 +29,10 @@ _CORE = {
         r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
     ),
 }
+#: Letters of a file, levels of nesting, and values, each counted wherever an alias repeats it.
+MOST_LETTERS, MOST_DEPTH, MOST_NODES = 1 << 20, 40, 200_000
+#: Letters of a number; every whole number of so many fits into 64 bits.
+_LONGEST_NUMBER = 18
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
 _KINDS = {
     **{"str": "text", "int": "a whole number", "float": "a number", "bool": "a truth value"},
@@ -61,6 +69,37 @@ class _Strict(yaml.SafeLoader):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.mistakes: list[tuple[int, str]] = []
+        self._nodes = 0
+        self._known: dict[int, tuple[int, int]] = {}  # nodes in a node and its height, by its id
+        self._heights = [0]  # of what is being read, from the outside in
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """As ever, but count: what an alias stands for, too."""
+        event, before = self.peek_event(), self._nodes
+        if getattr(event, "tag", None) is not None:
+            self._refuse(event, "tags such as !!int are not taken; write the value without one")
+        self._heights.append(0)
+        if len(self._heights) > MOST_DEPTH:
+            self._refuse(event, f"it is nested more than {MOST_DEPTH} deep")
+        node = super().compose_node(parent, index)
+        height = self._heights.pop() + 1
+        if isinstance(event, yaml.AliasEvent):
+            if id(node) not in self._known:
+                self._refuse(event, f"the alias *{event.anchor} stands within what it stands for")
+            nodes, height = self._known[id(node)]
+            self._nodes += nodes
+            if len(self._heights) + height > MOST_DEPTH:
+                self._refuse(event, f"with its aliases it is nested more than {MOST_DEPTH} deep")
+        else:
+            self._nodes += 1
+            self._known[id(node)] = (self._nodes - before, height)
+        if self._nodes > MOST_NODES:
+            self._refuse(event, f"with its aliases it has more than {MOST_NODES:,} values")
+        self._heights[-1] = max(self._heights[-1], height)
+        return node
+
+    def _refuse(self, event: yaml.Event, sentence: str) -> None:
+        raise yaml.composer.ComposerError(None, None, sentence, event.start_mark)
 
     def compose_scalar_node(self, anchor: Any) -> yaml.ScalarNode:
         bare = self.peek_event().implicit[0]
@@ -68,6 +107,9 @@ class _Strict(yaml.SafeLoader):
         old = node.tag.removeprefix(_TAG)
         new = next((kind for kind, form in _CORE.items() if form.fullmatch(node.value)), "str")
         if not bare or old == "merge":
+            return node
+        if new in ("int", "float") and not _is_plain(new, node.value):
+            self._note(node, f"{node.value[:40]} is not a number that can be computed with; write another")
             return node
         if (old, new) == ("str", "float"):
             node.tag = f"{_TAG}float"
@@ -104,6 +146,13 @@ class _Strict(yaml.SafeLoader):
         self.mistakes.append((node.start_mark.line + 1, sentence))
 
 
+def _is_plain(kind: str, number: str) -> bool:
+    """Whether a number is finite, and a whole one has no more digits than 64 bits."""
+    if kind == "int":
+        return len(number) <= _LONGEST_NUMBER
+    return number[-3:].lower() not in ("inf", "nan") and math.isfinite(float(number))
+
+
 _Strict.add_constructor(f"{_TAG}map", _Strict.construct_yaml_map)
 
 
@@ -115,9 +164,11 @@ def load(text: str, name: str) -> Any:
         name: of the file, for the message.
 
     Raises:
-        UserError: if it is not YAML, gives a key twice, or has a word that YAML 1.1 and 1.2 read differently;
-            each with its line.
+        UserError: if it is not YAML, gives a key twice, has a word that YAML 1.1 and 1.2 read differently or a
+            number that is not finite, each with its line; or if it is far too large.
     """
+    if len(text) > MOST_LETTERS:
+        raise UserError(f"{name} has {len(text):,} letters, and {MOST_LETTERS:,} are taken; shorten it")
     try:
         loader = _Strict(text)
         node = loader.get_single_node()
@@ -129,5 +180,5 @@ def load(text: str, name: str) -> Any:
         where = f"{name}, line {mark.line + 1}" if mark else name
         said = ": ".join(filter(None, (error.context, error.problem)))
         raise UserError(f"{where}: not valid YAML ({' '.join(said.split())})") from None
-    except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
         raise UserError(f"{name} is not valid YAML ({' '.join(str(error).split())})") from None

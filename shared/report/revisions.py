@@ -6,7 +6,6 @@ import contextlib
 import csv
 import functools
 import io
-import json
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -58,7 +57,7 @@ class Revision:
         """Environment and inputs by run; empty if there were none."""
         file = paths.sidecar(paths.collected(paper, experiment, tier))
         with self._readable(file):
-            return {run: dict(entry) for run, entry in json.loads(self._show(file) or "{}").items()}
+            return committed.environments_of(self._show(file) or "{}")
 
     def read(self, paper: str, experiment: str, tier: str) -> pd.DataFrame:
         """The rows, in the form of `runs.read`.

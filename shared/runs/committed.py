@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shared.base import paths
+from shared.base import bounded, paths
 from shared.base.errors import UserError
 from shared.base.files import write_atomic, write_json
+from shared.runs import facts
 from shared.runs.api import Row
 from shared.runs.records import Record, rows_digest
 
@@ -106,33 +107,50 @@ def read_file(file: Path) -> Committed:
 
 def _environments(sidecar: Path) -> dict[str, dict[str, Any]]:
     try:
-        content = json.loads(sidecar.read_text(encoding="utf-8"), parse_constant=_refuse)
-    except ValueError:  # also for bytes that are not UTF-8
-        raise UserError(f"{paths.shown(sidecar)} is not valid JSON; {_remedy(sidecar)}") from None
-    entries = content.values() if isinstance(content, dict) else [None]
-    if not all(isinstance(entry, dict) and isinstance(entry.get("inputs", {}), dict) for entry in entries):
-        raise UserError(
-            f"{paths.shown(sidecar)} should hold the environment and inputs of each run; {_remedy(sidecar)}"
-        )
-    return dict(content)
+        text = bounded.read_text(sidecar, paths.shown(sidecar), bounded.MOST_RECORDED)
+        return environments_of(text)
+    except _Mistyped as error:
+        raise UserError(f"{paths.shown(sidecar)}{error}; {_remedy(sidecar)}") from None
+    except ValueError as error:
+        raise UserError(f"{paths.shown(sidecar)} is not valid JSON ({error}); {_remedy(sidecar)}") from None
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
+class _Mistyped(ValueError):
+    """JSON of another form than a sidecar has; says what follows the name of the file."""
+
+
+def environments_of(text: str) -> dict[str, dict[str, Any]]:
+    """What a sidecar says of each run.
+
+    Raises:
+        ValueError: if the text is not JSON, or a fact in it has another type than it should.
+    """
+    content = bounded.json_of(text)
+    if not isinstance(content, dict):
+        raise _Mistyped(" should hold the environment and inputs of each run")
+    for run, entry in content.items():
+        if not isinstance(entry, dict):
+            said = "it should hold the environment and inputs of the run"
+        else:
+            said = facts.wrong(entry, entry.get("inputs", {})) or ""
+        if said:
+            line = text[: max(text.find(json.dumps(run)), 0)].count("\n") + 1
+            raise _Mistyped(f", line {line}: the entry of run {run} is wrong: {said}")
+    return content
 
 
 def _measured(file: Path) -> Iterator[tuple[int, str, tuple[str, int], Row]]:
     """Number of the line, run, arm and seed, and value of each line of a CSV."""
     name = paths.shown(file)
     try:
-        with file.open(newline="", encoding="utf-8") as handle:
+        with file.open(newline="", encoding="utf-8-sig") as handle:
             lines = csv.reader(handle)
             if tuple(next(lines, ())) != HEADER:
                 raise UserError(f"{name} does not begin with {','.join(HEADER)}; {_remedy(file)}")
             for number, line in enumerate(lines, start=2):
                 try:
                     run, _, arm, seed, metric, step, value = line
-                    entry = (number, run, (arm, int(seed)), Row(metric, _step(step), float(value)))
+                    entry = (number, run, (arm, _whole(seed)), Row(metric, _step(step), _finite(value)))
                 except ValueError:
                     raise UserError(f"{name}, line {number} is malformed; {_remedy(file)}") from None
                 yield entry
@@ -144,9 +162,20 @@ def _step(text: str) -> int | float | str:
     if not text:
         return ""
     try:
-        return int(text)
+        return _whole(text)
     except ValueError:
-        return float(text)
+        return _finite(text)
+
+
+def _whole(text: str) -> int:
+    return int(text) if len(text) < 5 and text.isdecimal() else bounded.whole(text)  # most are short
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number - number != 0:
+        raise ValueError
+    return number
 
 
 def _damage(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared.base import paths
+from shared.base import bounded, paths
 from shared.base.errors import UserError
 from shared.runs import committed, config, ledger, records
 
@@ -113,8 +112,8 @@ def _is_ours(file: Path) -> bool:
 
 def _json(file: Path) -> Any:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:  # also for bytes that are not UTF-8
+        return bounded.json_of(bounded.read_text(file, file.name, bounded.MOST_RECORDED))
+    except ValueError as error:
         raise UserError(
             f"{file} is no record of a run ({error}); copy it anew, or name another file or folder"
         ) from None

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared.base import paths
+from shared.base import bounded, paths
 from shared.base.errors import UserError
 from shared.base.files import write_json
-from shared.runs import config
+from shared.runs import config, facts
 from shared.runs.api import Row
 
 _TIMING = re.compile(r"(.*_)?(seconds|mb)|.*_per_second")
@@ -101,10 +101,12 @@ def _read(row: Any, where: str) -> tuple[Any, float, int | float | str]:
     """The metric as it is, value and step as plain Python has them."""
     try:
         metric, step, value = row
+        if isinstance(value, str):
+            raise ValueError
         if not isinstance(step, str) and not math.isfinite(step):
             raise ValueError
         return metric, float(value), step if isinstance(step, str) else _number(step)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UserError(
             f"{where}: {row!r} is no row of metric, step and value; nothing was recorded"
         ) from None
@@ -141,7 +143,8 @@ def stored(run_id: str) -> Record | None:
     """The record of a run in the store; None if there is none or the file is damaged."""
     file = stored_path(run_id)
     try:
-        return parse(json.loads(file.read_text()), file.name)
+        text = bounded.read_text(file, file.name, bounded.MOST_RECORDED)
+        return parse(bounded.json_of(text), file.name)
     except (OSError, ValueError, UserError):
         return None
 
@@ -162,6 +165,8 @@ def parse(value: Any, where: str) -> Record:
         UserError: if the content has another form, or its name does not follow from its inputs.
     """
     try:
+        if said := facts.wrong(value["environment"], value["inputs"]):
+            raise UserError(f"{where} is not the record of a run: {said}; copy it anew or leave it out")
         rows = checked_rows(value["rows"], where)
         record = Record(value["run"], dict(value["inputs"]), rows, dict(value["environment"]))
         json.dumps(record.environment, allow_nan=False)  # or it could not be saved

@@ -96,10 +96,25 @@ def test_a_second_merge_key_is_refused_as_dvc_does():
         ("a: 1\n--- \nb: 2", "f.yaml, line 2: not valid YAML"),
         ("a: *b", "f.yaml, line 1: not valid YAML .*undefined alias"),
         ("a: !!python/name:os.system x", "f.yaml, line 1: not valid YAML"),
-        ("a: !!int abc", "f.yaml is not valid YAML"),
+        ("a: !!int abc", "f.yaml, line 1: not valid YAML .*tags"),
+        ("\na: !!bool maybe", "f.yaml, line 2: not valid YAML .*tags"),
+        ("a: !!timestamp 2026-99-99", "f.yaml, line 1: not valid YAML .*tags"),
+        ("a: !!binary x", "f.yaml, line 1: not valid YAML .*tags"),
+        ("a: !!set {b, c}", "f.yaml, line 1: not valid YAML .*tags"),
+        ("? 5: 6\n!!merge <<: {a: 1}", "f.yaml, line 2: not valid YAML .*tags"),
         ("? [1]\n: 2", "f.yaml, line 1: not valid YAML .*unhashable"),
         ("a: \0", "f.yaml is not valid YAML"),
-        ("[" * sys.getrecursionlimit(), "f.yaml is not valid YAML"),
+        ("[" * sys.getrecursionlimit(), "f.yaml, line 1: not valid YAML .*nested more than 40 deep"),
+        ("- " * 100_000, "f.yaml, line 1: not valid YAML .*nested"),
+        ("\n".join(" " * n + "a:" for n in range(500)), r"f.yaml, line \d+: not valid YAML .*nested"),
+        ("a: &a [*a]", "f.yaml, line 1: not valid YAML .*within what it stands for"),
+        ("\n<<: &a {b: *a}", "f.yaml, line 2: not valid YAML .*within what it stands for"),
+        (f"a: {'9' * 5000}", "f.yaml, line 1: 9999.* is not a number that can be computed with"),
+        ("a:\n  b: .inf", "f.yaml, line 2: .inf is not a number"),
+        ("[1, -.INF]", "f.yaml, line 1: -.INF is not a number"),
+        ("a: .nan", "f.yaml, line 1: .nan is not a number"),
+        ("a: 1e999", "f.yaml, line 1: 1e999 is not a number"),
+        ("a: " + "b" * strict_yaml.MOST_LETTERS, "f.yaml has 1,048,579 letters"),
     ],
 )
 def test_what_is_no_yaml_is_one_sentence(text, says):
@@ -118,7 +133,33 @@ def test_lines_of_keys_are_known_through_anchors_and_merges():
 
 
 def test_numbers_with_exponents_are_numbers():
-    assert strict_yaml.load("[1e-3, 1E3, -.5, 2.5e2, .inf]", "f.yaml") == [1e-3, 1e3, -0.5, 250.0, math.inf]
+    assert strict_yaml.load("[1e-3, 1E3, -.5, 2.5e2, 0x1e5]", "f.yaml") == [1e-3, 1e3, -0.5, 250.0, 0x1E5]
+
+
+def bomb(link: str, first: str, levels: int = 30) -> str:
+    """Anchors that each repeat the one before: ``link`` has ``{}`` for it."""
+    lines = [f"a0: &a0 {first}"]
+    lines += [f"a{n}: &a{n} {link.format(f'*a{n - 1}')}" for n in range(1, levels)]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (bomb("[{0}, {0}, {0}]", "[x, y]"), "more than 200,000 values"),
+        (bomb("{{<<: [{0}, {0}]}}", "{x: 1}"), "more than 200,000 values"),
+        (bomb("{{a: {0}, b: {0}}}", "x"), "more than 200,000 values"),
+        (bomb("[{0}]", "x", 100), "nested more than 40 deep"),
+    ],
+)
+def test_a_bomb_of_aliases_is_refused_before_it_goes_off(text, says):
+    with pytest.raises(UserError, match=rf"^f.yaml, line \d+: not valid YAML \(with its aliases it .*{says}"):
+        strict_yaml.load(text, "f.yaml")
+
+
+def test_aliases_in_moderation_are_taken():
+    found = strict_yaml.load(bomb("[{0}, {0}]", "[x, y]", 12), "f.yaml")
+    assert found["a2"] == [[["x", "y"], ["x", "y"]], [["x", "y"], ["x", "y"]]]
 
 
 @pytest.mark.parametrize(

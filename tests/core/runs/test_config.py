@@ -141,7 +141,7 @@ def test_find_is_the_inverse_of_spec(toy):
             "unknown setting 'stepz'; did you mean 'steps'",
         ),
         ("slow: {rate: 0.25}", "slow: {rate: fast}", "rate = 'fast' should be a number"),
-        ("slow: {rate: 0.25}", "slow: {rate: .nan}", "should be a number"),
+        ("slow: {rate: 0.25}", "slow: {rate: .nan}", ".nan is not a number"),
         ("slow: {rate: 0.25}", "slow: {steps: 2.5}", "steps = 2.5 should be a whole number"),
         ("slow: {rate: 0.25}", "slow: {steps: true}", "should be a whole number"),
         ("slow: {rate: 0.25}", "slow: {trouble: 1}", "should be text"),

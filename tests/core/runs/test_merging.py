@@ -105,12 +105,14 @@ def test_merge_lets_timings_differ(toy, elsewhere):
     ("change", "message"),
     [
         (lambda record: record["inputs"].__setitem__("seed", 7), "does not follow from its inputs"),
-        (lambda record: record["rows"][0].__setitem__(2, float("nan")), "is nan"),
+        (lambda record: record["rows"][0].__setitem__(2, float("nan")), "NaN is not JSON"),
         (lambda record: record.pop("rows"), "not the record of a run"),
         (lambda record: record.__setitem__("rows", [["a"]]), "no row of metric, step and value"),
-        (lambda record: record["rows"][0].__setitem__(1, float("inf")), "no row of metric, step and value"),
-        (lambda record: record["inputs"].__setitem__("extra", float("nan")), "not the record of a run"),
-        (lambda record: record["environment"].__setitem__("mb", float("nan")), "not the record of a run"),
+        (lambda record: record["rows"][0].__setitem__(1, float("inf")), "Infinity is not JSON"),
+        (lambda record: record["rows"][0].__setitem__(1, 10**400), "no row of metric, step and value"),
+        (lambda record: record["rows"][0].__setitem__(2, "1.5"), "no row of metric, step and value"),
+        (lambda record: record["inputs"].__setitem__("extra", float("nan")), "NaN is not JSON"),
+        (lambda record: record["environment"].__setitem__("mb", float("nan")), "NaN is not JSON"),
     ],
 )
 def test_merge_refuses_damaged_records(toy, elsewhere, change, message):
