@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-
 #: Letters that a line of a message may have, and lines of `Mistakes`: messages show values of files.
 _MOST_LETTERS, _MOST_LINES = 2_000, 50
 #: What would move the cursor of a terminal, or cannot be printed.

@@ -4,8 +4,8 @@ PyYAML reads YAML 1.1, where ``010`` is 8, ``1:30`` is 90 and ``no`` is false; D
 YAML 1.2, where they are 10 and two texts. Such words are refused. Numbers such as ``1e-3``, which are text in
 YAML 1.1 only, are numbers here, too.
 
-A file is bounded, also in what its aliases stand for: a few lines of them could fill the memory of whoever reads
-them (DVC, too, which is why its files are read here first). Tags such as ``!!int`` are refused.
+A file is bounded, also in what its aliases stand for: a few lines of them could fill the memory of whoever
+reads them (DVC, too, which is why its files are read here first). Tags such as ``!!int`` are refused.
 """
 
 from __future__ import annotations
@@ -164,8 +164,8 @@ def load(text: str, name: str) -> Any:
         name: of the file, for the message.
 
     Raises:
-        UserError: if it is not YAML, gives a key twice, has a word that YAML 1.1 and 1.2 read differently or a
-            number that is not finite, each with its line; or if it is far too large.
+        UserError: if it is not YAML, gives a key twice, has a word that YAML 1.1 and 1.2 read differently or
+            a number that is not finite, each with its line; or if it is far too large.
     """
     if len(text) > MOST_LETTERS:
         raise UserError(f"{name} has {len(text):,} letters, and {MOST_LETTERS:,} are taken; shorten it")
