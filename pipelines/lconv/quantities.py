@@ -24,7 +24,7 @@ def _other_readings(results: Results, where: Where) -> str:
 
 #: The paper's reading: accuracy on the held-out fifth at its best epoch (D4).
 BEST = Quantity("accuracy", reduce=np.max, note=_other_readings)
-PARAMETERS = Quantity("parameters", form=text.thousands)
+PARAMETERS = Quantity("parameters", form=text.thousands, counted=True)
 COUNT = compared("parameters", "Trainable parameters", PARAMETERS)
 
 

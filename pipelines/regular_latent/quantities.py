@@ -12,9 +12,6 @@ from shared.report.build import Filled, Place, Quantity, Where
 from shared.report.results import Results
 from shared.report.tables import Cell, Sample, per_seed
 
-#: Runs at a shorter protocol are shown beside a printed number, and not judged.
-AT_PAPER = ("paper",)
-
 
 def _readings(results: Results, where: Where, decimals: int, others: dict[str, str]) -> str:
     """Means of other metrics, for a note below the one compared: ``clean 0.931; orbit mean 0.945``."""
@@ -27,7 +24,6 @@ def _readings(results: Results, where: Where, decimals: int, others: dict[str, s
 ACCURACY = Quantity(
     "accuracy",
     decimals=3,
-    judged=AT_PAPER,
     note=partial(_readings, decimals=3, others={"clean": "accuracy_clean", "orbit mean": "accuracy_orbit"}),
 )
 #: Of the same runs: on clean pairs, and with predictions averaged over the orbit of an augmented one.
@@ -36,7 +32,6 @@ CLEAN, ORBIT = Quantity("accuracy_clean", decimals=3), Quantity("accuracy_orbit"
 VOLUMES_ACCURACY = Quantity(
     "accuracy",
     decimals=3,
-    judged=AT_PAPER,
     note=partial(_readings, decimals=3, others={"turned": "accuracy_moved", "majority": "majority"}),
 )
 #: Table 6: title and error of each test, with those of shorter roll-outs and of the last epoch.
@@ -46,7 +41,6 @@ RMSE = {
         Quantity(
             f"rmse_{part}_20",
             decimals=3,
-            judged=AT_PAPER,
             note=partial(
                 _readings,
                 decimals=3,

@@ -22,7 +22,7 @@ from pipelines.soft_equivariance.quantities import (
 from pipelines.soft_equivariance.studies import BROKEN, EXACT, STATEMENTS, STEPS, TURNS, WHOLE, drawn
 from shared.report import text, verdicts
 from shared.report.build import Quantity, Where
-from shared.report.claims import Part, Rule, above, at_paper, bound, claim, part, reference, within
+from shared.report.claims import Part, Rule, above, bound, claim, part, reference, within
 from shared.report.results import Results
 from shared.report.tables import Row, Sample, per_seed
 from shared.report.verdicts import Verdict
@@ -72,7 +72,7 @@ def _pair(results: Results, first: str, second: str, data: str, rule: Rule, know
     """Two networks of Table 2 on one kind of data."""
     label = f"{arms.DATA[data]}, {arms.short(first)} - {arms.short(second)}"
     known = known or _printed(results, "table2", first, second, data)
-    return part(label, known, _minus(results, arms.together(results, data, first, second)), at_paper(rule))
+    return part(label, known, _minus(results, arms.together(results, data, first, second)), rule)
 
 
 # -- what needs no training --------------------------------------------------------------------------------
@@ -114,7 +114,7 @@ def _sixes(results: Results) -> Row:
         if found.verdict.status == verdicts.DIFFERS and found.verdict.tier != "paper":
             found = replace(found, verdict=replace(found.verdict, status=None))
         parts.append(found)
-    return claim(results, "M1", parts, "table3")
+    return claim(results, "M1", parts, "table3", at_lite=True)
 
 
 def _sixes_of(results: Results, arm: str) -> Sample:
@@ -151,7 +151,7 @@ def _gains(results: Results) -> Iterator[Row]:
     learned = ("table4", "n8_0.5_cifar100")
     pair = [learned, *arms.together(results, "cifar100", "strict_n8")]
     known = f"up to {reference(said)}; table {_printed(results, 'table4', 'n8_0.5', 'strict_n8', 'cifar100')}"
-    rule = at_paper(above(said.value - said.rounding if said else 0.0))
+    rule = above(said.value - said.rounding if said else 0.0)
     label = "n = 8: relaxed, learned ω', λ = 0.5 - strict"
     parts = [part(label, known, _minus(results, pair), rule)]
     yield claim(results, "A4", parts, "table4", rounding=_half(results, "A4"))
@@ -173,7 +173,7 @@ def _larger(results: Results, data: str) -> Part:
     if all(known):
         a, b, c, d = (one.value for one in known)
         said = f"{text.signed(a - b, 2)} and {text.signed(c - d, 2)}"
-    return part(arms.DATA[data], said, [rotation - strict, translation - cnn], at_paper(above()))
+    return part(arms.DATA[data], said, [rotation - strict, translation - cnn], above())
 
 
 def _optimum(results: Results) -> Row:
@@ -190,7 +190,7 @@ def _optimum(results: Results) -> Row:
             others["strict"] = arms.strict(data, sweep)
             for name, other in others.items():
                 samples = _minus(results, (places[best], other))
-                parts.append(part(f"{title} - {name}", "above 0", samples, at_paper(above())))
+                parts.append(part(f"{title} - {name}", "above 0", samples, above()))
     return claim(results, "F1", parts, "figure4")
 
 
@@ -237,7 +237,7 @@ def _share(results: Results, which: int, label: str, least: float) -> Part:
         f"{label}: {len(gaps)} of {len(cells)} cells",
         said,
         [share.map(lambda s: s - 0.5)],
-        at_paper(above()),
+        above(),
     )
     if share.n:
         found = replace(found, ours=f"{share.summary.mean:.2f} of the cells")
@@ -273,12 +273,10 @@ def _pulled(results: Results) -> Iterator[Part]:
         title, places = arms.short(arms.LEARNED[net][0]), _reduced(results, net)
         after = {strength: size(results, where) for strength, where in places.items()}
         before = size(results, places["0"], start=True)
-        yield part(
-            f"{title}, λ = 0: after - before", "not less", [after["0"] - before], at_paper(above(-0.1))
-        )
+        yield part(f"{title}, λ = 0: after - before", "not less", [after["0"] - before], above(-0.1))
         for small, large in pairwise(after):
             label = f"{title}: λ = {small} - λ = {large}"
-            yield part(label, "above 0", [after[small], after[large]], at_paper(above()))
+            yield part(label, "above 0", [after[small], after[large]], above())
 
 
 def _chosen(results: Results) -> Iterator[Part]:
@@ -288,11 +286,11 @@ def _chosen(results: Results) -> Iterator[Part]:
         scores = {strength: VALIDATION.of(results, where) for strength, where in places.items()}
         last = results.last(*places["1"], "validation_accuracy")
         samples = [scores["1"], last]
-        yield part(f"{title}, λ = 1: best - last epoch", "no choice", samples, at_paper(within(SIMILAR)))
+        yield part(f"{title}, λ = 1: best - last epoch", "no choice", samples, within(SIMILAR))
         means = {strength: sample.summary.mean for strength, sample in scores.items() if sample.n}
         ends = (max(means, key=means.get), min(means, key=means.get)) if means else ("1", "0.01")
         samples = [scores[one] for one in ends]
-        yield part(f"{title}: λ = {ends[0]} - λ = {ends[1]}", "no choice", samples, at_paper(within(SIMILAR)))
+        yield part(f"{title}: λ = {ends[0]} - λ = {ends[1]}", "no choice", samples, within(SIMILAR))
 
 
 # -- run times, what the gain is due to, and ours ----------------------------------------------------------
@@ -313,7 +311,7 @@ def _times(results: Results) -> Row:
         known = printed_ratio(results, network, "train", base)
         label = f"train: {arms.short(network)}"
         parts.append(_ratio_part(label, known, found, above(), found.map(lambda value: value - 1)))
-    return claim(results, "T1", parts, "table6", slower=f"{SLOWER:g}")
+    return claim(results, "T1", parts, "table6", at_lite=True, slower=f"{SLOWER:g}")
 
 
 def _ratio_part(label: str, known: str, found: Sample, rule: Rule, margin: Sample) -> Part:
@@ -336,11 +334,14 @@ def _alone(results: Results) -> Iterator[Row]:
     clean = "relaxed - control (29 taps, angles per layer, learned shortcut, same ω)"
     steps = {
         "X1": ("soft", "relative", clean, above(), "all of the gain"),
-        "X1-rest": ("relative", "strict", "control - strict", at_paper(within(SIMILAR)), "nothing"),
+        "X1-rest": ("relative", "strict", "control - strict", within(SIMILAR), "nothing"),
     }
     for key, step in steps.items():
         parts = [_step(results, data, *step) for data in arms.DATASETS]
-        yield claim(results, key, parts, STEPS["cifar10"], headline=key == "X1", similar=f"{SIMILAR:g}")
+        only = key == "X1"
+        yield claim(
+            results, key, parts, STEPS["cifar10"], headline=only, at_lite=only, similar=f"{SIMILAR:g}"
+        )
 
 
 def _ours(results: Results) -> Iterator[Row]:

@@ -14,9 +14,6 @@ from shared.report.build import Filled, Place, Quantity, Where, compared
 from shared.report.results import Results
 from shared.report.tables import Cell, Sample, per_seed
 
-#: Runs of a shorter protocol are compared with each other only.
-AT_LENGTH = ("paper",)
-
 
 def _frequency(results: Results, where: Where) -> str:
     """omega' that the networks were tested with, for a note, and the turns that a whole one leaves."""
@@ -42,7 +39,7 @@ def _deviation(values: np.ndarray) -> float:
 
 
 #: Percent of the test images, of the network with the best validation, mean over draws of its angles.
-ACCURACY = Quantity("test_accuracy", judged=AT_LENGTH, note=_frequency)
+ACCURACY = Quantity("test_accuracy", note=_frequency)
 VALIDATION = Quantity("chosen_validation_accuracy")
 PARAMETERS = Quantity("parameters", form=text.thousands, decimals=0, counted=True)
 #: Points of accuracy between draws of the angles of one trained network.

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from shared.base import paths
 from shared.report import captions, text
 from shared.report.results import Results, difference
 from shared.report.tables import Cell, Column, Row, Sample, Table, measured
@@ -35,7 +34,7 @@ class Quantity:
         form: how its mean is written, if not as mean ± standard deviation with this many ``decimals``.
         decimals: of the number, and of its difference from the paper's.
         counted: whether there is no chance in it, as in a count of parameters.
-        judged: tiers whose runs get a verdict beside the paper's number; those of others are shown only.
+        protocol: the shorter protocol that it is measured at, as ``paper.csv`` calls it; "" for the paper's.
         shared_se: standard error that all runs of an arm share (see `shared.report.verdicts`).
         note: a remark in each of its cells.
     """
@@ -47,7 +46,7 @@ class Quantity:
     form: Callable[[float], str] | None = None
     decimals: int = 2
     counted: bool = False
-    judged: Sequence[str] = paths.COMMITTED_TIERS
+    protocol: str = ""
     shared_se: Callable[[Results, Where, Quantity, Sample], float] | None = None
     note: Callable[[Results, Where], str] | None = None
 
@@ -82,7 +81,7 @@ class Quantity:
             form=self.form,
             shared_se=self.shared_se(results, where, self, sample) if self.shared_se else 0.0,
             counted=self.counted,
-            judged=self.judged,
+            protocol=self.protocol,
             note=note,
         )
 

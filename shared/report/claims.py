@@ -44,18 +44,6 @@ def within(margin: float) -> Rule:
     return lambda found, tier: verdicts.same(found, margin=margin, tier=tier)
 
 
-def at_paper(rule: Rule) -> Rule:
-    """A rule for the paper's protocol; runs of a shorter one are shown under it, and not judged."""
-
-    def judged(found: stats.Difference, tier: str) -> Verdict:
-        verdict = rule(found, tier)
-        return (
-            verdict if tier in ("", "paper") else replace(verdict, status=None, reason="a shorter protocol")
-        )
-
-    return judged
-
-
 def compare(
     results: Results, what: Quantity, rule: Rule, pairs: Iterable[Pair], decimals: int = 2
 ) -> list[Part]:
@@ -152,8 +140,11 @@ def row(
     command: str = "",
     headline: bool = False,
     ours: bool = False,
+    at_lite: bool | None = None,
 ) -> Row:
-    """One claim as a row of a table with `COLUMNS`; ``ours`` if only we make it, not the paper."""
+    """One claim as a row of a table with `COLUMNS`; for the arguments see `claim`."""
+    if not (ours if at_lite is None else at_lite):
+        parts = [_at_paper(part) for part in parts]
     joined = replace(verdicts.every([part.verdict for part in parts]), ours=ours)
     open_question = joined.reason if joined.status == verdicts.TOO_FEW else ""
     cells = (
@@ -166,6 +157,15 @@ def row(
     return Row(key, f"**{key}** {statement}", cells, headline, tuple(parts))
 
 
+def _at_paper(part: Part) -> Part:
+    """The part without a verdict, if its runs follow a shorter protocol."""
+    return (
+        part
+        if verdicts.comparable(part.verdict.tier)
+        else replace(part, verdict=verdicts.withheld(part.verdict))
+    )
+
+
 def claim(
     results: Results,
     key: str,
@@ -175,6 +175,7 @@ def claim(
     said: str = "",
     headline: bool = False,
     ours: bool = False,
+    at_lite: bool | None = None,
     **fields: str,
 ) -> Row:
     """One claim as a row, computed by an experiment; its statement stands in ``captions.md``.
@@ -187,10 +188,13 @@ def claim(
         said: name of the statement, if it is not the key: several rows may say the same of different things.
         headline: whether the claim stands for the paper.
         ours: whether only we make it, not the paper.
+        at_lite: whether runs of a shorter protocol may judge it, since the statement does not hang on how
+            long our arms were trained (rule: `shared.report.verdicts`); if not said, where it is ours.
         fields: what is filled into the statement (`shared.report.captions`).
     """
     statement = captions.words(results, said or key, fields).caption
-    return row(key, statement, parts, command=results.command(experiment), headline=headline, ours=ours)
+    command = results.command(experiment)
+    return row(key, statement, parts, command=command, headline=headline, ours=ours, at_lite=at_lite)
 
 
 def table(results: Results, rows: Iterable[Row], experiments: Iterable[str], **fields: str | None) -> Table:

@@ -1,9 +1,10 @@
 """The two hand-written tables of a pipeline: what the paper prints, and what we do differently.
 
 ``paper.csv`` has one line per printed number; its place in our reports is (table, row, column). Numbers are
-kept as written, because the number of printed digits says how precisely they are known. A column ``origin``,
-which a file may leave out, says where the number comes from (`ORIGINS`). ``deviations.csv`` has one line per
-difference of protocol; it is printed under the tables that it concerns.
+kept as written, because the number of printed digits says how precisely they are known. The column
+``origin`` says where the number comes from (`ORIGINS`), the column ``protocol`` at which shorter protocol the
+reference itself stands ("3 epochs"); empty is the paper's own. ``deviations.csv`` has one line per difference
+of protocol; it is printed under the tables that it concerns.
 """
 
 from __future__ import annotations
@@ -34,11 +35,12 @@ PAPER_COLUMNS = (
     "spread_kind",
     "n",
     "origin",
+    "protocol",
     "read_from",
     "note",
 )
-#: Where a number comes from: the paper's text and tables, its authors' logs and notebooks, a figure, or code
-#: and shapes (a parameter count), so that there is no chance in it. The first if not said.
+#: Where a number comes from: the paper's text and tables; its authors' logs and notebooks; a figure; or what
+#: is known already: code and shapes (a parameter count), other numbers (a mean of them, a test of them).
 ORIGINS = ("printed", "logged", "read", "derived")
 DEVIATION_COLUMNS = ("what", "paper", "ours", "why", "expected_effect", "tables")
 
@@ -59,6 +61,7 @@ class PaperValue:
     spread_kind: str
     n: int | None
     origin: str
+    protocol: str
     read_from: str
     note: str
 
@@ -115,7 +118,7 @@ def paper_values(paper: str) -> dict[tuple[str, str, str], PaperValue]:
     """
     found: dict[tuple[str, str, str], PaperValue] = {}
     file = paths.pipeline(paper) / "paper.csv"
-    for where, line in _lines(file, PAPER_COLUMNS, optional="origin"):
+    for where, line in _lines(file, PAPER_COLUMNS):
         value = _paper_value(where, line)
         key = (value.table, value.row, value.column)
         if key in found:
@@ -149,12 +152,11 @@ def deviations(paper: str) -> list[Deviation]:
 
 def _paper_value(where: str, line: Mapping[str, str]) -> PaperValue:
     fields = {name: line[name].strip() for name in PAPER_COLUMNS}
-    for name in ("table", "row", "column", "metric", "value", "read_from"):
+    for name in ("table", "row", "column", "metric", "value", "origin", "read_from"):
         if not fields[name]:
             raise UserError(
                 f"{where}: the field {name!r} is empty; a number needs a place, a value and a source"
             )
-    fields["origin"] = fields["origin"] or ORIGINS[0]
     _choice(where, "spread_kind", fields["spread_kind"], SPREAD_KINDS)
     _choice(where, "origin", fields["origin"], ORIGINS)
     if bool(fields["spread"]) != bool(fields["spread_kind"]):
@@ -189,9 +191,8 @@ def _parse(where: str, name: str, text: str, parse: Callable[[str], float]) -> f
 
 def _choice(where: str, name: str, text: str, known: tuple[str, ...]) -> None:
     if text not in known:
-        raise UserError(
-            f"{where}: {name} is {text!r}; use one of {', '.join(filter(None, known))}, or nothing"
-        )
+        nothing = ", or nothing" if "" in known else ""
+        raise UserError(f"{where}: {name} is {text!r}; use one of {', '.join(filter(None, known))}{nothing}")
 
 
 def _wrong(reader: csv.DictReader[str], columns: tuple[str, ...]) -> str:
@@ -204,11 +205,8 @@ def _wrong(reader: csv.DictReader[str], columns: tuple[str, ...]) -> str:
     return " and ".join([*lacking, *foreign]) or "the order is another, or a column is there twice"
 
 
-def _lines(file: Path, columns: tuple[str, ...], optional: str = "") -> list[tuple[str, dict[str, str]]]:
-    """The data lines of a CSV file with exactly these columns, each with its place for error messages.
-
-    A file without the ``optional`` column has empty fields there.
-    """
+def _lines(file: Path, columns: tuple[str, ...]) -> list[tuple[str, dict[str, str]]]:
+    """The data lines of a CSV file with exactly these columns, each with its place for error messages."""
     name = paths.shown(file)
     try:
         text = file.read_text(encoding="utf-8-sig")  # some programs put a mark in front of UTF-8
@@ -217,8 +215,6 @@ def _lines(file: Path, columns: tuple[str, ...], optional: str = "") -> list[tup
     except UnicodeDecodeError as error:
         raise UserError(f"{name} is not text in UTF-8 ({error}); save it as such") from None
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)  # a cell may have several lines
-    absent = {optional: ""} if optional and optional not in (reader.fieldnames or ()) else {}
-    columns = tuple(column for column in columns if column not in absent)
     try:
         if tuple(reader.fieldnames or ()) != columns:
             wrong = _wrong(reader, columns)
@@ -231,7 +227,7 @@ def _lines(file: Path, columns: tuple[str, ...], optional: str = "") -> list[tup
                     f"{where}: the number of fields is not {len(columns)}; quote fields that hold a comma"
                 )
             cells = {name: " ".join(cell.splitlines()) for name, cell in line.items()}
-            found.append((where, cells | absent))
+            found.append((where, cells))
         return found
     except csv.Error as error:
         raise UserError(f"{name}, line {reader.line_num}: not valid CSV ({error})") from None

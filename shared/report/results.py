@@ -7,8 +7,7 @@ the report, demo results for the demo, or an earlier git revision for `shared.re
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -216,17 +215,17 @@ class Results:
         form: Callable[[float], str] | None = None,
         shared_se: float = 0.0,
         counted: bool = False,
-        judged: Sequence[str] = paths.COMMITTED_TIERS,
+        protocol: str = "",
         note: str = "",
     ) -> Cell:
         """A table cell for ``sample`` beside the paper's number at this place, with the verdict if any.
 
-        What is ``counted``, such as parameters, or derived (`published.ORIGINS`) has no chance in it and must
-        be the same number. Runs of a tier that is not ``judged`` are shown with their difference alone.
+        What is ``counted``, such as parameters, has no chance in it and must be the same number. What was
+        measured at another ``protocol`` than the paper's number is shown with the difference alone
+        (`verdicts.comparable`).
         """
         paper = self.published(table, row, column)
         verdict = None
-        counted = counted or (paper is not None and paper.origin == "derived")
         if paper is not None and sample.n and counted:
             verdict = verdicts.exactly(sample.numbers, paper.value, tier=sample.tier)
         elif paper is not None and sample.n:
@@ -242,8 +241,8 @@ class Results:
             )
             if verdict.reason == verdicts.SHARED:
                 note = "\n".join(filter(None, (note, verdict.reason)))
-            if sample.tier not in judged:
-                verdict = replace(verdict, status=None, reason="a shorter protocol than the number's")
+            if not verdicts.comparable(sample.tier, protocol, paper.protocol):
+                verdict = verdicts.withheld(verdict)
         return measured(
             sample,
             verdict=verdict,

@@ -112,8 +112,8 @@ def _cell(results: Results, arm: str) -> Cell:
 """
 
 PAPER_CSV = """\
-claim,table,row,column,metric,unit,direction,value,spread,spread_kind,n,read_from,note
-walks end somewhere,table1,slow,final,final,,,0.1,,,,Table 1,
+claim,table,row,column,metric,unit,direction,value,spread,spread_kind,n,origin,protocol,read_from,note
+walks end somewhere,table1,slow,final,final,,,0.1,,,,printed,,Table 1,
 """
 
 DEVIATIONS = "what,paper,ours,why,expected_effect,tables\nlegs,two,none,a toy has none,none,\n"

@@ -9,6 +9,7 @@ from dataclasses import replace
 from shared.report import stats
 from shared.report.verdicts.verdict import (
     DIFFERS,
+    EQUALITY,
     REPRODUCED,
     TOO_FEW,
     Measured,
@@ -87,7 +88,7 @@ def exactly(ours: Measured | Sequence[float], value: float, *, tier: str | None 
         return early
     wrong = [number for number in numbers if number != value]
     found = Verdict(DIFFERS if wrong else REPRODUCED, tier, len(numbers), (wrong or [value])[0] - value)
-    return replace(found, method="equality", reason="not the same number" if wrong else "the same number")
+    return replace(found, method=EQUALITY, reason="not the same number" if wrong else "the same number")
 
 
 def _deviation(spread: float | None, n: int | None, kind: str) -> float | None:

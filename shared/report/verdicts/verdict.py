@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from shared.base.paths import COMMITTED_TIERS, TIERS
@@ -18,6 +18,11 @@ STATUSES = (REPRODUCED, DIFFERS, TOO_FEW, NOT_RUN)
 
 #: There is nothing to reproduce in what only we say.
 _OURS = {REPRODUCED: "holds", DIFFERS: "does not hold"}
+
+#: The method where there is no chance.
+EQUALITY = "equality"
+#: Why a number is shown and not judged.
+SHORTER = "a shorter protocol than the paper's"
 
 #: Fewer seeds than this never decide anything.
 MIN_RUNS = 3
@@ -59,7 +64,7 @@ class Verdict:
     def text(self) -> str:
         """What a table shows: the status, with the tier unless it is the paper's own protocol."""
         if self.status is None:
-            return f"no verdict ({self.tier})"
+            return f"{'not judged' if self.tier in COMMITTED_TIERS else 'no verdict'} ({self.tier})"
         word = _OURS.get(self.status, self.status) if self.ours else self.status
         return word if self.tier in ("", "paper") else f"{word} ({self.tier})"
 
@@ -104,6 +109,23 @@ def few(n: int, tier: str) -> Verdict:
 def shortest(tiers: Sequence[str]) -> str:
     """The tier that follows the least of the paper's protocol, "" if there is none."""
     return min(tiers, key=(*TIERS, "").index, default="")
+
+
+def comparable(tier: str, ours: str = "", papers: str = "") -> bool:
+    """Whether a number of ours may be judged beside one of the paper's (see the package).
+
+    Args:
+        tier: of our runs.
+        ours, papers: names of the shorter protocols at which the two stand; "" for the paper's own.
+    """
+    return ours == papers and (bool(papers) or tier in ("", "paper"))
+
+
+def withheld(verdict: Verdict) -> Verdict:
+    """The numbers of a comparison with runs of a shorter protocol, without its status; equality stays."""
+    if verdict.status in (None, NOT_RUN) or verdict.method == EQUALITY:
+        return verdict
+    return replace(verdict, status=None, reason=SHORTER)
 
 
 def unjudged(n: int, tier: str, least: int = MIN_RUNS) -> Verdict | None:

@@ -19,6 +19,7 @@ def value(**changes):
         "table": "t",
         "row": "r",
         "column": "c",
+        "origin": "printed",
         "read_from": "table 1",
         "n": 10,
         "spread_kind": "std0",
@@ -159,7 +160,7 @@ def test_statuses_differ_in_more_than_color():
 # -- paper.csv and deviations.csv --------------------------------------------------------------------------
 
 HEADER = ",".join(published.PAPER_COLUMNS)
-GOOD = "S1,t,r,c,accuracy,%,higher,97.70,0.17,std0,100,,table 1,"
+GOOD = "S1,t,r,c,accuracy,%,higher,97.70,0.17,std0,100,printed,,table 1,"
 
 
 @pytest.fixture
@@ -191,8 +192,12 @@ def test_paper_values_keep_their_digits(paper):
         (GOOD.replace("97.70", "nan"), "not a number"),
         (GOOD.replace("97.70", ""), "field 'value' is empty"),
         (GOOD.replace("table 1", ""), "field 'read_from' is empty"),
+        (GOOD.replace("printed", ""), "field 'origin' is empty"),
         (GOOD.replace("std0", "sd"), "spread_kind is 'sd'; use one of"),
-        (GOOD.replace(",,table 1", ",guessed,table 1"), "origin is 'guessed'; use one of printed, logged"),
+        (
+            GOOD.replace("printed", "guessed"),
+            "origin is 'guessed'; use one of printed, logged, read",
+        ),
         (GOOD.replace("std0", ""), "both spread and spread_kind"),
         (GOOD.replace("0.17", "-0.17"), "cannot be negative"),
         (GOOD.replace(",100,", ",0,"), "n is 0"),
@@ -207,18 +212,17 @@ def test_mistakes_in_paper_csv_are_named_with_their_line(paper, line, complaint)
     assert complaint in str(error.value)
 
 
-def test_numbers_are_printed_ones_if_not_said_otherwise(paper):
-    of_origin = {origin: GOOD.replace(",,table 1", f",{origin},table 1") for origin in published.ORIGINS}
-    lines = [line.replace(",r,", f",{origin},") for origin, line in of_origin.items()]
-    paper(GOOD, *lines)
-    found = {row: value.origin for (_, row, _), value in published.paper_values("p").items()}
-    assert found == {"r": "printed"} | {origin: origin for origin in published.ORIGINS}
-    paper(GOOD.replace(",,table 1", ",table 1"), header=HEADER.replace("origin,", ""))
-    assert published.paper_values("p")["t", "r", "c"].origin == "printed"
-    assert published.paper_values("p")["t", "r", "c"].read_from == "table 1"
-    paper(GOOD, header=HEADER.replace("origin", "origins"))
-    with pytest.raises(UserError, match="it has 'origins'"):
-        published.paper_values("p")
+def test_each_number_says_where_it_comes_from_and_at_which_protocol_it_stands(paper):
+    lines = [GOOD.replace(",r,", f",{o},").replace("printed,", f"{o},") for o in published.ORIGINS]
+    paper(GOOD.replace("printed,,", "logged,3 epochs,"), *lines)
+    found = {
+        row: (value.origin, value.protocol) for (_, row, _), value in published.paper_values("p").items()
+    }
+    assert found == {"r": ("logged", "3 epochs")} | {origin: (origin, "") for origin in published.ORIGINS}
+    for column in ("origin", "protocol"):
+        paper(GOOD, header=HEADER.replace(f"{column},", ""))
+        with pytest.raises(UserError, match=f"it lacks '{column}'"):
+            published.paper_values("p")
 
 
 def test_files_must_be_there_with_the_right_columns(paper):
