@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib.util
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -73,7 +74,12 @@ class Tier:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A named set of runs behind one table or figure; ``rows`` is what tables say of its arms."""
+    """A named set of runs behind one table or figure.
+
+    Attributes:
+        rows: what tables say of its arms.
+        needs: packages that its runs import and that may be missing: Python 3.13 has no escnn.
+    """
 
     paper: str
     name: str
@@ -86,7 +92,13 @@ class Experiment:
     settings: Mapping[str, Any]
     arm_settings: Mapping[str, Mapping[str, Any]]
     rows: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
     _known: dict[tuple[Any, ...], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """The packages that it needs and that are not installed; nothing is imported to know it."""
+        return tuple(name for name in self.needs if importlib.util.find_spec(name) is None)
 
     def tier(self, name: str) -> Tier:
         """The tier called ``name``.
@@ -218,6 +230,20 @@ def checksum(name: str) -> str:
     return str(known[name].checksum)
 
 
+def possible(experiments: Iterable[Experiment]) -> tuple[list[Experiment], list[str]]:
+    """Those whose packages are installed, and a sentence on each of the others."""
+    there, left = [], []
+    for experiment in experiments:
+        if lacking := experiment.lacking:
+            name = f"{experiment.paper}/{experiment.name}"
+            left.append(
+                f"{name}: not run here, without {' and '.join(lacking)}; README.md says how to install it"
+            )
+        else:
+            there.append(experiment)
+    return there, left
+
+
 def papers(include_templates: bool = False) -> list[str]:
     """Names of the papers, that is, of the folders of pipelines/ with an experiments.yaml."""
     names = sorted(file.parent.name for file in paths.pipelines().glob("*/experiments.yaml"))
@@ -270,6 +296,7 @@ def _experiment(paper: str, name: str, revision: int, values: Mapping[str, Any])
             arm: {"title": row} if isinstance(row, str) else row
             for arm, row in (values.get("rows") or {}).items()
         },
+        needs=tuple(values.get("needs") or ()),
     )
 
 

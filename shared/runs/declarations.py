@@ -21,7 +21,7 @@ from shared.base.errors import Mistakes, UserError, unknown
 from shared.base.strict_yaml import Mapping
 
 PAPER_KEYS = ("title", "revision", "tables", "figures", "experiments")
-EXPERIMENT_KEYS = ("title", "produces", "settings", "arms", "rows", "tiers", "cost")
+EXPERIMENT_KEYS = ("title", "produces", "settings", "arms", "rows", "tiers", "cost", "needs")
 EXPERIMENT_KEYS_NEEDED = ("title", "settings", "arms", "tiers")  # DVC looks at the settings, too
 TIER_KEYS = ("seeds", "arms", "replicas")  # every other key of a tier overrides a setting
 COST_KEYS = ("minutes", "memory_mb")
@@ -129,6 +129,9 @@ def _check_experiment(experiment: Mapping) -> Iterator[_Mistake]:
     if not isinstance(produces, list) or not all(isinstance(p, str) for p in produces):
         line = experiment.lines["produces"]
         yield line, f"produces should be a list of names of tables and figures, not {produces!r}"
+    needs = experiment.get("needs") or []
+    if not isinstance(needs, list) or not all(isinstance(n, str) and n.isidentifier() for n in needs):
+        yield experiment.lines["needs"], f"needs should be a list of packages such as [escnn], not {needs!r}"
     for key in (key for key in ("arms", "tiers") if key in experiment):
         yield from _names_of(experiment, key)
     for arm, _ in _items(experiment.get("arms")):

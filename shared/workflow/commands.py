@@ -48,7 +48,9 @@ def do_run(args: argparse.Namespace) -> int:
     seeds = None if args.seeds is None else declarations.seeds(args.seeds, "--seeds")
     chosen = _experiments(args)
     if not args.targets:  # "everything" means what has this tier
-        chosen = [experiment for experiment in chosen if args.tier in experiment.tiers]
+        chosen, left = config.possible(e for e in chosen if args.tier in e.tiers)
+        for sentence in left:
+            _log(sentence)
     found = each(lambda experiment: experiment.runs(args.tier, args.arms, seeds), chosen)
     runs = [run for of_one in found for run in of_one]
     if not runs:

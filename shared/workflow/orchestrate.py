@@ -135,11 +135,14 @@ def plan(
     """
     _environment()
     request = Request.of(options)
-    found = [] if request.train == "never" else request.experiments()
+    asked = [] if request.train == "never" else request.experiments()
+    found, left = config.possible(asked)
     if main:
         if wrong := dvc_files.misspelt():  # now, not by `sync` after hours of training
             raise Mistakes(wrong)
         _say_less()
+        for sentence in left:
+            print(sentence, file=sys.stderr)
     else:
         return Plan(
             request, tuple(_read_jobs()), tuple(Collection(e.paper, e.name, request.tier) for e in found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import dataclasses
 import functools
 import re
 import shlex
@@ -17,6 +18,7 @@ from all_papers import PAPERS, ROOT
 
 from shared.base import paths
 from shared.data import catalogue
+from shared.nn import baselines, baselines_partial, baselines_steerable
 from shared.report import published, render
 from shared.report.contents import Report
 from shared.runs import config, fingerprint, paper_modules, records
@@ -26,7 +28,11 @@ from shared.workflow import check, cli
 
 pytestmark = pytest.mark.usefixtures("here")
 
-EXPERIMENTS = [(paper, name) for paper in PAPERS for name in config.load(paper).experiments]
+EXPERIMENTS = [
+    pytest.param(paper, name, marks=pytest.mark.skipif(bool(lacking), reason=f"no {', '.join(lacking)}"))
+    for paper in PAPERS
+    for name, lacking in ((e.name, e.lacking) for e in config.load(paper).experiments.values())
+]
 FILES = (
     *("__init__.py", "__main__.py", "README.md", "experiments.yaml", "paper.csv", "deviations.csv"),
     *("settings.py", "experiment.py", "tables.py"),  # and data.py, models.py where there are any
@@ -97,14 +103,27 @@ def test_a_network_that_mixes_the_channels_of_seeds_is_found():
 def rows(paper, inputs, seeds, attempt=0):
     """Checked rows by seed of one arm at its smoke tier; computed once for equal arguments."""
     run = RUNS[paper, inputs]
+    LOADED.clear()
     found = paper_modules.module(paper, "experiment").run(
         run.settings, list(seeds), Context(log=lambda line: None)
     )
     assert set(found) == set(seeds)
+    needs = config.load(paper).experiment(run.experiment).needs
+    assert set(needs) >= set(LOADED), f"{run.spec} imports {LOADED}; say so: needs: {sorted(set(LOADED))}"
     return {seed: records.checked_rows(found[seed], run.spec) for seed in seeds}
 
 
 RUNS: dict[tuple[str, str], config.Run] = {}
+#: Of escnn and e2cnn, what the last computation asked for.
+LOADED: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def loading_is_noted(monkeypatch):
+    """Networks of these tests note what they load; see `rows`."""
+    load = baselines.load
+    for module in (baselines, baselines_partial, baselines_steerable):
+        monkeypatch.setattr(module, "load", lambda backend: LOADED.append(backend) or load(backend))
 
 
 def compute(run, seeds, attempt=0):
@@ -117,10 +136,21 @@ def untimed(found):
     return [row for row in found if not records.is_timing(row.metric)]
 
 
-def one_per_model(runs):
-    """The first run of each kind of network, which is enough where code and not settings are tried."""
-    kinds = {getattr(run.settings, "model", run.arm): run for run in reversed(runs)}
-    return list(reversed(kinds.values()))
+def one_per_code(paper, name):
+    """A smoke run of each kind of network, less those that a run of an earlier experiment stands for.
+
+    That is enough where code and not settings are tried: two runs whose settings have the same words and
+    switches go through the same code, whatever the numbers and the data set.
+    """
+    first = {}
+    for experiment in config.load(paper).experiments.values():
+        runs = experiment.runs("smoke") if "smoke" in experiment.tiers else []
+        kinds = {getattr(run.settings, "model", run.arm): run for run in reversed(runs)}
+        for run in reversed(kinds.values()):
+            settings = dataclasses.asdict(run.settings) | {"dataset": None}
+            words = [item for item in settings.items() if isinstance(item[1], (str, bool))]
+            first.setdefault(tuple(words), run)
+    return [run for run in first.values() if run.experiment == name]
 
 
 def test_there_are_pipelines():
@@ -204,14 +234,14 @@ def test_smoke_tier_gives_valid_rows(paper, name):
 
 @experiments
 def test_same_seed_gives_the_same_rows(paper, name):
-    for run in one_per_model(smoke(paper, name)):
+    for run in one_per_code(paper, name):
         first, again = (compute(run, [run.seed], attempt)[run.seed] for attempt in range(2))
         assert untimed(first) == untimed(again), run.spec
 
 
 @experiments
 def test_seeds_differ_and_do_not_disturb_each_other(paper, name):
-    for run in one_per_model(smoke(paper, name)):
+    for run in one_per_code(paper, name):
         seeds = [run.seed, run.seed + 1]
         both = compute(run, seeds)
         alone = compute(run, [run.seed])[run.seed]
@@ -261,6 +291,8 @@ class Smoke:
 
 def of_smoke(paper):
     """A report of the smoke tier, which all experiments have, in the manner of the demo."""
+    if lacking := {name for e in config.load(paper).experiments.values() for name in e.lacking}:
+        pytest.skip(f"no {', '.join(sorted(lacking))}")
     report = Report(paper, True, Smoke())
     report.results.tiers = ("smoke",)
     return report

@@ -51,6 +51,19 @@ def test_only_chooses_papers_and_experiments(toy):
     assert plan(only="toy/race").collections == ()  # it has no demo tier
 
 
+def test_an_experiment_without_its_package_is_left_out_and_said(toy, capsys):
+    toy.edit(
+        "experiments.yaml",
+        "      title: Random walks\n",
+        "      title: Random walks\n      needs: [json, nowhere]\n",
+    )
+    assert plan().jobs == ()
+    assert "toy/walk: not run here, without nowhere; README.md says" in capsys.readouterr().err
+    assert toy.experiment("walk").lacking == ("nowhere",)
+    toy.edit("experiments.yaml", "[json, nowhere]", "[json]")
+    assert trained(plan()) == sorted(run.spec for run in toy.runs("demo"))
+
+
 def test_nothing_is_trained_when_told_so(toy):
     made = plan(train="never")
     assert (made.jobs, made.collections) == ((), ())
