@@ -12,7 +12,7 @@ import numpy as np
 from pipelines.subsampling.arms import ANGLES, EQUIVARIANCE, FIGURE4, QUARTERS, REDUCED, TABLE2, TURNED, arm
 from pipelines.subsampling.settings import Settings
 from shared.base.paths import COMMITTED_TIERS
-from shared.report import protocol, text
+from shared.report import protocol, stats, text
 from shared.report.build import Filled, Place, Quantity, Where, before_after, compared, plain
 from shared.report.results import Results
 from shared.report.tables import Column, Sample
@@ -62,12 +62,18 @@ _OLD = {field.name: field.metadata.get("absent", field.default) for field in fie
 # -- quantities and columns --------------------------------------------------------------------------------
 
 
-def sampling_error(results: Results, where: Where, what: Quantity, sample: Sample) -> float:
+def sampling_error(results: Results, arms: Sequence[Where], what: Quantity) -> float:
     """Standard error (points) of an accuracy because it is tested on a part of the paper's test images.
 
     All seeds are tested on the same part, so their scatter does not show it. Binomial, with the finite
-    population correction; the angles are taken as fully dependent, since each turns the same images.
+    population correction; the angles are taken as fully dependent, since each turns the same images, and two
+    arms as independent.
     """
+    return math.hypot(*(_drawn(results, where, what) for where in arms))
+
+
+def _drawn(results: Results, where: Where, what: Quantity) -> float:
+    sample = what.of(results, where)
     if not sample.n:
         return 0.0
     whole = PROTOCOLS.get(dataset_of(where[0]), {}).get("test_images", DIGITS_TESTED)
@@ -77,7 +83,7 @@ def sampling_error(results: Results, where: Where, what: Quantity, sample: Sampl
     if not counts:
         return 0.0
     rate, count = sample.summary.mean / 100, min(counts)
-    return 100 * math.sqrt(max(0.0, rate * (1 - rate)) / count * (1 - count / whole))
+    return stats.drawn_error(100 * math.sqrt(max(0.0, rate * (1 - rate))), count, whole)
 
 
 ACCURACY = Quantity("accuracy", shared_se=sampling_error)

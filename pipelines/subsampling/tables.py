@@ -162,7 +162,9 @@ def _samples(place: Place) -> list:
 def _difference(place: Place) -> Cell:
     first, second = _samples(place)
     at = (place.table, place.line.key, place.column)
-    return place.results.cell(*at, first - second, experiment=place.where()[0])
+    what = QUANTITIES[place.line.words["quantity"]][1]
+    shared = what.shared_error(place.results, place.where(), place.where("other"))
+    return place.results.cell(*at, first - second, experiment=place.where()[0], shared_se=shared)
 
 
 def _welch(place: Place) -> Cell:

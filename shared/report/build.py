@@ -35,7 +35,8 @@ class Quantity:
         decimals: of the number, and of its difference from the paper's.
         counted: whether there is no chance in it, as in a count of parameters.
         protocol: the shorter protocol that it is measured at, as ``paper.csv`` calls it; "" for the paper's.
-        shared_se: standard error that all runs of an arm share (see `shared.report.verdicts`).
+        shared_se: of an arm, or of the difference of two (the first minus the second), the standard error
+            that all seeds share (see `shared.report.verdicts`): what is measured of it, never a guess.
         note: a remark in each of its cells.
     """
 
@@ -47,7 +48,7 @@ class Quantity:
     decimals: int = 2
     counted: bool = False
     protocol: str = ""
-    shared_se: Callable[[Results, Where, Quantity, Sample], float] | None = None
+    shared_se: Callable[[Results, Sequence[Where], Quantity], float] | None = None
     note: Callable[[Results, Where], str] | None = None
 
     def at(self, *steps: float, **changes: Any) -> Quantity:
@@ -59,6 +60,10 @@ class Quantity:
         if self.last:
             return results.last(*where, self.metric)
         return results.sample(*where, self.metric, self.steps, self.reduce)
+
+    def shared_error(self, results: Results, *arms: Where) -> float:
+        """Standard error that all seeds share, of an arm or of the difference of two; 0 if there is none."""
+        return self.shared_se(results, arms, self) if self.shared_se else 0.0
 
     def cell(self, results: Results, where: Where, place: tuple[str, str, str] | None = None) -> Cell:
         """Our values; beside the paper's number and with a verdict, if paper.csv has one at ``place``.
@@ -79,7 +84,7 @@ class Quantity:
             experiment=where[0],
             decimals=self.decimals,
             form=self.form,
-            shared_se=self.shared_se(results, where, self, sample) if self.shared_se else 0.0,
+            shared_se=self.shared_error(results, where),
             counted=self.counted,
             protocol=self.protocol,
             note=note,

@@ -49,13 +49,27 @@ def compare(
 ) -> list[Part]:
     """For each pair the part "first minus second obeys the rule"."""
     return [
-        part(label, known, [what.of(results, first), what.of(results, second)], rule, decimals=decimals)
+        part(
+            label,
+            known,
+            [what.of(results, first), what.of(results, second)],
+            rule,
+            decimals=decimals,
+            shared_se=what.shared_error(results, first, second),
+        )
         for label, first, second, known in pairs
     ]
 
 
 def part(
-    label: str, known: str, samples: Sequence[Sample], rule: Rule, *, paired: bool = True, decimals: int = 2
+    label: str,
+    known: str,
+    samples: Sequence[Sample],
+    rule: Rule,
+    *,
+    paired: bool = True,
+    decimals: int = 2,
+    shared_se: float = 0.0,
 ) -> Part:
     """A part "the difference obeys the rule".
 
@@ -65,6 +79,7 @@ def part(
         rule: see `above` and `within`.
         paired: by seed where both ran the same ones; else as independent samples (Welch).
         decimals: of our effect as shown.
+        shared_se: standard error of the difference that all seeds share (`Quantity.shared_error`).
     """
     found = None
     if len(samples) == 1:
@@ -73,6 +88,8 @@ def part(
         found = difference(*samples)
     else:
         found = stats.welch(*(sample.numbers for sample in samples))
+    if found is not None and shared_se:
+        found = stats.with_known_error(found, shared_se)
     one = effect(label, known, found, judge(found, samples, rule), decimals)
     return replace(one, sources=sources_of(samples))
 

@@ -169,6 +169,24 @@ def with_known_error(difference: Difference, se: float) -> Difference:
     return replace(difference, se=joined, df=df)
 
 
+def drawn_error(deviation: float, count: int, whole: float = math.inf) -> float:
+    """Standard error of a mean over ``count`` items drawn without replacement from ``whole``.
+
+    Args:
+        deviation: between the items, of what all seeds share: of an accuracy over angles and seeds, that of
+            the share of them at which an image is classified rightly. A single seed's 0 or 1 scatters more,
+            but that part is independent between seeds and shows in their spread.
+        count: items, such as test images.
+        whole: how many there are.
+
+    Raises:
+        ValueError: if more are drawn than there are.
+    """
+    if not 0 < count <= whole:
+        raise ValueError(f"cannot draw {count} of {whole}; draw one at least and not more than there are")
+    return deviation / math.sqrt(count) * math.sqrt(1 - count / whole)
+
+
 def welch_error(se_a: float, df_a: float, se_b: float, df_b: float) -> tuple[float, float]:
     """Standard error and Welch-Satterthwaite degrees of freedom of a difference of two independent means."""
     variance = se_a**2 + se_b**2

@@ -35,11 +35,14 @@ def test_a_cell_that_needs_more_images_does_not_ask_for_more_runs():
 
 def test_the_error_of_a_subset_is_that_of_simulated_subsets():
     rng = np.random.default_rng(0)
-    correct = np.arange(60_000) < 0.97 * 60_000
+    results, what, where = (
+        report(seeds=3, test_images=2000),
+        ACCURACY.at(10.0),
+        ("table1", arm(EXACT, "upright")),
+    )
+    correct = np.arange(60_000) < what.of(results, where).summary.mean / 100 * 60_000
     simulated = np.std([100 * rng.permutation(correct)[:2000].mean() for _ in range(400)])
-    results = report(seeds=3, test_images=2000)
-    sample = Sample({0: 97.0, 1: 97.0}, "paper")
-    computed = ACCURACY.shared_se(results, ("table1", arm(EXACT, "upright")), ACCURACY.at(10.0), sample)
+    computed = what.shared_error(results, where)
     assert computed == pytest.approx(simulated, rel=0.15)
 
 

@@ -19,10 +19,11 @@ from shared.report.verdicts.verdict import (
     unjudged,
 )
 
-#: An interval wider than this many of the paper's standard deviations cannot confirm a number.
+#: An interval wider than this many standard deviations (the paper's, else ours) cannot confirm a number.
 WIDEST = 3.0
-#: Why an interval is too wide: its runs scatter, or all of them are tested on few images.
+#: Why an interval is too wide: its runs are few or scatter, or all of them are tested on few images.
 WIDE = "the interval is wider than three of the paper's deviations"
+WIDE_OURS = "the interval is wider than three of our deviations; the paper prints none"
 SHARED = "more runs would not decide: all are tested on the same few images"
 SPREAD_KINDS = ("std", "std0", "se", "se0", "ci95", "")
 
@@ -69,11 +70,13 @@ def cell(
     found = facts(difference, tier, p=difference.p_different())
     if low - rounding > 0 or high + rounding < 0:
         return replace(found, status=DIFFERS, reason="the 95 % interval of the difference leaves out 0")
-    deviation = _deviation(spread, n, spread_kind)
-    if deviation and (high - low) / 2 > WIDEST * deviation:
+    theirs = _deviation(spread, n, spread_kind)
+    widest = max(WIDEST * (mine.sd if theirs is None else theirs), rounding)
+    if widest and (high - low) / 2 > widest:
         least, most = between_runs.interval()
-        narrow = (most - least) / 2 <= WIDEST * deviation
-        return replace(found, status=TOO_FEW, reason=SHARED if narrow else WIDE)
+        narrow = (most - least) / 2 <= widest
+        wide = WIDE_OURS if theirs is None else WIDE
+        return replace(found, status=TOO_FEW, reason=SHARED if narrow else wide)
     return replace(found, status=REPRODUCED, reason="the 95 % interval of the difference holds 0")
 
 

@@ -129,13 +129,15 @@ def test_what_is_counted_has_no_chance_in_it(results):
 def test_an_error_that_runs_share_widens_the_interval(results):
     seen = []
 
-    def shared(results, where, what, sample):
-        seen.append((where, what.metric, sample.n))
+    def shared(results, arms, what):
+        seen.append((arms, what.metric))
         return 1.0
 
     what = Quantity("error", shared_se=shared)
     assert "[-1.97, 1.97]" in column(results, compared("error", "Error", what), LINES[:1])["plain"]
-    assert seen == [(PLAIN, "error", 5)]
+    (part,) = claims.compare(results, what, claims.above(), [("", TURNED, PLAIN, "")])
+    assert part.ours == "-2.04 [-4.00, -0.08]", "the same rule in claims, of the difference"
+    assert seen == [((PLAIN,), "error"), ((TURNED, PLAIN), "error")]
 
 
 def test_plain_is_compared_with_nothing(results):

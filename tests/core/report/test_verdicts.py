@@ -58,7 +58,7 @@ def test_other_data_never_get_a_verdict(tier):
 
 
 def test_the_shorter_protocol_shows_in_the_text():
-    assert verdicts.cell([1.0, 1.1, 0.9], 1.0, tier="lite").text == "reproduced (lite)"
+    assert verdicts.cell([1.0, 1.1, 0.9], 1.0, 0.1, 3, tier="lite").text == "reproduced (lite)"
     assert verdicts.cell([1.0, 1.1, 0.9], 1.0, tier="paper").text == "reproduced"
     assert verdicts.cell([], 1.0).text == "not run"
 
@@ -67,6 +67,17 @@ def test_runs_that_scatter_wildly_reproduce_nothing():
     wild = verdicts.cell([60.0, 97.0, 80.0, 99.0], 90.0, 0.2, 100)
     assert wild.status == TOO_FEW
     assert "wider" in wild.reason
+
+
+def test_an_interval_too_wide_to_disagree_decides_nothing_with_and_without_a_printed_spread():
+    """Three runs against one number: their own scatter must not make it "reproduced"."""
+    for ours in ([10.0, 50.0, 97.0], [91.2, 91.9, 92.4]):
+        assert verdicts.cell(ours, 94.45, rounding=0.005).status == TOO_FEW
+    narrow = [91.2, 91.9, 92.4, 91.6, 91.8, 92.1, 92.0]
+    assert verdicts.cell(narrow, 91.5).status == REPRODUCED
+    assert verdicts.cell(narrow[:4], 91.5, n=100).status == REPRODUCED, "a mean of many, of unknown spread"
+    assert verdicts.cell(narrow, 94.45).status == DIFFERS
+    assert verdicts.cell([10.0, 50.0, 97.0], 500.0).status == DIFFERS, "wide, and still too far away"
 
 
 def test_rounding_of_the_printed_number_is_forgiven():
