@@ -23,8 +23,8 @@ our own speak of our runs, and are judged at either tier.
    given as ``shared_se`` and widens the interval.
 3. Otherwise the data are compatible with the printed number. That is only worth saying if they could have
    disagreed: if the interval's half-width exceeds 3 of the paper's standard deviations (of ours, where the
-   paper prints none) and half a unit of the last printed digit, ``too few runs``; else ``reproduced``. Where the shared error alone makes it so wide,
-   the cell says that more runs would not decide.
+   paper prints none) and half a unit of the last printed digit, ``too few runs``; else ``reproduced``. Where
+   the shared error alone makes it so wide, the cell says that more runs would not decide.
 
 A number in which there is no chance, such as a count of parameters, is equal or not; one run is enough
 (`exactly`).

@@ -59,7 +59,7 @@ def test_other_data_never_get_a_verdict(tier):
 
 def test_the_shorter_protocol_shows_in_the_text():
     assert verdicts.cell([1.0, 1.1, 0.9], 1.0, 0.1, 3, tier="lite").text == "reproduced (lite)"
-    assert verdicts.cell([1.0, 1.1, 0.9], 1.0, tier="paper").text == "reproduced"
+    assert verdicts.cell([1.0, 1.1, 0.9], 1.0, 0.1, 3, tier="paper").text == "reproduced"
     assert verdicts.cell([], 1.0).text == "not run"
 
 
