@@ -1,4 +1,4 @@
-"""What enters from a file is bounded before it is used: its bytes, the depth of JSON, the digits of numbers."""
+"""What enters from a file is bounded before it is used: its bytes, the depth of JSON, digits of numbers."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     >>> unknown("experiment", "tabel1", ["table1", "figure3"])
     "unknown experiment 'tabel1'; did you mean 'table1'? (known: figure3, table1)"
     """
-    choices = sorted(known)
+    choices = sorted(map(str, known))
     near = difflib.get_close_matches(str(name), choices, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"unknown {kind} {str(name)!r}{hint} (known: {', '.join(choices) or 'none'})"

@@ -39,7 +39,11 @@ def fetch(url: str, limit: int, progress: bool = True) -> Path:
         UserError: if the server cannot be reached, refuses, or sends less or more than it says.
         OSError: if the part cannot be written; what there was of it is removed.
     """
-    if urlsplit(url).scheme not in ("http", "https"):
+    try:
+        known = urlsplit(url).scheme in ("http", "https")
+    except ValueError:
+        known = False
+    if not known:
         raise UserError(f"{url} is not an address that begins with http:// or https://")
     part = _part(url)
     part.parent.mkdir(parents=True, exist_ok=True)

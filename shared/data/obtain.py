@@ -74,8 +74,15 @@ def available(name: str) -> bool:
 
 
 def _local(place: str) -> Path | None:
-    """The path that a place names; None if it is an address, or no place at all."""
-    parts = urlsplit(place)
+    """The path that a place names; None if it is an address, or no place at all.
+
+    Raises:
+        UserError: if it is an address that makes no sense.
+    """
+    try:
+        parts = urlsplit(place)
+    except ValueError as error:
+        raise UserError(f"{place} is no address ({error}); correct --mirror or {MIRROR_VARIABLE}") from None
     if not place or parts.scheme in ("http", "https"):
         return None
     try:

@@ -34,16 +34,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from string import Formatter
 from typing import TYPE_CHECKING
 
-from shared.base import paths
+from shared.base import bounded, paths
 from shared.base.errors import UserError, unknown
 
 if TYPE_CHECKING:
     from shared.report.results import Results
 
 FILE = "captions.md"
+#: A field, whose name it captures; or a brace, written twice.
+_FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}|\{\{|\}\}")
 #: How the name of a figure's block ends, and what its alternative text begins with.
 FIGURE, ALT = ".svg", "Alt: "
 
@@ -62,13 +63,15 @@ def read(paper: str) -> dict[str, Words]:
     """The blocks of a paper's ``captions.md`` by name, fields not filled in; none without the file.
 
     Raises:
-        UserError: if a heading has no name or no title, one name stands twice, or a figure has no alt text.
+        UserError: if it is too large or no text, a heading has no name or no title, one name stands twice, a
+            figure has no alt text, or a brace is not that of a field.
     """
     file = paths.pipeline(paper) / FILE
     if not file.is_file():
         return {}
     found: dict[str, Words] = {}
-    for level, block in re.findall(r"^(###?) (.*(?:\n(?!###? ).*)*)", file.read_text("utf-8"), re.MULTILINE):
+    text = bounded.read_text(file, _shown(paper))
+    for level, block in re.findall(r"^(###?) (.*(?:\n(?!###? ).*)*)", text, re.MULTILINE):
         heading, _, body = block.partition("\n")
         name, _, title = heading.partition(": ") if level == "##" else (heading, "", "")
         if level == "##" and not title.strip():
@@ -82,6 +85,11 @@ def read(paper: str) -> dict[str, Words]:
             raise UserError(f"{_shown(paper)}: say below '{name}' what the picture shows: '{ALT}...'")
         caption = "\n\n".join(part for part in parts if not part.startswith(("- ", ALT)))
         found[name] = Words(title, caption, notes, alt)
+        if brace := re.search(r"[{}]", _FIELD.sub("", "".join((title, caption, *notes, alt)))):
+            raise UserError(
+                f"{_shown(paper)}, {name}: a {brace[0]!r} stands alone; a field is a name in braces, and a "
+                "brace itself is written twice"
+            )
     return found
 
 
@@ -104,7 +112,7 @@ def words(results: Results, name: str, fields: Mapping[str, str | None]) -> Word
 
     def filled(*parts: str) -> list[str]:
         said = [part for part in parts if all(given[field] is not None for field in _fields(part))]
-        return [" ".join(part.format_map(given).split()) for part in said]
+        return [" ".join(_filled(part, given).split()) for part in said]
 
     title, alt = ("".join(filled(part)) for part in (block.title, block.alt))
     caption = " ".join(filter(None, filled(*block.caption.split("\n\n"))))
@@ -125,7 +133,12 @@ def _named(block: Words) -> list[str]:
 
 
 def _fields(part: str) -> list[str]:
-    return [field for _, field, _, _ in Formatter().parse(part) if field is not None]
+    return [name for name in _FIELD.findall(part) if name]
+
+
+def _filled(part: str, given: Mapping[str, str | None]) -> str:
+    """With the fields filled in: names only, none of the formats and attributes that Python's own has."""
+    return _FIELD.sub(lambda found: str(given[found[1]]) if found[1] else found[0][0], part)
 
 
 def _shown(paper: str) -> str:

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import importlib.util
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -245,8 +246,18 @@ def possible(experiments: Iterable[Experiment]) -> tuple[list[Experiment], list[
 
 
 def papers(include_templates: bool = False) -> list[str]:
-    """Names of the papers, that is, of the folders of pipelines/ with an experiments.yaml."""
+    """Names of the papers, that is, of the folders of pipelines/ with an experiments.yaml.
+
+    Raises:
+        UserError: if one is not the name of a package.
+    """
     names = sorted(file.parent.name for file in paths.pipelines().glob("*/experiments.yaml"))
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):  # it is imported, and part of addresses
+            raise UserError(
+                f"pipelines/{name}: a folder with an experiments.yaml is a package of Python, whose name has "
+                "letters, digits and _ only; rename it"
+            )
     return [name for name in names if include_templates or not name.startswith("_")]
 
 
@@ -307,7 +318,7 @@ def find(spec: str) -> Run:
         UserError: if the text has another form or names something that is not declared.
     """
     parts = spec.split("/")
-    if len(parts) != 5 or not parts[4].isdecimal():
+    if len(parts) != 5 or not re.fullmatch(r"[0-9]{1,10}", parts[4]):
         raise UserError(f"{spec!r} should have the form paper/experiment/tier/arm/seed")
     paper, experiment, tier, arm, seed = parts
     return load(paper).experiment(experiment).runs(tier, [arm], [int(seed)])[0]

@@ -10,13 +10,14 @@ import difflib
 import functools
 import math
 import re
+import reprlib
 import types
 import typing
 from collections import abc
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeGuard
 
-from shared.base import paths, strict_yaml
+from shared.base import bounded, paths, strict_yaml
 from shared.base.errors import Mistakes, UserError, unknown
 from shared.base.strict_yaml import Mapping
 
@@ -25,8 +26,9 @@ EXPERIMENT_KEYS = ("title", "produces", "settings", "arms", "rows", "tiers", "co
 EXPERIMENT_KEYS_NEEDED = ("title", "settings", "arms", "tiers")  # DVC looks at the settings, too
 TIER_KEYS = ("seeds", "arms", "replicas")  # every other key of a tier overrides a setting
 COST_KEYS = ("minutes", "memory_mb")
-_MOST_SEEDS = 10_000
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+#: Seeds of a tier, runs of an experiment at a tier, and the largest seed (torch's generators take 64 bits).
+_MOST_SEEDS, _MOST_RUNS, _LARGEST_SEED = 10_000, 100_000, 2**31 - 1
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")  # names of files, too
 _ARTICLES = {int: "a whole number", float: "a number", str: "text (in quotes)", bool: "true or false"}
 
 
@@ -38,9 +40,7 @@ def text_of(paper: str) -> str:
     """
     file = paths.pipeline(paper) / "experiments.yaml"
     try:
-        return file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{paths.shown(file)} is not text in UTF-8 ({error}); save it as such") from None
+        return bounded.read_text(file, paths.shown(file))
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(unknown("paper", paper, _names())) from None
 
@@ -73,23 +73,30 @@ def seeds(value: Any, where: str) -> tuple[int, ...]:
     """
     numbers = value
     if isinstance(value, str):
-        numbers = [n for part in value.split(",") for n in _span(part.strip(), where)]
+        numbers = []
+        for part in value.split(","):
+            numbers += _span(part.strip(), where)
+            if len(numbers) > _MOST_SEEDS:
+                raise UserError(f"{where}: these are more than {_MOST_SEEDS} seeds; name fewer")
     if type(value) is int:
         raise UserError(f"{where}: seeds: {value} may mean two things; write [{value}] for one, 0-9 for ten")
     good = isinstance(numbers, (list, tuple)) and all(type(n) is int and n >= 0 for n in numbers)
-    if not good or not numbers or len(set(numbers)) != len(numbers):
+    if not good or not 0 < len(numbers) <= _MOST_SEEDS or len(set(numbers)) != len(numbers):
         raise UserError(
-            f"{where}: seeds should be different whole numbers such as [0, 1, 2] or 0-4, not {value!r}"
+            f"{where}: seeds should be different whole numbers such as [0, 1, 2] or 0-4, not "
+            f"{reprlib.repr(value)}"
         )
+    if max(numbers) > _LARGEST_SEED:
+        raise UserError(f"{where}: the seed {max(numbers)} is larger than {_LARGEST_SEED}; name another")
     return tuple(numbers)
 
 
 def _span(part: str, where: str) -> Iterable[int]:
-    match = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
+    match = re.fullmatch(r"([0-9]{1,18})(?:-([0-9]{1,18}))?", part)
     if match is None:
-        raise UserError(f"{where}: {part!r} is not a seed or a span of seeds such as 0-4")
+        raise UserError(f"{where}: {part[:40]!r} is not a seed or a span of seeds such as 0-4")
     first, last = int(match[1]), int(match[2] or match[1])
-    if last - first > _MOST_SEEDS:
+    if last - first >= _MOST_SEEDS:
         raise UserError(f"{where}: {part!r} are more than {_MOST_SEEDS} seeds; name fewer")
     return range(first, last + 1)
 
@@ -105,8 +112,9 @@ def _check_paper(paper: str, content: Mapping) -> Iterator[_Mistake]:
     declared = content[paper]
     if not _holds_keys(declared):
         return
+    yield from _title(declared)
     revision = declared.get("revision", 1)
-    if type(revision) is not int or revision < 1:
+    if type(revision) is not int or not 0 < revision < 1 << 31:
         line = declared.lines["revision"]
         yield line, f"revision should be a whole number from 1 on, not {revision!r}"
     for key in ("tables", "figures"):
@@ -123,7 +131,13 @@ def _check_paper(paper: str, content: Mapping) -> Iterator[_Mistake]:
                 yield from _check_experiment(experiment)
 
 
+def _title(holder: Mapping) -> Iterator[_Mistake]:
+    if not isinstance(holder.get("title", ""), str):
+        yield holder.lines["title"], f"title should be a text, not {reprlib.repr(holder['title'])}"
+
+
 def _check_experiment(experiment: Mapping) -> Iterator[_Mistake]:
+    yield from _title(experiment)
     yield from _form(experiment, "settings", may_be_empty=True)
     produces = experiment.get("produces") or []
     if not isinstance(produces, list) or not all(isinstance(p, str) for p in produces):
@@ -159,16 +173,19 @@ def _check_experiment(experiment: Mapping) -> Iterator[_Mistake]:
 def _check_tier(tier: Mapping, arms: list[Any]) -> Iterator[_Mistake]:
     if "seeds" in tier:
         try:
-            seeds(tier["seeds"], "")
+            found = seeds(tier["seeds"], "")
         except UserError as error:
             yield tier.lines["seeds"], str(error).removeprefix(": ")
+        else:
+            if len(found) * len(arms) > _MOST_RUNS:
+                yield tier.lines["seeds"], f"these are more than {_MOST_RUNS} runs; declare fewer"
     yield from _form(tier, "arms", may_be_empty=True)
     for arm, _ in _items(tier.get("arms")):
         yield from _form(tier["arms"], arm, may_be_empty=True)
         if arms and arm not in arms:  # with none at all, one sentence says it
             yield tier["arms"].lines[arm], unknown("arm", arm, map(str, arms))
     replicas = tier.get("replicas", 1)
-    if type(replicas) is not int or replicas < 1:
+    if type(replicas) is not int or not 0 < replicas <= _MOST_SEEDS:
         yield tier.lines["replicas"], f"replicas should be a whole number from 1 on, not {replicas!r}"
 
 
@@ -270,7 +287,7 @@ def resolve(
         raise Mistakes(mistakes)
     try:
         return cls(**given)
-    except (ValueError, UserError) as error:
+    except (ValueError, ArithmeticError, UserError) as error:
         raise UserError(f"{where}: {error}") from error
 
 
@@ -289,7 +306,7 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         rest = [option for option in options if option is not type(None)]
         return _convert(rest[0], value, where) if len(rest) == 1 else _first(rest, value, where)
     if origin is typing.Literal:
-        if value in typing.get_args(kind):
+        if any(value == choice and type(value) is type(choice) for choice in typing.get_args(kind)):
             return value
         raise UserError(f"{where}: {unknown('value', value, map(str, typing.get_args(kind)))}")
     if kind is tuple or origin is tuple:
@@ -321,8 +338,8 @@ def _convert_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any,
 def _convert_scalar(kind: Any, value: Any, where: str) -> Any:
     if kind is float and isinstance(value, (int, float, str)) and not isinstance(value, bool):
         try:
-            number = float(value)
-        except ValueError:
+            number = bounded.number(value) if isinstance(value, str) else float(value)
+        except (ValueError, OverflowError):
             number = float("nan")
         if number - number == 0:  # neither NaN nor infinite: those have no JSON and no meaning here
             return number

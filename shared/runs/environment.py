@@ -19,6 +19,8 @@ from typing import Any
 from shared.base import paths
 from shared.base.errors import UserError
 
+#: Threads that a machine with fewer processors may still be asked for.
+MOST_THREADS = 256
 _VERSIONS = ("torch", "numpy", "scipy", "pandas", "scikit-learn", "escnn", "e2cnn")
 #: What a recording itself changes does not make the code dirty.
 _NOT_CODE = (":(exclude)pipelines/*/results/*", ":(exclude)reports", ":(exclude)dvc.lock")
@@ -126,20 +128,34 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def threads(wish: int | None, where: str = "--threads") -> int:
+    """The number of threads that was wished for, else `default_threads`.
+
+    Raises:
+        UserError: if it is not from 1 to `MOST_THREADS` or the processors here: torch crashes at very many.
+    """
+    if wish is None:
+        return default_threads()
+    most = max(MOST_THREADS, processors())
+    if not 1 <= wish <= most:
+        raise UserError(f"{where} should be from 1 to {most}, not {wish}; more than cores gain nothing")
+    return wish
+
+
 def default_threads() -> int:
     """Threads of a training that was told no number: ``OMP_NUM_THREADS``, else one for each processor.
 
     Of a list, which OpenMP takes for nested threads, the first number counts.
 
     Raises:
-        UserError: if ``OMP_NUM_THREADS`` is set to anything else.
+        UserError: if ``OMP_NUM_THREADS`` is set to anything else, or to far too many.
     """
     wish = os.environ.get("OMP_NUM_THREADS", "").strip()
     if not wish:
         return processors()
-    if not re.fullmatch(r"0*[1-9][0-9]*(\s*,\s*[0-9]+)*", wish):
+    if not re.fullmatch(r"0*[1-9][0-9]{0,8}(\s*,\s*[0-9]+)*", wish):
         raise UserError(f"OMP_NUM_THREADS={wish} should be a whole number from 1 on; correct it or unset it")
-    return int(wish.partition(",")[0])
+    return threads(int(wish.partition(",")[0]), "OMP_NUM_THREADS")
 
 
 def now() -> str:

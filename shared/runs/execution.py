@@ -110,7 +110,7 @@ class Session:
         self.budget = Budget(options.minutes, options.began, options.estimate)
         self.device = devices.choose(options.device, options.log, self.budget.deadline)
         precisions.check_device(options.precision, self.device)
-        self.threads = options.threads or environment.default_threads()
+        self.threads = environment.threads(options.threads)
         environment.code()  # remember the commit of the code that is being loaded
         self.before: dict[str, object] = {}  # what the store held for the runs to be computed again
         self.said: dict[str, str] = {}  # sentence by reason, of those that many runs may fail for

@@ -1,8 +1,8 @@
 """What records and sidecars say of a run, besides its rows: each fact with its type.
 
 Everything that reads them counts on these types, so they are checked wherever such a file is read: collected
-results, the store, what `merge` takes in, and earlier revisions. A fact that is not known here may be any JSON:
-it is from a later version.
+results, the store, what `merge` takes in, and earlier revisions. A fact that is not known here may be any
+JSON: it is from a later version.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import math
 import os
 import signal
@@ -43,6 +44,7 @@ def main(argv: Sequence[str] | None = None, paper: str | None = None) -> int:
         user, 130 or 143 after an interruption.
     """
     began = time.monotonic()  # before the slow imports: --minutes counts from here
+    _open_output()
     arguments = parser(paper).parse_args(sys.argv[1:] if argv is None else argv)
     arguments.began = began
     if argv is None and arguments.command in ("run", "batch") and not arguments.debug:
@@ -77,6 +79,23 @@ def main(argv: Sequence[str] | None = None, paper: str | None = None) -> int:
             raise
         print(f"error: {_missing(package)}", file=sys.stderr)
         return 2
+
+
+def _open_output() -> None:
+    """Make sure that something is there to print to, and that whatever is printed can be.
+
+    A standard stream that the caller closed would be the next file that is opened. What the encoding of a
+    terminal or a pipe does not have (the signs of `diff` in ASCII) is printed as an escape.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "r" if name == "stdin" else "w"))
+        elif name != "stdin" and isinstance(stream := getattr(sys, name), io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def sentence(error: UserError) -> str:

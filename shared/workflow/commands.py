@@ -15,9 +15,6 @@ from shared.runs import batches, config, declarations, devices, environment, led
 from shared.runs.execution import Options, Outcome, execute
 from shared.workflow import jobs, progress
 
-#: Threads that a machine with fewer processors may still be asked for; torch crashes at very many.
-MOST_THREADS = 256
-
 
 def _experiments(args: argparse.Namespace) -> list[config.Experiment]:
     """The experiments named by ``args.targets``; all if none is."""
@@ -69,11 +66,9 @@ def do_batch(args: argparse.Namespace) -> int:
 def _compute(
     runs: list[config.Run], args: argparse.Namespace, minutes: float | None = None, collecting: bool = True
 ) -> int:
-    _check_numbers(args, "threads", "replicas")
-    if (args.threads or 1) > (most := max(MOST_THREADS, environment.processors())):
-        raise UserError(
-            f"--threads should be {most} or less, not {args.threads}; more than cores gain nothing"
-        )
+    environment.threads(args.threads)
+    if args.replicas is not None and args.replicas < 1:
+        raise UserError(f"--replicas should be 1 or more, not {args.replicas}")
     if minutes is not None and not minutes >= 0:  # so that it catches "nan", too
         raise UserError(f"--minutes should be 0 or more, not {minutes:g}")
     options = Options(
@@ -101,17 +96,11 @@ def _compute(
     return _report(runs, outcome)
 
 
-def _check_numbers(args: argparse.Namespace, *names: str) -> None:
-    for name in names:
-        if getattr(args, name) is not None and getattr(args, name) < 1:
-            raise UserError(f"--{name} should be 1 or more, not {getattr(args, name)}")
-
-
 def do_rerun(args: argparse.Namespace) -> int:
     """Compute recorded runs again, and say what is the same and what differs."""
     from shared.workflow import rerun
 
-    _check_numbers(args, "threads")
+    environment.threads(args.threads)
     experiment, *others = _experiments(args)
     if others:
         raise UserError(f"name one experiment, such as {experiment.paper}/{experiment.name}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from shared.base import paths
 from shared.base.errors import UserError, unknown
-from shared.runs import config
+from shared.runs import config, environment
 
 #: CPU threads to ask of a cluster for a job.
 REMOTE_THREADS = 4
@@ -45,7 +46,7 @@ class Request:
         for key, value in options.items():
             if key not in kinds:
                 raise UserError(unknown("option of --config", key, kinds))
-            if kinds[key] is int and not str(value).isdecimal():
+            if kinds[key] is int and not re.fullmatch(r"[0-9]{1,9}", str(value)):
                 raise UserError(f"--config {key}={value} should be a whole number, 0 to choose by itself")
         request = cls(**{key: kinds[key](value) for key, value in options.items()})
         for name, value, known in (
@@ -54,8 +55,9 @@ class Request:
         ):
             if value not in known:
                 raise UserError(unknown(name, value, known))
-        if request.gpu != "auto" and not request.gpu.isdecimal():
+        if request.gpu not in ("auto", "0", "1"):
             raise UserError(f"--config gpu={request.gpu} should be auto, 0 or 1")
+        environment.threads(request.threads or None, "--config threads")
         return request
 
     def experiments(self) -> list[config.Experiment]:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.base.errors import UserError
+from shared.base.errors import Mistakes, UserError
 from shared.runs import config, declarations
 from shared.runs.api import added
 
@@ -142,6 +142,18 @@ def test_find_is_the_inverse_of_spec(toy):
         ),
         ("slow: {rate: 0.25}", "slow: {rate: fast}", "rate = 'fast' should be a number"),
         ("slow: {rate: 0.25}", "slow: {rate: .nan}", ".nan is not a number"),
+        ("slow: {rate: 0.25}", "slow: {rate: '1_000'}", "should be a number"),
+        ("slow: {rate: 0.25}", "slow: {steps: 10000000000000000000}", "10000000000000000000 is not a number"),
+        ("seeds: 0-2", "seeds: 0-99999999999", "are more than 10000 seeds"),
+        ("seeds: 0-2", "seeds: '0-9999,10000-19999'", "more than 10000 seeds"),
+        ("seeds: 0-2", f"seeds: '{'9' * 5000}'", "is not a seed"),
+        ("seeds: 0-2", "seeds: [9999999999]", "the seed 9999999999 is larger than"),
+        ("seeds: 0-2", "seeds: 0-2, replicas: 99999999999", "replicas should be a whole number"),
+        ("title: A toy", "title: [A toy]", "title should be a text, not ['A toy']"),
+        ("title: Random walks", "title: 5", "title should be a text, not 5"),
+        ("revision: 1", "revision: 99999999999", "revision should be a whole number"),
+        ("lite: {minutes: 2", "3: {minutes: 2", "unknown tier '3'"),
+        ("        slow: {", f"        {'a' * 200}: {{", "is not a good name"),
         ("slow: {rate: 0.25}", "slow: {steps: 2.5}", "steps = 2.5 should be a whole number"),
         ("slow: {rate: 0.25}", "slow: {steps: true}", "should be a whole number"),
         ("slow: {rate: 0.25}", "slow: {trouble: 1}", "should be text"),
@@ -288,3 +300,18 @@ def test_spans_of_seeds(numbers):
     assert declarations.seeds(",".join(map(str, ordered)), "here") == tuple(ordered)
     first, last = ordered[0], ordered[-1]
     assert declarations.seeds(f"{first}-{last}", "here") == tuple(range(first, last + 1)) or first == last
+
+
+def test_very_many_runs_are_refused(toy):
+    arms = "".join(f"        a{n}: {{}}\n" for n in range(11))
+    toy.declare("        slow: {rate: 0.25}\n        fast: {rate: 2}\n", arms)
+    toy.declare("demo: {seeds: [0, 1], steps: 2, arms: {fast: {rate: 3.0}}}", "demo: {seeds: 0-9999}")
+    with pytest.raises(UserError, match="these are more than 100000 runs; declare fewer"):
+        _all_runs()
+
+
+def test_a_message_does_not_grow_with_what_it_shows():
+    shown = str(UserError("x" * 100_000 + "\x1b[2J\ud800\ny"))
+    assert shown == "x" * 1000 + " ... " + "x" * 995 + r"\x1b[2J\ud800" + "\ny"
+    lines = str(Mistakes(map(str, range(1000)))).splitlines()
+    assert (len(lines), lines[-1]) == (51, "and 950 more; correct these first")

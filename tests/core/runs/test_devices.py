@@ -257,3 +257,12 @@ def test_no_number_of_threads_is_all_processors(monkeypatch):
     assert environment.default_threads() == environment.processors()
     monkeypatch.setenv("OMP_NUM_THREADS", "")
     assert environment.default_threads() == environment.processors()
+
+
+@pytest.mark.parametrize(
+    "call", [lambda: environment.threads(100_000, "--threads"), environment.default_threads]
+)
+def test_more_threads_than_torch_can_start_are_refused(monkeypatch, call):
+    monkeypatch.setenv("OMP_NUM_THREADS", "100000")
+    with pytest.raises(UserError, match="should be from 1 to .*, not 100000; more than cores gain nothing"):
+        call()

@@ -119,6 +119,11 @@ def test_what_does_not_fit_is_named(toy, capsys):
         ("run", "toy/walk", "--tier", "lite", "--threads", "100000"),
         ("run", "toy/walk", "--tier", "lite", "--seeds", "4-0", *ON_CPU),
         ("run", "toy/walk", "--tier", "lite", "--seeds", "0-99999999999", *ON_CPU),
+        ("run", "toy/walk", "--tier", "lite", "--seeds", "9" * 5000, *ON_CPU),
+        ("run", "toy/walk", "--tier", "lite", "--seeds", "0-9999,10000-19999", *ON_CPU),
+        ("rerun", "toy/walk", "--threads", "100000"),
+        ("batch", f"toy/walk/lite/slow/{'9' * 5000}"),
+        ("get", "digits", "--mirror", "http://[::1"),
         ("diff", "nowhere"),
     ],
 )
@@ -149,7 +154,9 @@ def test_several_mistakes_are_a_line_each(toy, capsys):
     assert toy.trained() == []
 
 
-@pytest.mark.parametrize(("name", "value"), [("REPRO_GPUS", "foo"), ("OMP_NUM_THREADS", "abc")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("REPRO_GPUS", "foo"), ("OMP_NUM_THREADS", "abc"), ("OMP_NUM_THREADS", "99999")]
+)
 def test_a_wrong_variable_is_one_sentence(toy, capsys, monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     assert call("run", "toy/walk", "--tier", "lite") == 2
@@ -301,6 +308,31 @@ def test_a_closed_pipe_is_no_error(toy):
         listed.stdout.close()
         assert listed.stderr.read() == b""
     assert listed.returncode == 0
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_is_no_error_and_no_file(toy, closed):
+    """A file that is opened in its place would take what is printed."""
+    line = f"{sys.executable} -m pipelines collect {closed}"
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(["sh", "-c", line], cwd=toy.root, env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_what_the_encoding_does_not_have_is_printed_as_an_escape(toy):
+    toy.declare("title: A toy", "title: A töy → π")
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "pipelines", "list"]
+    done = subprocess.run(command, cwd=toy.root, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert r"A t\xf6y \u2192 \u03c0" in done.stdout
+
+
+def test_a_folder_that_is_no_package_is_named(toy, capsys):
+    toy.folder.with_name('x"><script>').mkdir()
+    (toy.folder.with_name('x"><script>') / "experiments.yaml").write_text("")
+    assert call("list") == 2
+    assert 'pipelines/x"><script>: a folder with an experiments.yaml is a package' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
