@@ -154,9 +154,7 @@ def test_several_mistakes_are_a_line_each(toy, capsys):
     assert toy.trained() == []
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("REPRO_GPUS", "foo"), ("OMP_NUM_THREADS", "abc"), ("OMP_NUM_THREADS", "99999")]
-)
+@pytest.mark.parametrize(("name", "value"), [("REPRO_GPUS", "foo"), ("OMP_NUM_THREADS", "abc")])
 def test_a_wrong_variable_is_one_sentence(toy, capsys, monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     assert call("run", "toy/walk", "--tier", "lite") == 2
