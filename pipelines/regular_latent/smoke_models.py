@@ -255,7 +255,7 @@ class RelaxedSteerable(ExpandedConv):
         super().__init__(2, 1, KERNEL // 2)
         kinds = source.representation, target.representation
         basis = pair_basis(GROUP, *kinds, KERNEL, source.backend).filters
-        self.register_buffer("basis", basis, persistent=False)
+        self.derive("basis", lambda: basis)
         bound = 1 / math.sqrt(source.count * KERNEL * KERNEL)
         shape = (target.count, len(basis), source.count, KERNEL * KERNEL)
         self.weight = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))

@@ -49,6 +49,10 @@ INSTALL = {
 }
 
 
+#: Of the filters of a converted layer, relative to their largest entry.
+_LARGEST_GAP = 1e-4
+
+
 class SteerableConv(nn.Module):
     """Convolution of escnn or e2cnn between an image or regular features and regular features.
 
@@ -198,26 +202,62 @@ def expand_filter(module: SteerableConv) -> Tensor:
 def to_ours(module: nn.Module) -> nn.Module:
     """Copy a module, with the escnn and e2cnn layers in it replaced by equal ones of :mod:`shared.nn`.
 
-    The copy has weights of its own, and computes the same up to rounding and the accuracy of the library's
-    filter basis (about 1e-6). Only for the groups that permute pixels, C2, C4, D2 and D4.
+    The copy has weights of its own, tied where the module's are, and computes the same up to rounding and the
+    accuracy of the library's filter basis (about 1e-6). Only for the groups that permute pixels, C2, C4, D2
+    and D4, and for layers made by `regular_conv`, `regular_batchnorm` and `group_pool`.
 
     Raises:
-        ValueError: if a layer has another group.
+        ValueError: if a layer has another group, or if something of the libraries cannot be converted: their
+            layers as they are, other fields than regular ones, a norm without weights or statistics, hooks.
     """
-    if isinstance(module, SteerableConv):
-        return _conv_to_ours(module)
-    if isinstance(module, SteerableBatchNorm):
-        return _batchnorm_to_ours(module)
-    if isinstance(module, SteerableGroupPool):
-        return GroupPool("max")
-    twin = copy.deepcopy(module)
-    for name, child in module._modules.items():
-        setattr(twin, name, None if child is None else to_ours(child))
-    return twin
+    converted: dict[int, Any] = {}
+    inside: set[int] = set()
+    for place, part in module.named_modules():
+        if isinstance(part, SteerableConv | SteerableBatchNorm | SteerableGroupPool):
+            converted[id(part)] = _layer_to_ours(place, part)
+            inside.update(map(id, part.modules()))
+        library = type(part).__module__.split(".")[0]
+        if library in INSTALL and id(part) not in inside:
+            raise ValueError(
+                f"{place or 'the module'} is a {type(part).__name__} of {library} itself, which has no twin "
+                "here; make it by regular_conv, regular_batchnorm or group_pool."
+            )
+    return copy.deepcopy(module, converted)  # which takes the twins for copies made before
 
 
-def _conv_to_ours(module: SteerableConv) -> LiftingConv | GroupConv:
+def _layer_to_ours(name: str, module: nn.Module) -> nn.Module:
+    """Convert one wrapped layer; ``name`` is for messages."""
+    rules = {
+        SteerableConv: _conv_to_ours,
+        SteerableBatchNorm: _batchnorm_to_ours,
+        SteerableGroupPool: _pool_to_ours,
+    }
+    name, attached = name or type(module).__name__, ("_forward_hooks", "_forward_pre_hooks")
+    if type(module) not in rules or "forward" in vars(module):
+        raise ValueError(f"{name} changes what {type(module).__name__} does; convert it by hand.")
+    if any(getattr(part, hooks) for part in module.modules() for hooks in attached):
+        raise ValueError(f"{name} has hooks, which its twin would lack; remove them before the conversion.")
+    return rules[type(module)](name, module)
+
+
+def _check_fields(name: str, types: Any, trivial: bool) -> None:
+    kind = "trivial" if trivial else "regular"
+    fields = types.representations
+    if any(not (field.is_trivial() if trivial else field.name == "regular") for field in fields):
+        raise ValueError(f"{name} has other fields than {kind} ones, which have no twin here.")
+
+
+def _pool_to_ours(name: str, module: SteerableGroupPool) -> GroupPool:
+    if type(module.layer).__name__ != "GroupPooling":
+        raise ValueError(f"{name} pools by {type(module.layer).__name__}, which has no twin here.")
+    _check_fields(name, module.layer.in_type, trivial=False)
+    return GroupPool("max").train(module.training)
+
+
+def _conv_to_ours(name: str, module: SteerableConv) -> LiftingConv | GroupConv:
     """Read the free filter off the dense one: it is the response of the identity element."""
+    _check_fields(name, module.layer.in_type, trivial=module.first)
+    _check_fields(name, module.layer.out_type, trivial=False)
     dense, bias = module.layer.expand_parameters()
     order, k = module.group.order, module.kernel_size
     build = LiftingConv if module.first else GroupConv
@@ -229,19 +269,26 @@ def _conv_to_ours(module: SteerableConv) -> LiftingConv | GroupConv:
         stride=module.stride,
         padding=module.padding,
         dilation=module.dilation,
+        groups=module.layer.groups,
         bias=bias is not None,
+        padding_mode=module.layer.padding_mode,
     ).to(dense)
     ours.weight.copy_(dense[::order].reshape(ours.weight.shape))
     if bias is not None:
         ours.bias.copy_(bias[::order])
+    if not torch.allclose(ours.filter_bank(), dense, atol=_LARGEST_GAP * float(dense.abs().max())):
+        raise ValueError(f"{name} turns its filters otherwise than {module.group.name} of shared.algebra.")
     return ours.train(module.training)
 
 
-def _batchnorm_to_ours(module: SteerableBatchNorm) -> GroupBatchNorm:
+def _batchnorm_to_ours(name: str, module: SteerableBatchNorm) -> GroupBatchNorm:
+    _check_fields(name, module.layer.in_type, trivial=False)
     norm = next(part for part in module.layer.modules() if isinstance(part, nn.BatchNorm3d))
+    if norm.weight is None or norm.running_mean is None:
+        raise ValueError(f"{name} has no weights or no running statistics, which GroupBatchNorm needs.")
     ours = GroupBatchNorm(module.channels, module.group, eps=norm.eps, momentum=norm.momentum).to(norm.weight)
-    for name in ("weight", "bias", "running_mean", "running_var"):
-        getattr(ours, name).copy_(getattr(norm, name))
+    for part in ("weight", "bias", "running_mean", "running_var"):
+        getattr(ours, part).copy_(getattr(norm, part))
     return ours.train(module.training)
 
 

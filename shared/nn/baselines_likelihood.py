@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from shared.nn.baselines_steerable import irreps_to, space
+from shared.nn.derived import DerivedBuffers
 
 __all__ = ["Likelihood", "partial_penalty"]
 
@@ -19,7 +20,7 @@ __all__ = ["Likelihood", "partial_penalty"]
 NEARBY, NOISE = 1000, 0.1
 
 
-class Likelihood(nn.Module):
+class Likelihood(DerivedBuffers):
     """A learnable density on a group: the exponential of a band-limited function.
 
     Densities are relative to the Haar measure. It begins uniform. On SO(3) and O(3) it is known on a grid of
@@ -36,7 +37,7 @@ class Likelihood(nn.Module):
         self.sizes = tuple(irrep.size for irrep in irreps_to(group, band))
         tables = _transforms(group, band)
         for name, table in tables._asdict().items():
-            self.register_buffer(name, torch.from_numpy(table).float(), persistent=False)
+            self.derive(name, torch.from_numpy(table).float)
         self.coefficients = nn.Parameter(torch.eye(1, self.sampling.shape[1])[0])
 
     def logits(self) -> Tensor:

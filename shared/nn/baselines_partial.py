@@ -79,12 +79,12 @@ class PartialConv(FieldConv):
         factors = torch.from_numpy(basis.factors if normalized else np.ones(len(basis.facts))).float()
         if duplicated:
             factors = torch.eye(len(basis.facts), device="cpu")[copies] * factors
-        self.register_buffer("factors", factors, persistent=False)
-        self.register_buffer("order", torch.from_numpy(basis.order), persistent=False)
-        self.register_buffer("harmonics", torch.from_numpy(basis.harmonics).float(), persistent=False)
+        self.derive("factors", lambda: factors)
+        self.derive("order", lambda: torch.from_numpy(basis.order))
+        self.derive("harmonics", torch.from_numpy(basis.harmonics).float)
         self.couplings = [f"coupling{place}" for place in range(len(basis.couplings))]
         for name, coupling in zip(self.couplings, basis.couplings, strict=True):
-            self.register_buffer(name, torch.from_numpy(coupling).float(), persistent=False)
+            self.derive(name, torch.from_numpy(coupling).float)
         self.weight = self.draw_weight(source, target, he_deviations([basis.facts[i] for i in copies]))
 
     def pair_filters(self) -> Tensor:

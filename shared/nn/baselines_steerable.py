@@ -253,7 +253,7 @@ class FieldConv(ExpandedConv):
         self.bias = None
         if bias and invariant.shape[1]:
             self.bias = nn.Parameter(torch.zeros(target.count, invariant.shape[1]))
-            self.register_buffer("invariant", invariant, persistent=False)
+            self.derive("invariant", lambda: invariant)
 
     def draw_weight(self, source: Fields, target: Fields, deviations: Tensor) -> nn.Parameter:
         """Weights by He's rule, ``(target.count, source.count, elements)``."""
@@ -305,7 +305,7 @@ class SteerableFieldConv(FieldConv):
         basis = pair_basis(
             source.group, source.representation, target.representation, kernel_size, source.backend
         )
-        self.register_buffer("basis", basis.filters, persistent=False)
+        self.derive("basis", lambda: basis.filters)
         self.weight = self.draw_weight(source, target, basis.deviations)
 
     def pair_filters(self) -> Tensor:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from shared.nn.angles import AngleGrid, FixedAngles
 from shared.nn.correlation import Way, choose, gathered, padded, pixels_first, pixels_last
+from shared.nn.derived import DerivedBuffers
 from shared.nn.half_turn import half_turn
 from shared.nn.kernel_networks import KernelNetwork, KernelSettings
 from shared.nn.positionwise import positionwise, tap_rows
@@ -99,7 +100,7 @@ def pixel_positions(height: int, width: int) -> Tensor:
     return torch.cartesian_prod(*axes)
 
 
-class _ContinuousConv(nn.Module):
+class _ContinuousConv(DerivedBuffers):
     """What lifting and group convolution share: taps, border, and how kernels become convolutions."""
 
     _offsets: Tensor
@@ -126,7 +127,7 @@ class _ContinuousConv(nn.Module):
         self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, kernel_size
         self.padding, self.border, self.taps = padding, border, taps
         self.radius = kernel_size // 2
-        self.register_buffer("_offsets", tap_offsets(kernel_size, taps), persistent=False)
+        self.derive("_offsets", lambda: tap_offsets(kernel_size, taps))
         self.angles = angles
         self.network = KernelNetwork(
             in_channels * out_channels, settings, relative=relative, largest=HARMONICS

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from shared.algebra.actions import grid_permutation
 from shared.algebra.groups import Group, cyclic
+from shared.nn.derived import DerivedBuffers
 from shared.nn.strided import conv2d
 
 Pair = int | tuple[int, int]
@@ -34,7 +35,7 @@ def pair(value: Pair, name: str, least: int) -> tuple[int, int]:
     return int(both[0]), int(both[1])
 
 
-class _RegularConv(nn.Module):
+class _RegularConv(DerivedBuffers):
     """What lifting and group convolution share: parameters, checks and the dense convolution."""
 
     _bank_index: Tensor
@@ -72,7 +73,7 @@ class _RegularConv(nn.Module):
         free = (out_channels, in_channels // groups, *self._free_axes(), *self.kernel_size)
         self.weight = nn.Parameter(torch.empty(free))
         self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
-        self.register_buffer("_bank_index", self._index(), persistent=False)
+        self.derive("_bank_index", self._index)
         self.reset_parameters()
 
     def _free_axes(self) -> tuple[int, ...]:

@@ -20,10 +20,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from shared.nn.derived import DerivedBuffers
+
 __all__ = ["BlurPool", "CircularMask", "ExpandedConv", "FieldBatchNorm", "FieldGate"]
 
 
-class ExpandedConv(nn.Module):
+class ExpandedConv(DerivedBuffers):
     """Convolution with a filter that is computed from parameters by `expand`, once a step.
 
     The filter is kept until a parameter changes, a gradient has gone through it, the mode changes, or
@@ -83,7 +85,7 @@ def _forget(layer: weakref.ref[ExpandedConv], gradient: Tensor) -> None:
         found.forget()
 
 
-class FieldBatchNorm(nn.Module):
+class FieldBatchNorm(DerivedBuffers):
     """Batch norm with one variance and one scale a field, and mean and bias of its invariant part.
 
     escnn's ``IIDBatchNorm``: no gradient goes through the statistics.
@@ -99,7 +101,7 @@ class FieldBatchNorm(nn.Module):
         self.eps, self.momentum = eps, momentum
         self.weight = nn.Parameter(torch.ones(fields, 1))
         self.bias = nn.Parameter(torch.zeros(fields, count)) if count else None
-        self.register_buffer("invariant", invariant.float(), persistent=False)
+        self.derive("invariant", invariant.float)
         self.register_buffer("running_mean", torch.zeros(fields, size))
         self.register_buffer("running_var", torch.ones(fields, 1))
 
@@ -124,7 +126,7 @@ class FieldBatchNorm(nn.Module):
         return torch.addcmul(shift.view(shape).to(x.dtype), x, scale.to(x.dtype))
 
 
-class FieldGate(nn.Module):
+class FieldGate(DerivedBuffers):
     """Each irrep of a field times the sigmoid of a gate minus a bias; drops the gates.
 
     Args:
@@ -137,7 +139,7 @@ class FieldGate(nn.Module):
         self.fields, self.gates = fields, len(sizes)
         self.bias = nn.Parameter(torch.randn(fields, len(sizes)))
         owner = [place for place, size in enumerate(sizes) for _ in range(size)]
-        self.register_buffer("owner", torch.tensor(owner), persistent=False)
+        self.derive("owner", lambda: torch.tensor(owner))
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: fields of ``len(sizes) + sum(sizes)`` channels to fields of ``sum(sizes)``."""
@@ -149,16 +151,20 @@ class FieldGate(nn.Module):
         return (x[:, :, self.gates :] * gates).flatten(1, 2)
 
 
-class BlurPool(nn.Module):
+class BlurPool(DerivedBuffers):
     """Strided Gaussian blur of each channel, to three deviations (escnn's antialiased pool)."""
 
     def __init__(self, dimensions: int, sigma: float, stride: int, padding: int) -> None:
         super().__init__()
         self.dimensions, self.stride, self.padding = dimensions, stride, padding
         reach = round(3 * sigma)
-        line = torch.exp(-(torch.arange(-reach, reach + 1.0) ** 2) / (2 * sigma**2))
-        window = functools.reduce(lambda a, b: a[..., None] * b, dimensions * [line])
-        self.register_buffer("window", (window / window.sum())[None, None], persistent=False)
+
+        def window() -> Tensor:
+            line = torch.exp(-(torch.arange(-reach, reach + 1.0) ** 2) / (2 * sigma**2))
+            whole = functools.reduce(lambda a, b: a[..., None] * b, dimensions * [line])
+            return (whole / whole.sum())[None, None]
+
+        self.derive("window", window)
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: as an average pool with a window of ``2 round(3 sigma) + 1``."""
@@ -167,7 +173,7 @@ class BlurPool(nn.Module):
         return convolve(x, window, stride=self.stride, padding=self.padding, groups=x.shape[1])
 
 
-class CircularMask(nn.Module):
+class CircularMask(DerivedBuffers):
     """Fades pixels outside the inscribed circle, as escnn's ``MaskModule``: ``exp(-(r^2 - t^2) / sigma^2)``.
 
     Args:
@@ -179,9 +185,13 @@ class CircularMask(nn.Module):
     def __init__(self, size: int, margin: float = 0.0, sigma: float = 2.0) -> None:
         super().__init__()
         radius = (size - 1) / 2
-        line = (torch.arange(size) - radius) ** 2
-        beyond = line[:, None] + line - (radius * (1 - margin / 100)) ** 2
-        self.register_buffer("mask", torch.exp(-beyond.clamp(min=0) / sigma**2), persistent=False)
+
+        def mask() -> Tensor:
+            line = (torch.arange(size) - radius) ** 2
+            beyond = line[:, None] + line - (radius * (1 - margin / 100)) ** 2
+            return torch.exp(-beyond.clamp(min=0) / sigma**2)
+
+        self.derive("mask", mask)
 
     def forward(self, x: Tensor) -> Tensor:
         """Multiply by the mask."""

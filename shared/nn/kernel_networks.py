@@ -181,6 +181,8 @@ class KernelNetwork(nn.Module):
     @torch.no_grad()
     def reset_parameters(self) -> None:
         """First weights uniform in 1 over the number of coordinates, biases 0; see `KernelSettings`."""
+        if self.last_bias.is_meta:
+            return  # nothing to draw
         settings, h = self.settings, self.settings.hidden
         everything = {**self.columns, **(self.extra if settings.fan_in == "all" else {})}
         bound = 1 / sum(everything.values())

@@ -16,6 +16,8 @@ from shared.nn import LConv
 
 #: Share of ``norm(L_i) norm(L_j)``, squared, below which a commutator counts as zero.
 FLOOR = 1e-12
+#: Powers of 2 up to which generators are taken as they are, and by which they are scaled at most.
+_SAFE_POWER, _LARGEST_POWER = 12, 126
 
 
 Generators = LConv | Tensor | tuple[Tensor, Tensor]
@@ -61,8 +63,22 @@ class _Products:
     pixels: int
 
 
+def _in_range(parts: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Generators whose size would over- or underflow in products of four, scaled by powers of 2.
+
+    Nothing here depends on the scale of a generator, so the gradient is that of the generator as it is.
+    """
+    scaled = []
+    for part in parts:
+        largest = part.detach().abs().flatten(1).amax(1)
+        power = torch.where(largest > 0, largest, 1).log2().round().clamp(-_LARGEST_POWER, _LARGEST_POWER)
+        outside = (power.abs() > _SAFE_POWER)[:, None, None]
+        scaled.append(torch.where(outside, part * torch.exp2(-power)[:, None, None], part))
+    return tuple(scaled)
+
+
 def _products(generators: Generators, moments: Tensor | None) -> _Products:
-    parts = tensors(generators)
+    parts = _in_range(tensors(generators))
     weight = None if moments is None else moments.to(parts[0])
     if weight is not None and tuple(weight.shape) != (parts[0].shape[1],) * 2:
         raise ValueError(f"moments of shape {tuple(weight.shape)} do not fit {parts[0].shape[1]} pixels")
@@ -175,7 +191,8 @@ def _closure_penalty(p: _Products) -> Tensor:
     if len(p.gram) < 2:
         return p.gram.sum() * 0
     size, rest, scale = _brackets(p)
-    return (rest / (size + FLOOR * scale)).mean()
+    whole = size + FLOOR * scale  # zero only if a generator is: its commutators leave nothing
+    return (rest / torch.where(whole > 0, whole, 1)).mean()
 
 
 def killing_penalty(generators: Generators) -> Tensor:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -48,6 +49,11 @@ __all__ = [
     "similarity",
     "tensors",
 ]
+
+
+def _rounding(generators: Generators) -> float:
+    """Share of a generator, or of a span, below which what is left is rounding."""
+    return 1e-10 if all(part.dtype == torch.float64 for part in tensors(generators)) else 1e-6
 
 
 def _read(generators: Generators) -> tuple[Tensor, ...]:
@@ -173,7 +179,7 @@ def similarity(
     Raises:
         ValueError: on shapes that do not fit, or a known generator that vanishes (without the identity).
     """
-    return _compare(_read(generators), _Known(known, moments, modulo_identity))
+    return _compare(generators, _Known(known, moments, modulo_identity))
 
 
 def control(
@@ -212,7 +218,7 @@ def control(
         torch.manual_seed(seed)
         for _ in range(draws):
             layer = LConv(1, 1, prepared.pixels, count, rank=rank, mode="random")
-            found.append(_compare(_read(layer), prepared))
+            found.append(_compare(layer, prepared))
     return Similarity(
         *(torch.stack([getattr(f, key) for f in found]) for key in ("captured", "best", "angles"))
     )
@@ -244,33 +250,61 @@ class _Known:
         self.flat = self.without_identity(flat)
         if not len(dense) or float((self.flat.norm(dim=1) / size).nan_to_num().min()) < 1e-8:
             raise ValueError("a known generator vanishes or is a multiple of the identity; leave it out")
+        self.flat = _balanced(self.flat, size, _rounding(known))
+        self.norms = (self.flat @ self.flat.T).diagonal().sqrt()
+        self.span = _span(self.flat, _rounding(known))
 
     def without_identity(self, flat: Tensor) -> Tensor:
         return flat if self.one is None else flat - (flat @ self.one)[:, None] * self.one
 
 
-def _compare(parts: tuple[Tensor, ...], known: _Known) -> Similarity:
+def _compare(generators: Generators, known: _Known) -> Similarity:
+    parts, rounding = _read(generators), _rounding(generators)
     if parts[0].shape[1] != known.pixels:
         raise ValueError(
             f"generators on {parts[0].shape[1]} pixels cannot be compared with known ones on {known.pixels}"
         )
     last = parts[-1] if known.root is None else parts[-1] @ known.root
     dense = last if len(parts) == 1 else parts[0] @ last
-    flat = known.without_identity(dense.flatten(1))
-    ours, theirs = flat @ flat.T, known.flat @ known.flat.T
-    cross = flat @ known.flat.T
-    sizes = theirs.diagonal().sqrt()
-    span = _whitening(ours)
-    captured = (span @ cross).norm(dim=0) / sizes
-    cosines = cross.abs() / (ours.diagonal().clamp_min(1e-300).sqrt()[:, None] * sizes)
-    common = torch.linalg.svdvals(span @ cross @ _whitening(theirs).T).clamp(0, 1)
+    whole = dense.flatten(1)
+    flat = _balanced(known.without_identity(whole), whole.norm(dim=1), rounding)
+    cross, sizes = flat @ known.flat.T, known.norms
+    span = _span(flat, rounding)
+    captured = (span.whiten @ (span.rows @ known.flat.T)).norm(dim=0) / sizes
+    norms = (flat @ flat.T).diagonal().clamp_min(1e-300).sqrt()
+    cosines = cross.abs() / (norms[:, None] * sizes)
+    both = span.whiten @ (span.rows @ known.span.rows.T) @ known.span.whiten.T
+    common = torch.linalg.svdvals(both).clamp(0, 1)
     angles = torch.full((min(len(flat), len(sizes)),), torch.pi / 2, dtype=torch.float64)
     angles[: len(common)] = common.arccos()
     return Similarity(captured.clamp_max(1), cosines.amax(0).clamp_max(1), angles)
 
 
-def _whitening(gram: Tensor) -> Tensor:
-    """Rows W with ``W G W^T = I``, as many as the rank of G."""
-    values, vectors = torch.linalg.eigh(gram)
-    kept = values > 1e-12 * values.max()
-    return (vectors[:, kept] / values[kept].sqrt()).T
+class _Span(NamedTuple):
+    """Rows, and what makes them an orthonormal basis of their span: ``whiten @ rows``."""
+
+    rows: Tensor
+    whiten: Tensor
+
+
+def _well_conditioned(values: Tensor) -> bool:
+    """Whether inner products with these eigenvalues say enough: they square what is small."""
+    return len(values) > 0 and float(values.min()) > 1e-6 * float(values.max())
+
+
+def _balanced(flat: Tensor, whole: Tensor, rounding: float) -> Tensor:
+    """Rows of norm 1 (or 0, if only rounding is left of ``whole``) where theirs are far apart."""
+    if _well_conditioned(torch.linalg.eigvalsh(flat @ flat.T)):
+        return flat
+    norms = flat.norm(dim=1)
+    left = norms > rounding * whole
+    return torch.where(left, 1 / torch.where(left, norms, 1), 0)[:, None] * flat
+
+
+def _span(flat: Tensor, rounding: float) -> _Span:
+    values, vectors = torch.linalg.eigh(flat @ flat.T)
+    if _well_conditioned(values):
+        return _Span(flat, (vectors / values.sqrt()).T)
+    _, sizes, rows = torch.linalg.svd(flat, full_matrices=False)
+    rows = rows[sizes > rounding * sizes.max()]
+    return _Span(rows, torch.eye(len(rows), dtype=rows.dtype))

@@ -251,6 +251,58 @@ def test_converted_layers_keep_their_settings(backend: str) -> None:
     assert relative(dilated(x) - baselines.to_ours(dilated)(x), dilated(x)) < TOLERANCE
 
 
+@pytest.mark.parametrize("mode", ["zeros", "circular", "reflect", "replicate"])
+def test_padding_modes_and_groups_are_converted(backend: str, mode: str) -> None:
+    for first, groups in itertools.product((True, False), (1, 2)):
+        theirs = baselines.regular_conv(
+            backend, C4, 2, 4, 3, padding=1, first=first, padding_mode=mode, groups=groups
+        )
+        x = numbers(2, 2, 9, 9) if first else numbers(2, 2, 4, 9, 9)
+        y = theirs(x)
+        assert relative(y - baselines.to_ours(theirs)(x), y) < TOLERANCE
+
+
+def test_ties_are_converted(backend: str) -> None:
+    conv, line = baselines.regular_conv(backend, C4, 2, 2, 3, padding=1), nn.Linear(2, 2)
+    net = nn.Sequential(conv, nn.ReLU(), conv, GlobalAvgPool(), GroupPool(), line, line)
+    ours = baselines.to_ours(net)
+    assert ours[0] is ours[2]
+    assert ours[5] is ours[6]
+    assert ours[5] is not line
+
+
+def test_what_has_no_twin_is_not_converted(backend: str) -> None:
+    library = baselines.load(backend)
+
+    def field(count: int) -> object:
+        return baselines.field_type(backend, C4, count, True)
+
+    def wrapped(layer: nn.Module, kind: type = baselines.SteerableConv, *first: bool) -> nn.Module:
+        return kind(layer, library.nn.GeometricTensor, C4, *first)
+
+    class Own(baselines.SteerableConv):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x).roll(1, -1)
+
+    plain = library.nn.R2Conv(field(1), field(2), 3)
+    irreps = library.nn.FieldType(baselines.plane(backend, C4), 4 * [baselines.plane(backend, C4).irrep(0)])
+    hooked, replaced = (baselines.regular_conv(backend, C4, 1, 1, 3) for _ in range(2))
+    hooked.layer.register_forward_hook(lambda *_: None)
+    replaced.forward = lambda x: x
+    norm = library.nn.InnerBatchNorm(field(2), affine=False)
+    for module, message in (
+        (nn.Sequential(nn.ReLU(), plain), rf"^1 is a R2Conv of {backend} itself"),
+        (wrapped(library.nn.R2Conv(irreps, field(1), 3), baselines.SteerableConv, False), "other fields"),
+        (wrapped(library.nn.R2Conv(field(1), irreps, 3), baselines.SteerableConv, False), "other fields"),
+        (nn.Sequential(wrapped(plain, Own, False)), "0 changes what Own does"),
+        (replaced, "changes what SteerableConv does"),
+        (hooked, "has hooks"),
+        (wrapped(norm, baselines.SteerableBatchNorm), "no weights"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            baselines.to_ours(module)
+
+
 def test_misuse_is_refused(backend: str) -> None:
     with pytest.raises(ValueError, match="no baseline"):
         baselines.regular_conv(backend, octahedral(), 1, 1, 3)

@@ -82,6 +82,21 @@ def test_similarity_does_not_see_scale_basis_and_identity(moments, weighted):
         assert float(symmetries.similarity(mixed[:1], known, modulo_identity=False).captured.max()) < 0.5
 
 
+@pytest.mark.parametrize("ratio", [1e2, 1e5, 1e9, 1e14])
+def test_similarity_does_not_see_unequal_scales_and_skew_bases(ratio):
+    known = lie.group("se2", 9)
+    mixed = known @ torch.eye(81, dtype=torch.float64)
+    mixed[1] = mixed[0] + mixed[1] / min(ratio, 1e5)  # float64 holds that much of it
+    scale = torch.tensor([1.0, 1 / ratio, ratio], dtype=torch.float64)[:, None, None]
+    for given in (known * scale, mixed * scale, torch.cat([known * scale, torch.zeros_like(known[:1])])):
+        found = symmetries.similarity(given, known)
+        torch.testing.assert_close(found.captured, torch.ones(3).double(), atol=1e-8, rtol=0)
+        assert float(found.angles.max()) < 1e-3
+    half = symmetries.similarity((known * scale)[1:], known)  # and what is not in the span is not captured
+    assert float(half.captured[0]) < 0.9
+    assert float(symmetries.similarity(known, known * scale).captured.min()) > 1 - 1e-8
+
+
 def test_similarity_is_the_cosine_for_one_generator(moments):
     known = lie.generator("rotation", 5)
     other = known + 0.5 * lie.generator("translation_x", 5) + torch.randn(25, 25).double()
@@ -208,6 +223,23 @@ def test_penalties_do_not_see_scales(factors):
     scaled = (factors[0] * scale, factors[1])
     for penalty in (symmetries.closure_penalty, symmetries.killing_penalty):
         assert float(penalty(scaled)) == pytest.approx(float(penalty(factors)), rel=0.05)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_penalties_of_zeros_and_of_tiny_and_huge_generators(dtype):
+    so3 = lie.so(3).to(dtype)
+    se2 = lie.group("se2", 5).to(dtype)
+    expected = symmetries.closure_penalty(se2)
+    for scale in (1e-15, 1e15):
+        torch.testing.assert_close(symmetries.closure_penalty(se2 * scale), expected, rtol=1e-3, atol=1e-5)
+        assert math.isclose(symmetries.closure(se2 * scale), symmetries.closure(se2), rel_tol=1e-3)
+    low_rank = (torch.zeros(2, 9, 3, dtype=dtype), torch.randn(2, 3, 9, dtype=dtype))
+    for given in (torch.cat([so3, torch.zeros_like(so3[:1])]), torch.zeros_like(so3), low_rank):
+        parts = tuple(p.clone().requires_grad_() for p in ((given,) if isinstance(given, Tensor) else given))
+        found = symmetries.regularizer(parts if len(parts) == 2 else parts[0])
+        found.backward()
+        assert abs(float(found.detach())) < 1e-4
+        assert all(p.grad.isfinite().all() for p in parts)
 
 
 def test_nothing_to_penalize():
