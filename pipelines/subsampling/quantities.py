@@ -13,7 +13,7 @@ from pipelines.subsampling.arms import ANGLES, EQUIVARIANCE, FIGURE4, QUARTERS, 
 from pipelines.subsampling.settings import Settings
 from shared.base.paths import COMMITTED_TIERS
 from shared.report import protocol, stats, text
-from shared.report.build import Filled, Place, Quantity, Where, before_after, compared, plain
+from shared.report.build import Filled, Place, Quantity, Where, before_after, compared, curve, plain
 from shared.report.results import Results
 from shared.report.tables import Column, Sample
 from shared.runs import config
@@ -109,6 +109,13 @@ TURNED_MEAN = plain("turned", "Accuracy in %, mean over 90, 180 and 270 degrees"
 MEAN36 = plain("mean36", "Accuracy in %, mean over all 36 angles", ALL, absent="-")
 INVARIANCE = before_after("invariance", "Invariance error, before → after training", "invariance_error")
 COUNT = compared("parameters", "Parameters", PARAMETERS)
+
+
+def whole_curve(arm: str = "", printed: str = "") -> Filled:
+    """All angles as one verdict, against the numbers of this table or of another of paper.csv."""
+    title = "All 36 angles as one curve; shown is the angle at which ours is furthest from the logs"
+    at = (lambda place: (printed, place.line.key)) if printed else None
+    return curve("curve", title, ACCURACY, arm, at)
 
 
 def kind(place: Place) -> str:

@@ -48,6 +48,7 @@ from pipelines.subsampling.quantities import (
     setting,
     swept,
     trained,
+    whole_curve,
 )
 from pipelines.subsampling.settings import TRACKED_TEST_IMAGES
 from shared.report import claims as of_claims
@@ -86,6 +87,7 @@ def table1(results: Results) -> Table:
         compared("mnist", "MNIST: accuracy in %", UPRIGHT),
         compared("rotmnist", "RotMNIST as printed: accuracy in % at 0 degrees only", UPRIGHT, "uniform"),
         compared("rotmnist_mean36", meant, ACCURACY, "uniform"),
+        whole_curve("uniform", "table1_angles"),
         before_after(INVARIANCE.key, INVARIANCE.title, "invariance_error", ("", "uniform")),
         COUNT,
     )
@@ -332,6 +334,7 @@ def figure5(results: Results) -> Table:
         NETWORK,
         *(compared(str(angle), f"{angle} degrees", ACCURACY.at(angle)) for angle in arms.QUARTERS),
         compared("mean36", "Mean over all angles", ACCURACY),
+        whole_curve(),
         Filled("spread", "Seed spread", spread),
     )
     lines = [Line(n, TITLES[n], arm(n, "upright")) for n in NETWORKS]
@@ -346,6 +349,7 @@ def figure6(results: Results) -> Table:
         NETWORK,
         compared("0", "0 degrees", UPRIGHT),
         compared("mean36", "Mean over all angles", ACCURACY),
+        whole_curve(),
         compared("turned", "Mean over 90, 180 and 270 degrees", OTHER_QUARTERS),
         Filled("range", flat, _flatness),
     )

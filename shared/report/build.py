@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from shared.report import captions, text
+from shared.report import captions, text, verdicts
 from shared.report.results import Results, difference
 from shared.report.tables import Cell, Column, Row, Sample, Table, measured
 
@@ -151,6 +151,63 @@ class Filled(Column):
 def compared(key: str, title: str, what: Quantity, arm: str = "") -> Filled:
     """Ours beside the paper's number at this place, with the verdict."""
     return Filled(key, title, lambda p: what.cell(p.results, p.where(arm), (p.table, p.line.key, key)))
+
+
+def curve(
+    key: str,
+    title: str,
+    what: Quantity,
+    arm: str = "",
+    printed: Callable[[Place], tuple[str, str]] | None = None,
+) -> Filled:
+    """A curve of the paper's as one verdict; shown is the step at which ours is furthest from it.
+
+    Args:
+        key, title: of the column.
+        what: our number at each of the paper's steps.
+        arm: the line's own, or its further one of this name.
+        printed: table and row of the paper's numbers in paper.csv, whose columns are the steps; this table
+            and the line if not given.
+    """
+
+    def fill(place: Place) -> Cell:
+        at = printed(place) if printed else (place.table, place.line.key)
+        return _curve(place.results, place.where(arm), at, what)
+
+    return Filled(key, title, fill)
+
+
+def _curve(results: Results, where: Where, at: tuple[str, str], what: Quantity) -> Cell:
+    known, command = results.plotted(*at), results.command(where[0])
+    if not known:
+        return Cell("-")
+    samples = {step: what.at(step).of(results, where) for step in known}
+    seeds = sorted(set.intersection(*(set(sample.values) for sample in samples.values())))
+    if not seeds:
+        return measured(Sample(), command=command)
+    tier = results.tier(*where)
+    found = verdicts.curve(
+        {step: [sample.values[seed] for seed in seeds] for step, sample in samples.items()},
+        {
+            step: verdicts.Printed(
+                paper.value,
+                paper.spread,
+                paper.n,
+                paper.spread_kind,
+                paper.rounding,
+                what.at(step).shared_error(results, where),
+            )
+            for step, paper in known.items()
+        },
+        tier=tier,
+    )
+    protocols = {paper.protocol for paper in known.values()}
+    if not all(verdicts.comparable(tier, what.protocol, protocol) for protocol in protocols):
+        found = verdicts.withheld(found)
+    step = next(iter(known)) if found.step is None else found.step
+    sample = Sample({seed: samples[step].values[seed] for seed in seeds}, tier, samples[step].sources)
+    cell = measured(sample, verdict=found, published=known[step], decimals=what.decimals, command=command)
+    return replace(cell, text=f"at {step:g}: {cell.text}", steps=len(known))
 
 
 def plain(key: str, title: str, what: Quantity, arm: str = "", absent: str = "") -> Filled:

@@ -195,13 +195,17 @@ class Results:
 
     def printed(self, table: str, row: str) -> list[tuple[float, float]]:
         """The paper's curve at a row of our tables: (step, value) of all columns that are numbers, sorted."""
+        return [(step, known.value) for step, known in self.plotted(table, row).items()]
+
+    def plotted(self, table: str, row: str) -> dict[float, published.PaperValue]:
+        """The same with all that is known of the numbers, by step."""
         found = {
-            column: known.value
+            column: known
             for (of_table, of_row, column), known in self._published.items()
             if (of_table, of_row) == (table, row) and column.removeprefix("-").isdecimal()
         }
         self.asked |= {(table, row, column) for column in found}
-        return sorted((float(column), value) for column, value in found.items())
+        return {float(column): found[column] for column in sorted(found, key=float)}
 
     def cell(
         self,

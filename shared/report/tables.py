@@ -88,6 +88,7 @@ class Cell:
         decimals: of the difference that the verdict speaks about.
         command: what would fill the cell, if it is not run.
         note: a short remark shown last.
+        steps: of a curve, how many steps the verdict is about; what is shown is the furthest one.
     """
 
     text: str
@@ -98,6 +99,7 @@ class Cell:
     decimals: int = 2
     command: str = ""
     note: str = ""
+    steps: int = 0
 
     @property
     def not_run(self) -> bool:

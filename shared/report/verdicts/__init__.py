@@ -42,6 +42,13 @@ If our runs and the paper's come from the same distribution, step 2 still says `
 to 8 % with only 3 seeds, see `stats.welch`), or about once in a table of 20: one lone "differs" close to the
 limit is what chance gives.
 
+**Curves** (our runs at many steps, such as test angles, against the numbers that the paper plots there),
+`curve`: one verdict, with at most 5 % for all steps together. Each step is a cell; the curve ``differs`` if
+the smallest p-value of its k steps is below 1 - 0.95^(1/k) (Sidak; exact if the steps were independent, and
+on the safe side as they are, since neighbors go together). Steps that repeat each other, as the quarter turns
+of an exact network do, count as one in k. If the intervals of most steps, at that level, are wider than three
+deviations: ``too few runs``.
+
 **Claims** (statements such as "A is better than B"), from a difference over seeds with its 95 % interval;
 paired by seed where both arms ran the same seeds, else Welch:
 
@@ -59,6 +66,7 @@ False-positive rates of these rules are checked by simulation in ``tests/core/re
 
 from shared.report.verdicts.cells import SHARED, SPREAD_KINDS, WIDEST, cell, exactly
 from shared.report.verdicts.claims import beats, every, same, within
+from shared.report.verdicts.curves import Printed, curve, one_measurement
 from shared.report.verdicts.verdict import (
     DIFFERS,
     MIN_RUNS,
@@ -83,13 +91,16 @@ __all__ = [
     "STATUSES",
     "TOO_FEW",
     "WIDEST",
+    "Printed",
     "Verdict",
     "beats",
     "cell",
     "comparable",
+    "curve",
     "every",
     "exactly",
     "few",
+    "one_measurement",
     "same",
     "shortest",
     "withheld",

@@ -64,13 +64,13 @@ def cell(
     if early:
         return early
     mine = stats.summary(numbers)
-    between_runs = _against_paper(mine, paper_value, spread, n, spread_kind)
+    between_runs = against(mine, paper_value, spread, n, spread_kind)
     difference = stats.with_known_error(between_runs, shared_se) if shared_se else between_runs
     low, high = difference.interval()
     found = facts(difference, tier, p=difference.p_different())
     if low - rounding > 0 or high + rounding < 0:
         return replace(found, status=DIFFERS, reason="the 95 % interval of the difference leaves out 0")
-    theirs = _deviation(spread, n, spread_kind)
+    theirs = deviation_of(spread, n, spread_kind)
     widest = max(WIDEST * (mine.sd if theirs is None else theirs), rounding)
     if widest and (high - low) / 2 > widest:
         least, most = between_runs.interval()
@@ -94,8 +94,8 @@ def exactly(ours: Measured | Sequence[float], value: float, *, tier: str | None 
     return replace(found, method=EQUALITY, reason="not the same number" if wrong else "the same number")
 
 
-def _deviation(spread: float | None, n: int | None, kind: str) -> float | None:
-    """The paper's standard deviation between runs, None if it cannot be known."""
+def deviation_of(spread: float | None, n: int | None, kind: str) -> float | None:
+    """The paper's standard deviation between runs, None if it cannot be known. Arguments as in `cell`."""
     if spread is None or kind == "":
         return None
     if kind == "std":
@@ -110,7 +110,7 @@ def _deviation(spread: float | None, n: int | None, kind: str) -> float | None:
     return se * math.sqrt(n)
 
 
-def _against_paper(
+def against(
     mine: stats.Summary, value: float, spread: float | None, n: int | None, kind: str
 ) -> stats.Difference:
     """Our mean minus the printed value, with the standard error of both."""
@@ -120,6 +120,6 @@ def _against_paper(
         theirs = spread / stats.t_quantile(0.975, math.inf) if kind == "ci95" else spread
         se, df = stats.welch_error(mine.se, mine.n - 1, theirs, math.inf)
     else:
-        deviation = _deviation(spread, n, kind) or 0.0
+        deviation = deviation_of(spread, n, kind) or 0.0
         se, df = stats.welch_error(mine.se, mine.n - 1, deviation / math.sqrt(n), n - 1)
     return stats.Difference(mine.mean - value, se, df, mine.n, mine.sd, "Welch t against the paper")

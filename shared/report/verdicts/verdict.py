@@ -43,6 +43,7 @@ class Verdict:
         method: the test, for people to read.
         reason: one phrase that says why, for people to read.
         ours: whether it judges a statement of our own, which is no part of the paper.
+        step: of a curve, the furthest one, which the numbers are about.
         least, most: the bounds in which a claim holds, of the difference or of each run; infinite if open.
     """
 
@@ -59,6 +60,7 @@ class Verdict:
     ours: bool = False
     least: float = -math.inf
     most: float = math.inf
+    step: float | None = None
 
     @property
     def text(self) -> str:

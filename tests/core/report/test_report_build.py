@@ -19,6 +19,7 @@ from shared.report.build import (
     before_after,
     change,
     compared,
+    curve,
     declared,
     gap,
     plain,
@@ -27,7 +28,7 @@ from shared.report.build import (
 )
 from shared.report.protocol import lacking, protocol
 from shared.report.results import Results
-from shared.report.tables import Column, Sample, per_seed
+from shared.report.tables import Cell, Column, Sample, per_seed
 from shared.runs import config
 
 ERROR, LOSS = Quantity("error"), Quantity("loss")
@@ -402,3 +403,27 @@ def test_the_templates_tables_are_as_written_down_here():
     assert [row.key for row in found.rows] == ["P4-helps"]
     assert found.rows[0].headline
     assert found.missing_commands() == table1.commands
+
+
+def test_a_curve_is_one_cell_which_shows_its_furthest_step(mini, results):
+    file = mini / "pipelines/mini/paper.csv"
+    lines = file.read_text()
+    for row, step, value in (
+        *(("plain", s, v) for s, v in ((0, 2.25), (1, 1.4), (2, 0.7))),
+        ("late", 0, 2.0),
+    ):
+        lines += f"C1,curves,{row},{step},loss,,lower,{value},0.2,std,5,logged,,logs,\n"
+    file.write_text(lines)
+    found = Results("mini")
+    made = curve("curve", "Curve", Quantity("loss"), printed=lambda place: ("curves", place.line.key))
+    cells = {row.key: cell for row, _, cell in table(found, "table1", (HEAD, made), LINES, **FIELDS).cells()}
+    cell = cells["plain"]
+    steps = {step: Quantity("loss").at(step).of(found, PLAIN) for step in range(3)}
+    gaps = {s: abs(steps[s].summary.mean - v) / 0.2 for s, v in ((0, 2.25), (1, 1.4), (2, 0.7))}
+    furthest = max(gaps, key=gaps.get)
+    assert (cell.steps, cell.verdict.step, cell.sample) == (3, furthest, steps[furthest])
+    assert cell.text.startswith(f"at {furthest}: ")
+    assert cell.published.column == str(furthest)
+    assert {("curves", "plain", str(step)) for step in range(3)} <= found.asked
+    assert cells["late"].verdict.status == "not run"
+    assert cells["turned"] == Cell("-"), "no numbers of the paper"

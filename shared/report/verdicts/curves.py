@@ -1,0 +1,97 @@
+"""One rule for every curve: our runs at many steps against what a paper plots there (see the package)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from shared.report import stats
+from shared.report.verdicts.cells import WIDE, WIDE_OURS, WIDEST, against, deviation_of
+from shared.report.verdicts.verdict import DIFFERS, REPRODUCED, TOO_FEW, Verdict, facts, unjudged
+
+#: Steps whose values by seed differ by less than this share of their spread are one measurement.
+ONE = 0.05
+
+
+@dataclass(frozen=True)
+class Printed:
+    """One of the paper's numbers; attributes as the arguments of `shared.report.verdicts.cell`."""
+
+    value: float
+    spread: float | None = None
+    n: int | None = None
+    spread_kind: str = "std"
+    rounding: float = 0.0
+    shared_se: float = 0.0
+
+
+def curve(
+    ours: Mapping[float, Sequence[float]], papers: Mapping[float, Printed], *, tier: str = "paper"
+) -> Verdict:
+    """Judge a curve as a whole (rule in the package's docstring); the numbers are those of its furthest step.
+
+    Args:
+        ours: by step our values, one for each seed in the same order.
+        papers: the paper's numbers at these steps.
+        tier: of our runs.
+
+    Raises:
+        ValueError: if there is no step, or the steps or the numbers of seeds are not the same.
+    """
+    if not ours or set(ours) != set(papers) or len({len(values) for values in ours.values()}) > 1:
+        raise ValueError("a curve needs our values and the paper's at the same steps, of the same seeds")
+    early = unjudged(len(next(iter(ours.values()))), tier)
+    if early:
+        return early
+    count = distinct(list(ours.values()))
+    level = math.exp(math.log(0.95) / count)
+    furthest, worst, wide = math.inf, (0.0, stats.Difference(0, 0, 1, 0, 0, "")), []
+    for step, values in ours.items():
+        mine, known = stats.summary(values), papers[step]
+        found = against(mine, known.value, known.spread, known.n, known.spread_kind)
+        found = stats.with_known_error(found, known.shared_se) if known.shared_se else found
+        p = nearer(found, known.rounding).p_different()
+        if p < furthest or (p == furthest and abs(found.value) > abs(worst[1].value)):
+            furthest, worst = p, (step, found)
+        theirs = deviation_of(known.spread, known.n, known.spread_kind)
+        low, high = found.interval(level)
+        widest = max(WIDEST * (mine.sd if theirs is None else theirs), known.rounding)
+        wide.append((high - low) / 2 > widest)
+    step, found = worst
+    p = -math.expm1(count * math.log1p(-min(furthest, 1 - 1e-16)))
+    said = f"largest of {len(ours)} distances" + (f" ({count} distinct)" if count < len(ours) else "")
+    low, high = found.interval(level)
+    verdict = replace(facts(found, tier, p, said), low=low, high=high, step=step)
+    if p < 0.05:
+        reason = f"furthest at {step:g}: its simultaneous 95 % interval leaves out 0"
+        return replace(verdict, status=DIFFERS, reason=reason)
+    if sum(wide) > len(wide) / 2:
+        known = papers[step]
+        none = deviation_of(known.spread, known.n, known.spread_kind) is None
+        return replace(verdict, status=TOO_FEW, reason=WIDE_OURS if none else WIDE)
+    return replace(verdict, status=REPRODUCED, reason="all simultaneous 95 % intervals hold 0")
+
+
+def nearer(difference: stats.Difference, rounding: float) -> stats.Difference:
+    """The same difference, as much nearer to 0 as the rounding of the printed number allows."""
+    value = math.copysign(max(0.0, abs(difference.value) - rounding), difference.value)
+    return replace(difference, value=value)
+
+
+def distinct(samples: Sequence[Sequence[float]]) -> int:
+    """How many of these samples, of the same seeds, are not one of the others over again."""
+    kept: list[np.ndarray] = []
+    for values in samples:
+        mine = np.asarray(values, float)
+        if not any(one_measurement(mine, other) for other in kept):
+            kept.append(mine)
+    return len(kept)
+
+
+def one_measurement(first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether two samples of the same seeds hold the same values, but for a small part of their spread."""
+    spread = float(np.std(first, ddof=1)) if len(first) > 1 else 0.0
+    return bool(np.abs(first - second).max() <= ONE * spread)
