@@ -17,7 +17,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 from shared.base.errors import UserError
 from shared.base.files import named
@@ -27,6 +27,12 @@ _ERRORS = (
     *(tarfile.TarError, zipfile.BadZipFile),
 )
 _TAR_ENDINGS = (".tar.gz", ".tgz", ".tar")
+#: Types of tar headers that hold names and their like for the next one; bytes of one, and of all.
+_EXTENDED = (
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+)
+_MOST_EXTENDED, _MOST_EXTENDED_IN_ALL = 8 << 10, 4 << 20
 #: An archive with more members than this is not one of ours.
 _MOST_MEMBERS = 10_000
 
@@ -48,6 +54,38 @@ def refusing(name: str) -> Iterator[None]:
         raise UserError(f"{name} is refused: it is damaged or cut short ({_line(error)})") from None
 
 
+def open_tar(source: Path | IO[bytes], mode: Literal["r:", "r:gz"]) -> tarfile.TarFile:
+    """A tar archive, open for reading, of which no header is believed before it is looked at."""
+    if isinstance(source, Path):
+        return tarfile.open(source, mode, tarinfo=_Header)
+    return tarfile.open(fileobj=source, mode=mode, tarinfo=_Header)
+
+
+class _Header(tarfile.TarInfo):
+    """The header of a member; what tarfile would read into memory, or go back to, is refused.
+
+    Long names and their like have a size of their own, which is read at once, and may be many; a negative
+    size would lead back to members that were there; sparse files have maps of any length.
+    """
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.size < 0:
+            raise UserError("the header of a member has a negative size")
+        if self.type == tarfile.GNUTYPE_SPARSE:
+            raise UserError(f"its member {self.name[:200]!r} is a link or a device, or sparse")
+        if self.type in _EXTENDED:
+            told = getattr(archive, "extended_bytes", 0) + self.size
+            archive.extended_bytes = told  # type: ignore[attr-defined]
+            if self.size > _MOST_EXTENDED or told > _MOST_EXTENDED_IN_ALL:
+                raise UserError(f"a header claims {self.size} bytes for names, more than any member has")
+        return super()._proc_member(archive)  # type: ignore[misc]
+
+    def _refuse_sparse(self, *_: object) -> None:
+        raise UserError(f"its member {self.name[:200]!r} is a link or a device, or sparse")
+
+    _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse
+
+
 def walk(
     archive: tarfile.TarFile, wanted: Callable[[str], object], most: int = _MOST_MEMBERS
 ) -> Iterator[tuple[str, tarfile.TarInfo]]:
@@ -65,10 +103,12 @@ def walk(
         if count >= most:
             raise UserError("it holds far more than the data set")
         name = _base_name(info.name)
+        if info.size < 0:  # of an extended header
+            raise UserError("the header of a member has a negative size")
         if info.isdir() or not wanted(name):
             continue
         if not info.isreg() or info.issparse():
-            raise UserError(f"its member {info.name!r} is a link or a device")
+            raise UserError(f"its member {info.name!r} is a link or a device, or sparse")
         yield name, info
 
 
@@ -135,7 +175,7 @@ def _unpack_tar(packed: Path, members: Mapping[str, int], copy: _Copy) -> None:
     todo = set(members)
     # A member skipped is still decompressed: an archive may hold a little more than what we want from it.
     allowance = sum(members.values()) + (16 << 20)
-    with tarfile.open(packed, mode="r:" if packed.name.endswith(".tar") else "r:gz") as archive:
+    with open_tar(packed, "r:" if packed.name.endswith(".tar") else "r:gz") as archive:
         for name, info in walk(archive, lambda name: True):
             allowance -= info.size
             if allowance < 0:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import re
+import socket
+import threading
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 from shared.base import paths
@@ -19,6 +23,8 @@ _AGENT = "equivariance-reproductions (data set download)"
 _BLOCK = 1 << 18
 #: Seconds without a byte before a connection is given up.
 TIMEOUT = 30.0
+#: A connection that brings less than so many bytes in so many seconds is cut, however often one arrives.
+SLOWEST, WINDOW = 1 << 14, 60.0
 #: Connections in one call, as long as each brings something.
 ATTEMPTS = 4
 
@@ -36,7 +42,7 @@ def fetch(url: str, limit: int, progress: bool = True) -> Path:
         progress: show a bar, if standard error is a terminal.
 
     Raises:
-        UserError: if the server cannot be reached, refuses, or sends less or more than it says.
+        UserError: if the server cannot be reached, refuses, is too slow, or sends less or more than it says.
         OSError: if the part cannot be written; what there was of it is removed.
     """
     try:
@@ -56,7 +62,7 @@ def fetch(url: str, limit: int, progress: bool = True) -> Path:
             error.close()
             raise UserError(f"the server answers {error.code} {error.reason}") from None
         except _Broken as error:
-            if attempt == ATTEMPTS or _size(part) <= before:
+            if attempt == ATTEMPTS or (_size(part) <= before and not error.again):
                 raise UserError(f"{error}; run it again to go on from there") from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             if isinstance(error, OSError) and is_unwritable(error, part.parent):
@@ -71,7 +77,92 @@ def fetch(url: str, limit: int, progress: bool = True) -> Path:
 
 
 class _Broken(Exception):
-    """The connection ended before the file did; what has arrived is kept."""
+    """The connection ended before the file did; what has arrived is kept.
+
+    Args:
+        sentence: what happened.
+        again: whether to ask again although nothing has arrived.
+    """
+
+    def __init__(self, sentence: str, again: bool = False) -> None:
+        super().__init__(sentence)
+        self.again = again
+
+
+class Line:
+    """One connection with somebody who watches it: it is cut if it brings too little.
+
+    A time limit of a socket counts from the last byte, so a server that sends one byte now and then, be it of
+    a header, would hold it for ever.
+
+    Attributes:
+        brought: bytes of content that have arrived.
+        is_cut: whether it was too slow.
+    """
+
+    def __init__(self) -> None:
+        self.brought, self.is_cut = 0, False
+        self._sockets: list[socket.socket] = []
+        self._ended = threading.Event()
+
+    def __enter__(self) -> Line:
+        threading.Thread(target=self._watch, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+
+    def open(self, request: urllib.request.Request, timeout: float) -> http.client.HTTPResponse:
+        """As ``urllib.request.urlopen``, by http and https only, also where the server sends us elsewhere."""
+        opener = urllib.request.OpenerDirector()
+        for handler in (
+            urllib.request.ProxyHandler(),
+            urllib.request.HTTPDefaultErrorHandler(),
+            urllib.request.HTTPRedirectHandler(),
+            urllib.request.HTTPErrorProcessor(),
+            urllib.request.UnknownHandler(),
+            *_handlers(self._known),
+        ):
+            opener.add_handler(handler)
+        return opener.open(request, timeout=timeout)
+
+    def _known(self, connection: http.client.HTTPConnection) -> http.client.HTTPConnection:
+        """The connection, of which every socket is known as soon as there is one."""
+        create, connect = connection._create_connection, connection.connect  # type: ignore[attr-defined]
+
+        def create_known(*arguments: Any, **options: Any) -> socket.socket:
+            made = create(*arguments, **options)
+            self._sockets.append(made)
+            return made
+
+        def connect_known() -> None:
+            connect()
+            self._sockets.append(connection.sock)  # another one for https, around the first
+
+        connection._create_connection = create_known  # type: ignore[attr-defined]
+        connection.connect = connect_known  # type: ignore[method-assign]
+        return connection
+
+    def _watch(self) -> None:
+        before = 0
+        while not self._ended.wait(WINDOW):
+            if self.brought - before < SLOWEST:
+                self.is_cut = True
+                for each in tuple(self._sockets):
+                    with contextlib.suppress(OSError):
+                        each.shutdown(socket.SHUT_RDWR)
+            before = self.brought
+
+
+def _handlers(known: Callable[[http.client.HTTPConnection], Any]) -> Iterator[urllib.request.BaseHandler]:
+    """Handlers of http and https whose connections are made known."""
+    for kind in (urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+
+        class Handler(kind):  # type: ignore[misc, valid-type]
+            def do_open(self, make: Callable[..., Any], request: Any, **options: Any) -> Any:
+                return super().do_open(lambda *a, **o: known(make(*a, **o)), request, **options)
+
+        yield Handler()
 
 
 def _part(url: str) -> Path:
@@ -97,16 +188,34 @@ def _transfer(url: str, part: Path, limit: int, progress: bool) -> None:
     if start:
         request.add_header("Range", f"bytes={start}-")
         request.add_header("If-Range", mark)  # a changed file comes whole, with status 200
+    with Line() as line:
+        _receive(line, request, part, start, limit, progress)
+
+
+def _receive(
+    line: Line, request: urllib.request.Request, part: Path, start: int, limit: int, progress: bool
+) -> None:
+    """Ask, and append what is sent to the part, of which ``start`` bytes are here."""
     try:
-        response = urllib.request.urlopen(request, timeout=TIMEOUT)
+        response = line.open(request, TIMEOUT)
     except urllib.error.HTTPError as error:
         if error.code != 416 or not start:
             raise
         error.close()
         part.unlink()  # the part is as long as the file or longer: not a part of it
         raise _Broken(f"the server has no more than the {start} bytes that are here") from None
+    except (OSError, http.client.HTTPException, ValueError):
+        if line.is_cut:
+            raise _Broken("the server is too slow to answer") from None
+        raise
     with response:
-        start = _start(response, start)
+        if not _continues(response, start):
+            part.unlink(missing_ok=True)
+            _mark(part).unlink(missing_ok=True)
+            raise _Broken(
+                "the server sends another part of the file than it was asked for", again=bool(start)
+            )
+        start = start if response.status == 206 else 0
         total = _total(response, start)
         if total is not None and total > limit:
             part.unlink(missing_ok=True)
@@ -114,23 +223,21 @@ def _transfer(url: str, part: Path, limit: int, progress: bool) -> None:
         _keep_mark(response, part)
         with named(part), open(part, "ab") as file:
             file.truncate(start)
-            _copy(response, file, part, start, total, limit, progress)
+            _copy(line, response, file, part, start, total, limit, progress)
 
 
-def _start(response: http.client.HTTPResponse, asked: int) -> int:
-    """Position of the first byte that the server sends."""
+def _continues(response: http.client.HTTPResponse, asked: int) -> bool:
+    """Whether the server sends the whole file, or the rest of it from the byte that it was asked for."""
     if response.status != 206:
-        return 0
-    first = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-    if not first or int(first[1]) != asked:
-        raise UserError("the server sends another part of the file than it was asked for")
-    return asked
+        return True
+    first = re.match(r"bytes ([0-9]{1,18})-", response.headers.get("Content-Range", ""))
+    return bool(asked and first and int(first[1]) == asked)
 
 
 def _total(response: http.client.HTTPResponse, start: int) -> int | None:
     """Length of the whole file, if the server says it."""
     length = response.headers.get("Content-Length", "")
-    return start + int(length) if length.isdigit() else None
+    return start + int(length) if re.fullmatch(r"[0-9]{1,18}", length) else None
 
 
 def _keep_mark(response: http.client.HTTPResponse, part: Path) -> None:
@@ -144,6 +251,7 @@ def _keep_mark(response: http.client.HTTPResponse, part: Path) -> None:
 
 
 def _copy(
+    line: Line,
     response: http.client.HTTPResponse,
     file: IO[bytes],
     part: Path,
@@ -162,15 +270,20 @@ def _copy(
         while True:
             try:
                 block = response.read1(_BLOCK)
-            except (OSError, http.client.HTTPException) as error:
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                if line.is_cut:
+                    break
                 raise _Broken(f"the connection broke after {done} bytes ({error})") from None
             if not block:
                 break
             done += len(block)
+            line.brought += len(block)
             if done > limit:
                 part.unlink()
                 raise UserError(f"it sends more than the {limit} bytes that are expected")
             file.write(block)
             bar.update(len(block))
+    if line.is_cut:
+        raise _Broken(f"the server is too slow ({done} bytes so far)")
     if total is not None and done < total:
         raise _Broken(f"the connection ended after {done} of {total} bytes")

@@ -7,24 +7,41 @@ import importlib.util
 import subprocess
 import sys
 
-import yaml
+from shared.base import bounded, paths, strict_yaml
+from shared.base.errors import UserError
 
-from shared.base import paths
-
+#: Seconds that DVC may take at least, and the bytes a second that it may be slow at.
+SECONDS, _SLOWEST = 600, 100_000
 #: What :func:`pull` says when DVC was not asked at all.
 NOT_KEPT = "not kept in a DVC remote"
 
 
-def pull(path: str) -> str:
+def pull(path: str, size: int = 0) -> str:
     """Run ``dvc pull PATH`` and return what went wrong, one line; empty if it succeeded.
 
     DVC is asked only if it is installed, this checkout names a default remote (as ``dvc remote add -d`` does)
     and data.dvc lists the path: ``dvc pull`` without a remote fails even when nothing is missing.
+
+    Args:
+        path: relative to the checkout.
+        size: bytes of what is pulled, which decide how long DVC may take.
     """
     if importlib.util.find_spec("dvc") is None or not has_remote() or path not in kept():
         return NOT_KEPT
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", "pull", path]
-    done = subprocess.run(command, cwd=paths.root(), capture_output=True, text=True, check=False)
+    seconds = SECONDS + size // _SLOWEST
+    try:
+        done = subprocess.run(
+            command,
+            cwd=paths.root(),
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            timeout=seconds,
+        )
+    except subprocess.TimeoutExpired:
+        return f"it did not end in {seconds} seconds and was stopped"
     if done.returncode == 0:
         return ""
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
@@ -46,8 +63,11 @@ def has_remote() -> bool:
 def kept() -> dict[str, dict]:
     """Outputs of data.dvc that DVC keeps, by path."""
     try:
-        content = yaml.safe_load((paths.root() / "data.dvc").read_text())
-    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+        content = strict_yaml.load(bounded.read_text(paths.root() / "data.dvc", "data.dvc"), "data.dvc")
+    except (OSError, UserError):
         return {}
-    outputs = content.get("outs", []) if isinstance(content, dict) else []
-    return {out["path"]: out for out in outputs if out.get("cache", True)}
+    outputs = content.get("outs") if isinstance(content, dict) else None
+    entries = [out for out in outputs if isinstance(out, dict)] if isinstance(outputs, list) else []
+    return {
+        out["path"]: out for out in entries if isinstance(out.get("path"), str) and out.get("cache", True)
+    }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shared.base.errors import UserError
-from shared.data.archives import refusing, walk
+from shared.data.archives import open_tar, refusing, walk
 from shared.data.matlab import read_mat
 from shared.data.pictures import MOST_BYTES, decode_all
 
@@ -79,7 +78,7 @@ def _contents(packed: Path, places: Mapping[int, int]) -> Iterator[tuple[int, by
         match = _PICTURE.fullmatch(name)
         return int(match[1]) if match else 0
 
-    with refusing(packed.name), tarfile.open(packed, mode="r:gz") as archive:
+    with refusing(packed.name), open_tar(packed, "r:gz") as archive:
         for name, info in walk(archive, lambda name: number(name) in places):
             if number(name) not in missing or info.size > MOST_BYTES:
                 raise UserError(f"{name} is in it twice or far larger than a picture")

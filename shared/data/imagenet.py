@@ -19,7 +19,7 @@ import numpy as np
 from shared.base import paths
 from shared.base.errors import UserError
 from shared.base.files import write_atomic
-from shared.data.archives import refusing, walk
+from shared.data.archives import open_tar, refusing, walk
 from shared.data.matlab import read_mat
 from shared.data.pictures import MOST_BYTES, Pictures
 
@@ -99,12 +99,12 @@ def _kept_index(kept: Path, archive: Path, classes: int) -> Index | None:
 def _class_archives(archive: Path, labels: Mapping[str, int]) -> Iterator[tuple[int, int, int]]:
     """Offset, size and label of each training image, from the headers of the archives in the archive."""
     missing = dict(labels)
-    with refusing(archive.name), tarfile.open(archive, mode="r:") as outer:
+    with refusing(archive.name), open_tar(archive, "r:") as outer:
         for name, info in walk(outer, lambda name: name.endswith(".tar")):
             label = missing.pop(name.removesuffix(".tar"), None)
             if label is None:
                 raise UserError(f"{name} is in it twice or is none of the {len(labels)} classes")
-            with tarfile.open(fileobj=outer.extractfile(info), mode="r:") as inner:
+            with open_tar(outer.extractfile(info), "r:") as inner:
                 for offset, size in _pictures(inner, name.replace(".tar", "_"), _MOST_OF_A_CLASS):
                     yield info.offset_data + offset, size, label
         if missing:
@@ -129,7 +129,7 @@ def _validation(archive: Path, kit: Path, classes: int) -> Iterator[tuple[int, i
     """Offset, size and label of each validation image, in the order of their numbers."""
     labels = _ground_truth(kit, classes)
     found: dict[int, tuple[int, int]] = {}
-    with refusing(archive.name), tarfile.open(archive, mode="r:") as outer:
+    with refusing(archive.name), open_tar(archive, "r:") as outer:
         for name, info in walk(outer, _VALIDATION.fullmatch, _MOST):
             number = int(name[15:23])
             if number in found or not 1 <= number <= len(labels) or not 0 < info.size <= MOST_BYTES:
@@ -143,7 +143,7 @@ def _validation(archive: Path, kit: Path, classes: int) -> Iterator[tuple[int, i
 
 def _kit_file(kit: Path, wanted: str, limit: int = 16 << 20) -> bytes:
     """One file of the folder ``data`` of the development kit."""
-    with refusing(kit.name), tarfile.open(kit, mode="r:gz") as archive:
+    with refusing(kit.name), open_tar(kit, "r:gz") as archive:
         for _, info in walk(archive, lambda name: name == wanted):
             if info.size > limit:
                 raise UserError(f"its {wanted} has {info.size} bytes, far more than expected")

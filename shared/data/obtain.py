@@ -23,6 +23,8 @@ from shared.data.verify import is_there, matches, problems
 MIRROR_VARIABLE = "REPRO_MIRROR"
 #: What a packed file may be larger than its content by: headers, and members that are not kept.
 _SLACK = 1 << 20
+#: What the name of a folder for files under way begins with; beside the target, after a dot and its name.
+_STAGING = ".getting-"
 _log = logging.getLogger(__name__)
 
 
@@ -31,8 +33,9 @@ def get(name: str, mirror: str | os.PathLike[str] | None = None, progress: bool 
 
     Tries, in this order: the files that are there; ``dvc pull`` of the folder, if this checkout has a DVC
     remote that holds it; for each file the mirror, then the publisher's addresses; the generator. What
-    arrives is unpacked beside the target, checked, and moved into place in one step: the folder holds the
-    whole set or is left as it was. A copy refused on the way to a good one is reported as a warning.
+    arrives is unpacked, all of it checked, and then moved into place: a new folder in one step, into a folder
+    that is there file by file. Other files in it stay as they are. A copy refused on the way to a good one is
+    reported as a warning.
 
     Args:
         name: a name of datasets.yaml.
@@ -117,12 +120,13 @@ def _obtain(data_set: DataSet, target: Path, mirror: str, progress: bool) -> Pat
     wrong = problems(data_set, target)
     if not wrong:  # another process was faster
         return target
+    _refuse_links(data_set, target)
     tried = [f"{data_set.path}: {'; '.join(wrong)}"] if target.exists() else []
-    for stale in target.parent.glob(f".{target.name}.*"):  # left by a process that was killed
-        shutil.rmtree(stale, ignore_errors=True)
+    for stale in (*target.parent.glob(f".{target.name}{_STAGING}*"), *target.glob(f"{_STAGING}*")):
+        shutil.rmtree(stale, ignore_errors=True)  # left by a process that was killed
     ways: list[Callable[[Path], bool]] = []
     if data_set.downloads:
-        if refusal := dvc.pull(data_set.path):
+        if refusal := _pulled(data_set, target):
             tried += [f"dvc pull {data_set.path}: {refusal}"] if refusal != dvc.NOT_KEPT else []
         elif not problems(data_set, target):
             return target
@@ -134,13 +138,38 @@ def _obtain(data_set: DataSet, target: Path, mirror: str, progress: bool) -> Pat
             with _staging(target) as folder:
                 if not way(folder):
                     continue
-                _replace(folder, target)
+                _put(folder, target)
         except OSError as error:  # a full disk or a folder of somebody else, say: no other way helps
             raise UserError(_unwritable(data_set, error, target)) from None
         for refused in tried:
             _log.warning("data set %s: %s", data_set.name, refused)
         return target
     raise UserError(_refusal(data_set, tried))
+
+
+def _refuse_links(data_set: DataSet, target: Path) -> None:
+    """Refuse what somebody put in the place of the folder or of a wrong file: a link is not ours to replace.
+
+    A link to a folder that is there is followed; a link to a file that is right is never looked at here.
+    """
+    for path in (target, *(target / name for name in data_set.files)):
+        if path.is_symlink() and (
+            not path.exists() or (path != target and problems(data_set, target, [path.name]))
+        ):
+            what = "has the wrong checksum" if path.exists() else "is not there"
+            raise UserError(
+                f"{paths.shown(path)} is a link to {os.readlink(path)}, which {what}; see to it or remove the link"
+            )
+    if target.exists() and not target.is_dir():
+        raise UserError(f"{data_set.path} is a file where a folder should be; move it away")
+
+
+def _pulled(data_set: DataSet, target: Path) -> str:
+    """As `dvc.pull`, which is not asked if it would have to replace a link or delete files of the user."""
+    others = [path for path in target.glob("*") if path.name not in data_set.files]
+    if target.is_symlink() or others:
+        return dvc.NOT_KEPT
+    return dvc.pull(data_set.path, data_set.size)
 
 
 def _refusal(data_set: DataSet, tried: list[str]) -> str:
@@ -178,9 +207,10 @@ def _megabytes(size: int) -> str:
 
 @contextlib.contextmanager
 def _staging(target: Path) -> Iterator[Path]:
-    """A new folder beside the target, on the same file system, gone afterwards whatever happens."""
+    """A new folder on the target's file system (in it or beside it), gone afterwards whatever happens."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    outer = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    place, prefix = (target, "") if target.is_dir() else (target.parent, f".{target.name}")
+    outer = Path(tempfile.mkdtemp(dir=place, prefix=f"{prefix}{_STAGING}"))
     folder = outer / target.name  # made with the user's own permissions, unlike the one around it
     try:
         folder.mkdir()
@@ -189,17 +219,19 @@ def _staging(target: Path) -> Iterator[Path]:
         shutil.rmtree(outer, ignore_errors=True)
 
 
-def _replace(folder: Path, target: Path) -> None:
-    """Put a finished folder in the target's place; what was there goes away with the staging folder."""
-    if target.exists() or target.is_symlink():
-        target.rename(folder.with_name("old"))
-    folder.rename(target)
+def _put(folder: Path, target: Path) -> None:
+    """Put a finished folder in the target's place, or its files into the folder that is there."""
+    if not target.exists():
+        folder.rename(target)
+        return
+    for file in sorted(folder.iterdir()):
+        file.replace(target / file.name)
 
 
 def _fetch_all(data_set: DataSet, folder: Path, mirror: str, progress: bool, tried: list[str]) -> bool:
     """Every published file, from the first place that has it right; the others are noted in ``tried``."""
     for wanted in data_set.downloads.values():
-        if _reuse(data_set, wanted, folder):
+        if not problems(data_set, paths.root() / data_set.path, wanted.members):  # it stays where it is
             continue
         places = [f"{mirror.rstrip('/')}/{data_set.mirror}/{wanted.name}"] if mirror else []
         for place in (*places, *wanted.urls):
@@ -214,20 +246,6 @@ def _fetch_all(data_set: DataSet, folder: Path, mirror: str, progress: bool, tri
                 _discard(wanted, folder)
         else:
             return False
-    return True
-
-
-def _reuse(data_set: DataSet, wanted: Download, folder: Path) -> bool:
-    """Take over what is here and right of a set that lacks something else; False if that cannot be done."""
-    here = paths.root() / data_set.path
-    if problems(data_set, here, wanted.members):
-        return False
-    try:
-        for name in wanted.members:
-            os.link(here / name, folder / name, follow_symlinks=False)
-    except (OSError, NotImplementedError):  # a file system without hard links, or a folder on another one
-        _discard(wanted, folder)
-        return False
     return True
 
 

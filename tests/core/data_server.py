@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import hashlib
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,6 +32,9 @@ class Page:
     #: Bytes after which the connection is cut, one entry per request; later requests are served whole.
     cuts: list[int] = field(default_factory=list)
     length: bool = True
+    #: Seconds between one byte and the next, of the answer's head or of the content; 0 sends all at once.
+    slow_head: float = 0.0
+    slow: float = 0.0
     wrong_range: bool = False
     requests: list[str] = field(default_factory=list)  # the Range header of every request
 
@@ -48,6 +52,9 @@ class _Handler(BaseHTTPRequestHandler):
         if start > len(page.content) or (start and start == len(page.content)):
             self.send_error(416)
             return
+        if page.slow_head:
+            self._send_slowly(b"HTTP/1.0 200 OK\r\nX: " + bytes(5000), page.slow_head)
+            return
         self.send_response(206 if start else 200)
         body = page.content[start:]
         if start:
@@ -58,8 +65,18 @@ class _Handler(BaseHTTPRequestHandler):
         if page.etag:
             self.send_header("ETag", page.etag)
         self.end_headers()
-        self.wfile.write(body[: page.cuts.pop(0)] if page.cuts else body)
+        body = body[: page.cuts.pop(0)] if page.cuts else body
         self.close_connection = True
+        if page.slow:
+            self._send_slowly(body, page.slow)
+        else:
+            self.wfile.write(body)
+
+    def _send_slowly(self, content: bytes, pause: float) -> None:
+        with contextlib.suppress(OSError):  # whoever asked has had enough
+            for place in range(len(content)):
+                self.wfile.write(content[place : place + 1])
+                time.sleep(pause)
 
     def _start(self, page: Page) -> int:
         wanted = self.headers.get("Range", "")

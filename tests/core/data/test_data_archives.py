@@ -208,3 +208,53 @@ def test_a_flipped_byte_never_crashes(tmp_path: Path, name: str, place: int, val
     except UserError:
         return
     assert {name: len(data) for name, data in got.items()} == WANTED
+
+
+def header(kind: bytes, size: int, name: str = "x") -> bytes:
+    """A tar header that claims any size, also one of 2^60 bytes or less than none."""
+    info = tarfile.TarInfo(name)
+    info.type, info.size = kind, 0
+    block = bytearray(info.tobuf(tarfile.GNU_FORMAT)[:512])
+    block[124:136] = bytes([0x80 if size >= 0 else 0xFF]) + (size % 2**88).to_bytes(11, "big")
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+def pax(**facts: str) -> bytes:
+    """An extended header with these facts for the next member."""
+    return tarfile.TarInfo._create_pax_generic_header(facts, tarfile.XHDTYPE, "utf-8")
+
+
+@pytest.mark.parametrize("ending", [".tar", ".tar.gz"])
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        *(
+            (header(kind, 1 << 32), "a header claims 4294967296 bytes for names")
+            for kind in (b"L", b"K", b"x", b"g")
+        ),
+        *((header(kind, 1 << 60), "bytes for names") for kind in (b"L", b"X")),
+        (header(b"L", 8000) + bytes(8192), "damaged|not in it"),
+        ((header(b"L", 8192, "n") + b"n" * 8192) * 600, "damaged|bytes for names"),
+        (header(b"0", -512) * 3, "negative size"),
+        (header(b"0", -(1 << 60)), "negative size"),
+        (header(b"0", 1 << 60), "far more than the data set"),
+        (header(b"S", 512), "sparse"),
+        (pax(**{"size": "-512"}) + header(b"0", 0), "negative size"),
+        (pax(**{"GNU.sparse.map": "0,1", "GNU.sparse.size": "5"}) + header(b"0", 0), "sparse"),
+        (pax(**{"GNU.sparse.size": "5"}) + header(b"0", 0), "sparse"),
+        (
+            pax(**{"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}) + header(b"0", 512) + b"9" * 512,
+            "sparse",
+        ),
+    ],
+)
+def test_headers_are_not_believed(tmp_path: Path, ending: str, content: bytes, says: str) -> None:
+    packed = content + bytes(1024)
+    tracemalloc.start()
+    with pytest.raises(UserError, match=rf"^x{ending} is refused: .*({says})"):
+        unpack(tmp_path, f"x{ending}", gzip.compress(packed, 1) if ending.endswith("gz") else packed)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 * len(packed) + (64 << 20)

@@ -90,11 +90,36 @@ def test_a_part_longer_than_the_file_is_thrown_away(url: str, pages: dict[str, P
     assert download.fetch(url, BIG).read_bytes() == CONTENT[:500]
 
 
-def test_a_wrong_range_is_refused(url: str, pages: dict[str, Page]) -> None:
+def test_a_wrong_range_is_answered_by_asking_for_the_whole(url: str, pages: dict[str, Page]) -> None:
     pages["/x.gz"].cuts = [1000, 0]
     pages["/x.gz"].wrong_range = True
-    with pytest.raises(UserError, match="another part of the file"):
+    assert download.fetch(url, BIG).read_bytes() == CONTENT
+    assert pages["/x.gz"].requests == ["", "bytes=1000-", ""]
+
+
+def test_a_wrong_range_does_not_block_an_address(url: str, pages: dict[str, Page]) -> None:
+    pages["/x.gz"].cuts = [1000, 0, 0, 0]
+    with pytest.raises(UserError):
         download.fetch(url, BIG)
+    pages["/x.gz"].wrong_range = True
+    pages["/x.gz"].cuts = [0, 1000, 0, 1000, 0]
+    with pytest.raises(UserError, match="ended after 1000 of 10240 bytes"):
+        download.fetch(url, BIG)
+    assert download.fetch(url, BIG).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("what", ["slow", "slow_head"])
+def test_a_server_that_sends_a_byte_now_and_then_is_given_up(
+    url: str, pages: dict[str, Page], monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr(download, "WINDOW", 0.1)
+    setattr(pages["/x.gz"], what, 0.01)
+    with pytest.raises(UserError, match="the server is too slow"):
+        download.fetch(url, BIG)
+    assert len(pages["/x.gz"].requests) <= download.ATTEMPTS
+    setattr(pages["/x.gz"], what, 0.0)
+    monkeypatch.setattr(download, "WINDOW", 60.0)
+    assert download.fetch(url, BIG).read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("length", [True, False])

@@ -15,7 +15,7 @@ from data_server import NOWHERE, Page, arrays, catalogue, checkout, facts, files
 
 import shared.data
 from shared.base.errors import UserError
-from shared.data import obtain
+from shared.data import obtain, readers
 
 
 def pages(prefix: str, **changed: Page) -> dict[str, Page]:
@@ -127,11 +127,90 @@ def test_a_bad_file_leaves_nothing_behind(root: Path, shelf: Path, packed: bytes
 
 
 def test_remains_of_a_killed_process_are_swept(root: Path, shelf: Path) -> None:
-    (root / "data" / ".tiny.abc" / "tiny").mkdir(parents=True)
-    other = root / "data" / ".tinytoo.abc"
-    other.mkdir()
+    for name in (".tiny.getting-abc/tiny", ".tinytoo.getting-abc", ".tiny.backup01", "tiny.getting-abc"):
+        (root / "data" / name).mkdir(parents=True)
+    (root / "data" / "tiny" / ".getting-abc").mkdir(parents=True)
     shared.data.get("tiny", mirror=shelf)
-    assert leftovers(root) == [".tinytoo.abc"]
+    assert leftovers(root) == [".tiny.backup01", ".tinytoo.getting-abc", "tiny.getting-abc"]
+    assert {path.name for path in (root / "data" / "tiny").iterdir()} == set(files())
+
+
+def test_what_is_not_of_the_set_stays(root: Path, shelf: Path) -> None:
+    folder = root / "data" / "tiny"
+    (folder / "own").mkdir(parents=True)
+    mine = {folder / "notes.txt": "mine", folder / "own" / "train-i": "mine too", folder / ".hidden": ""}
+    for path, content in mine.items():
+        path.write_text(content)
+    (folder / "train-i").write_bytes(b"cut off")
+    shared.data.get("tiny", mirror=shelf)
+    (folder / "test-l").unlink()
+    shared.data.get("tiny", mirror=shelf)
+    assert {path: path.read_text() for path in mine} == mine
+    assert {path.name for path in folder.iterdir()} == {*files(), "notes.txt", "own", ".hidden"}
+    assert (folder / "train-i").read_bytes() == files()["train-i"]
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_link_to_another_disk_is_followed(root: Path, shelf: Path, tmp_path: Path, full: bool) -> None:
+    (there := tmp_path / "disk" / "tiny").mkdir(parents=True)
+    (there / "notes.txt").write_text("mine")
+    (there / "train-i").write_bytes(files()["train-i"] if full else b"cut off")
+    (root / "data").mkdir()
+    (root / "data" / "tiny").symlink_to(there)
+    before = (there / "train-i").stat().st_ino
+    shared.data.get("tiny", mirror=shelf)
+    assert (root / "data" / "tiny").is_symlink()
+    assert {path.name for path in there.iterdir()} == {*files(), "notes.txt"}
+    assert ((there / "train-i").stat().st_ino == before) is full
+    assert not list((root / "data").glob(".*"))
+
+
+def test_links_that_lead_to_something_else_are_not_replaced(root: Path, shelf: Path, tmp_path: Path) -> None:
+    folder, mine = root / "data" / "tiny", tmp_path / "mine"
+    folder.parent.mkdir()
+    folder.symlink_to(tmp_path / "gone")
+    with pytest.raises(UserError, match=r"^data/tiny is a link to .*/gone, which is not there; see to it"):
+        shared.data.get("tiny", mirror=shelf)
+    folder.unlink()
+    folder.write_text("mine")
+    with pytest.raises(UserError, match=r"^data/tiny is a file where a folder should be; move it away"):
+        shared.data.get("tiny", mirror=shelf)
+    folder.unlink()
+    mine.write_text("mine")
+    shared.data.get("tiny", mirror=shelf)
+    (folder / "train-i").unlink()
+    (folder / "train-i").symlink_to(mine)
+    with pytest.raises(
+        UserError, match=r"^data/tiny/train-i is a link to .*mine, which has the wrong checksum"
+    ):
+        shared.data.get("tiny", mirror=shelf)
+    assert (folder / "train-i").readlink() == mine
+    mine.write_bytes(files()["train-i"])
+    assert shared.data.get("tiny", mirror=shelf) == folder
+    assert (folder / "train-i").readlink() == mine
+
+
+def test_a_folder_of_the_user_where_a_file_should_be_stays(root: Path, shelf: Path) -> None:
+    mine = root / "data" / "tiny" / "train-i" / "mine"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(UserError, match="data set 'tiny' cannot be written: Is a directory"):
+        shared.data.get("tiny", mirror=shelf)
+    assert mine.read_text() == "mine"
+
+
+def test_nothing_is_opened_before_its_checksum_is_right(
+    root: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readers of formats crash on some damaged files (HDF5's library does), so these must never reach them."""
+    folder = shared.data.get("tiny", mirror=shelf)
+    (folder / "train-i").write_bytes(files()["train-i"][:-1] + b"?")
+    read: list[Path] = []
+    monkeypatch.setattr(readers, "read", lambda data_set, paths, split: read.extend(paths))
+    monkeypatch.setenv(obtain.MIRROR_VARIABLE, "")
+    with pytest.raises(UserError, match="train-i has the wrong checksum"):
+        shared.data.load("tiny", "train")
+    assert read == []
 
 
 def test_many_at_once(root: Path, shelf: Path) -> None:
