@@ -7,9 +7,7 @@ scale-free errors; only the latter can be compared between networks or before an
 
 from __future__ import annotations
 
-import contextlib
-import copy
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -19,7 +17,8 @@ from shared.algebra.groups import Group
 from shared.base.errors import UserError, unknown
 from shared.measure.default_actions import ACTIONS, Action, act_orientations, act_trivial, find_action
 from shared.measure.errors import ElementErrors, Errors, Sums, compare
-from shared.nn.train_mode import restored_modes
+from shared.measure.trials import Trials, check_repeats, evaluating
+from shared.nn.copies import converted
 
 __all__ = [
     "ACTIONS", "Action", "ElementErrors", "Errors", "act_orientations", "act_trivial", "compare",
@@ -27,22 +26,15 @@ __all__ = [
 ]  # fmt: skip
 
 
-@contextlib.contextmanager
-def _evaluating(module: Any, dtype: torch.dtype | None) -> Iterator[Any]:
-    """The module in eval mode (a copy, if the type changes); afterwards every mode is as it was."""
-    if not isinstance(module, nn.Module):
-        yield module
-        return
-    if dtype is not None:
-        module = copy.deepcopy(module).to(dtype)
-    with restored_modes(module):
-        yield module.eval()
-
-
 def _chosen(group: Group, elements: Iterable[int] | None) -> list[int]:
     chosen = [g for g in range(group.order) if g != group.identity] if elements is None else list(elements)
     if any(not 0 <= g < group.order for g in chosen):
         raise UserError(f"elements of {group.name} are 0 to {group.order - 1}, not {chosen}")
+    if not chosen:
+        raise UserError(
+            f"{group.name} has no element to try here, so nothing would be tested; give another group, or "
+            "elements"
+        )
     return chosen
 
 
@@ -58,32 +50,37 @@ def equivariance_error(
 ) -> Errors:
     """Measure ``f(g x) - g f(x)`` in eval mode and without gradients; the input is not changed.
 
+    Nothing is reported that was not tested: what is refused, and why, stands below.
+
     Args:
-        module: a module or function; afterwards it is in the mode in which it was.
+        module: a module or function; afterwards it is in the mode in which it was. It is called twice on
+            ``x``: a module that gives two answers cannot be measured.
         x: a batch of inputs; rectangular maps are fine (a quarter turn swaps their sides).
         group: whose elements are tried.
         act_in, act_out: how the group acts on inputs and outputs: "image", "features", "orientations",
-            "trivial", a function, or None to tell from the shape (see `find_action`).
-        dtype: measure a copy of the module in this type, such as `torch.float64`.
+            "trivial", a function (group, element, tensor) -> tensor, or None to tell from the shape (see
+            `find_action`).
+        dtype: measure a copy of the module in this type, such as `torch.float64`; complex numbers stay so.
         elements: which elements; all but the identity if left out.
 
     Raises:
-        UserError: if there is no input, the output is not one tensor, an action cannot be told, or an element
-            does not exist.
+        UserError: if there is no input, no element changes it, or one changes neither input nor output; if
+            the output is not one tensor, or differs between two calls; if an action cannot be told, an
+            element does not exist, the module cannot be copied into the type or read a turned rectangle.
     """
-    x = _input(x, dtype)
-    act = find_action(act_in, x, group, "in")
-    with _evaluating(module, dtype) as f, torch.no_grad():
-        y = f(x.clone())
-        if not isinstance(y, Tensor) or not y.numel():
-            raise UserError("the module must return one tensor, with numbers in it, to be measured")
+    x, chosen = _input(x, dtype), _chosen(group, elements)
+    act, trials, errors = find_action(act_in, x, group, "in"), Trials(group, chosen), {}
+    with evaluating(module, dtype) as f, torch.no_grad():
+        y = _output(_first(f, x.clone(), dtype)).clone()  # a module may hand out one and the same tensor
+        check_repeats(lambda: {"": _output(f(x.clone()))}, {"": y}, x)
         act_y = find_action(act_out, y, group, "out")
-        return Errors(
-            {
-                group.element_names[g]: compare(_apply(f, x, act(group, g, x)), act_y(group, g, y))
-                for g in _chosen(group, elements)
-            }
-        )
+        for g in chosen:
+            moved, expected = act(group, g, x), act_y(group, g, y)
+            trials.moves(g, x, moved)
+            trials.answers(g, y, expected)
+            errors[group.element_names[g]] = compare(_output(_apply(f, x, moved)), expected)
+    trials.check()
+    return Errors(errors)
 
 
 def _input(x: Tensor, dtype: torch.dtype | None) -> Tensor:
@@ -91,7 +88,26 @@ def _input(x: Tensor, dtype: torch.dtype | None) -> Tensor:
         raise UserError(
             f"an input of shape {tuple(x.shape)} holds nothing to measure with; give some samples"
         )
-    return x if dtype is None else x.to(dtype)
+    return converted(x, dtype)
+
+
+def _first(f: Callable[[Tensor], Any], x: Tensor, dtype: torch.dtype | None) -> Any:
+    """The first call; if it fails in a type that was asked for, the reason is most often that type."""
+    if dtype is None:
+        return f(x)
+    try:
+        return f(x)
+    except RuntimeError as error:
+        raise UserError(
+            f"the module cannot compute in {str(dtype).removeprefix('torch.')} "
+            f"({str(error).splitlines()[0]}); convert it yourself and leave dtype out"
+        ) from error
+
+
+def _output(y: Any) -> Tensor:
+    if not isinstance(y, Tensor) or not y.numel():
+        raise UserError("the module must return one tensor, with numbers in it, to be measured")
+    return y
 
 
 def _apply(f: Callable[[Tensor], Any], x: Tensor, moved: Tensor) -> Any:
@@ -128,6 +144,7 @@ def errors_by_stage(
     group: Group,
     stages: Sequence[str] | None = None,
     *,
+    act_in: str | Action | None = None,
     dtype: torch.dtype | None = None,
     elements: Iterable[int] | None = None,
     batch_size: int | None = None,
@@ -139,15 +156,14 @@ def errors_by_stage(
         x: a batch of inputs.
         group: whose elements are tried.
         stages: names of submodules, as in ``module.get_submodule``; the direct children if left out.
-        dtype, elements: as in `equivariance_error`.
+        act_in, dtype, elements: as in `equivariance_error`; how the outputs move is told from their shapes.
         batch_size: inputs at once, all if left out; the outputs of two passes are kept in memory.
 
     Returns:
         for each stage its errors, in the order given. A stage that runs several times counts with its last.
 
     Raises:
-        UserError: if a stage does not exist, does not run, or returns no tensor; if there is no input, or the
-            module cannot read a turned one.
+        UserError: if a stage does not exist, does not run, or returns no tensor; and as `equivariance_error`.
     """
     x = _input(x, dtype)
     names = [name for name, _ in module.named_children()] if stages is None else list(stages)
@@ -155,18 +171,28 @@ def errors_by_stage(
     for name in names:
         if name not in known:
             raise UserError(unknown("stage", name, [n for n in known if n]))
-    act, chosen = find_action(None, x, group, "in"), _chosen(group, elements)
-    sums = {name: {group.element_names[g]: Sums() for g in chosen} for name in names}
-    with _evaluating(module, dtype) as net, torch.no_grad():
-        for batch in x.split(batch_size or max(1, len(x))):
-            before = _outputs(net, batch.clone(), names)
+    act, chosen = find_action(act_in, x, group, "in"), _chosen(group, elements)
+    trials, sums = Trials(group, chosen), {name: {g: Sums() for g in chosen} for name in names}
+    with evaluating(module, dtype) as net, torch.no_grad():
+        for number, batch in enumerate(x.split(batch_size or max(1, len(x)))):
+            before = _first(lambda inputs: _outputs(net, inputs, names), batch.clone(), dtype)
+            if not number:
+                again = lambda batch=batch: _outputs(net, batch.clone(), names)  # noqa: E731
+                check_repeats(again, before, x)
             act_y = {name: find_action(None, before[name], group, "out") for name in names}
             for g in chosen:
-                moved = _apply(lambda turned: _outputs(net, turned, names), batch, act(group, g, batch))
+                moved = act(group, g, batch)
+                trials.moves(g, batch, moved)
+                after = _apply(lambda turned: _outputs(net, turned, names), batch, moved)
                 for name in names:
-                    of_element = sums[name][group.element_names[g]]
-                    of_element.add(moved[name], act_y[name](group, g, before[name]))
-    return {name: Errors({g: total.errors() for g, total in of.items()}) for name, of in sums.items()}
+                    expected = act_y[name](group, g, before[name])
+                    sums[name][g].add(after[name], expected)
+                    trials.answers(g, before[name], expected)
+    trials.check()
+    return {
+        name: Errors({group.element_names[g]: total.errors() for g, total in of.items()})
+        for name, of in sums.items()
+    }
 
 
 def _outputs(module: nn.Module, x: Tensor, names: Sequence[str]) -> dict[str, Tensor]:

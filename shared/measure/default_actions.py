@@ -44,10 +44,11 @@ ACTIONS: Mapping[str, Action] = {
 def find_action(action: str | Action | None, x: Tensor, group: Group, what: str) -> Action:
     """Take an action as given, by name, or guess it from the shape.
 
-    (B, C) and (B,) are invariants, (B, C, |G|) orientations, (B, C, H, W) images, (B, C, |G|, H, W) features.
+    (B, C, |G|) are orientations, (B, C, H, W) images, (B, C, |G|, H, W) features. Outputs (B, C) and (B,) are
+    invariants; how such an input moves, nobody can tell: vectors, points, amounts?
 
     Args:
-        action: name, function, or None to guess.
+        action: name, function (which gets a copy, and may change it), or None to guess.
         x: the tensor that it acts on.
         group: the group.
         what: "in" or "out", for the message.
@@ -56,13 +57,14 @@ def find_action(action: str | Action | None, x: Tensor, group: Group, what: str)
         UserError: if the name is not known or the shape says nothing.
     """
     if callable(action):
-        return action
+        return lambda group, g, tensor: _moved(action(group, g, tensor.clone()), what)
     if action is not None:
         if action not in ACTIONS:
             raise UserError(unknown("action", action, ACTIONS))
         return ACTIONS[action]
     regular = x.ndim in (3, 5) and x.shape[2] == group.order
-    guess = {1: "trivial", 2: "trivial", 3: "orientations" if regular else None, 4: "image"}
+    invariant = "trivial" if what == "out" else None
+    guess = {1: invariant, 2: invariant, 3: "orientations" if regular else None, 4: "image"}
     name = guess.get(x.ndim, "features" if x.ndim == 5 and regular else None)
     if name is None:
         raise UserError(
@@ -70,3 +72,11 @@ def find_action(action: str | Action | None, x: Tensor, group: Group, what: str)
             f"one of {', '.join(ACTIONS)}, or a function (group, element, tensor) -> tensor"
         )
     return ACTIONS[name]
+
+
+def _moved(result: object, what: str) -> Tensor:
+    if not isinstance(result, Tensor):
+        raise UserError(
+            f"act_{what} returned {type(result).__name__}, not a tensor; it must return the moved tensor"
+        )
+    return result

@@ -125,7 +125,7 @@ class Errors:
 def compare(after: Tensor, before: Tensor) -> ElementErrors:
     """Errors of ``after = f(g x)`` against ``before = g f(x)``; the first axis is the batch.
 
-    Float64 is used throughout, whatever the tensors' type.
+    Float64 is used throughout, whatever the tensors' type; complex numbers count by their absolute values.
     """
     sums = Sums()
     sums.add(after, before)
@@ -147,15 +147,16 @@ class Sums:
             self.fits = False
             return
         place = after.device if after.device.type == "cuda" else torch.device("cpu")
-        after, before = (t.detach().to(place, torch.float64).reshape(len(t), -1) for t in (after, before))
+        kind = torch.complex128 if after.is_complex() or before.is_complex() else torch.float64
+        after, before = (t.detach().to(place, kind).reshape(len(t), -1) for t in (after, before))
         difference = after - before
         self.samples, self.size = self.samples + len(difference), max(1, difference.shape[1])
-        squares = difference.square().sum(1)
-        distance = difference.abs_()
+        distance = difference.abs() if difference.is_complex() else difference.abs_()
+        squares = distance.square().sum(1)
         self.absolute += distance.sum().item()
         self.squares += squares.sum().item()
         self.roots += squares.sqrt().sum().item()
-        self.scale += before.square().sum().item()
+        self.scale += (before.abs() if before.is_complex() else before).square().sum().item()
         self.largest = _largest([self.largest, distance.max().item()])
         self.largest_scale = _largest([self.largest_scale, before.abs().max().item()])
 

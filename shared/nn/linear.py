@@ -12,7 +12,7 @@ class ReplicaLinear(nn.Module):
     """Several independent linear layers, each on its own block of features.
 
     Args:
-        layers: `torch.nn.Linear` layers of equal shape; their parameters are copied.
+        layers: `torch.nn.Linear` layers of equal shape; their parameters are copied, frozen as in the first.
 
     Shape:
         in  (batch, replicas * in_features)
@@ -27,10 +27,10 @@ class ReplicaLinear(nn.Module):
         if len({(layer.weight.shape, layer.bias is None) for layer in layers}) != 1:
             raise ValueError(f"replicas need one or more layers, all of one shape, not {list(layers)}")
         self.in_features, self.out_features = layers[0].in_features, layers[0].out_features
-        self.weight = nn.Parameter(torch.stack([layer.weight.detach() for layer in layers]))
+        self.weight = _joined([layer.weight for layer in layers])
         self.bias = None
         if layers[0].bias is not None:
-            self.bias = nn.Parameter(torch.stack([layer.bias.detach() for layer in layers]))
+            self.bias = _joined([layer.bias for layer in layers])
 
     def forward(self, x: Tensor) -> Tensor:
         width = self.weight.shape[0] * self.in_features
@@ -41,3 +41,8 @@ class ReplicaLinear(nn.Module):
         if self.bias is not None:
             y = y + self.bias[:, None]
         return y.transpose(0, 1).flatten(1)
+
+
+def _joined(parameters: Sequence[nn.Parameter]) -> nn.Parameter:
+    values = torch.stack([parameter.detach() for parameter in parameters])
+    return nn.Parameter(values, requires_grad=parameters[0].requires_grad)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 
 import torch
@@ -12,7 +11,9 @@ from shared.algebra.groups import Group, cyclic, dihedral
 from shared.atlas import atlas
 from shared.base.errors import UserError, unknown
 from shared.measure import Action, Errors, equivariance_error
+from shared.measure.trials import Unsteady
 from shared.nn import GroupBatchNorm, GroupConv
+from shared.nn.copies import converted, copied
 
 #: Largest relative error (largest abs(D) by largest output) by number type and library. Filters of escnn and
 #: e2cnn are built in single precision whatever the type, so float64 does not make them more exact.
@@ -79,7 +80,7 @@ def assert_equivariant(
         in_channels: of random inputs; read from the first layer that says so if left out.
         x: an input to use instead of random ones.
         act_in, act_out: as in `shared.measure.equivariance_error`; told from the shapes if left out. An
-            output of shape (batch, channels) is taken to be invariant.
+            output of shape (batch, channels) is taken to be invariant; an input of it needs act_in.
         tolerance: largest abs(D) allowed, relative to the largest output; from `TOLERANCES` if left out.
         dtype: number type of the test.
         shaken: perturb the copy's weights and running statistics in each trial (`shake`).
@@ -90,9 +91,10 @@ def assert_equivariant(
         the errors of the worst trial.
 
     Raises:
-        AssertionError: with the errors by element, and the layer that breaks it if the size atlas knows.
-        UserError: if neither size nor x is given, trials is below 1, or the output does not depend on the
-            input.
+        AssertionError: with the errors by element, and the layer that breaks it if the size atlas knows; also
+            if two calls differ, or random numbers are drawn.
+        UserError: if neither size nor x is given, trials is below 1, the output does not depend on the input,
+            or `equivariance_error` refuses: no element changes the input, or no copy can be made.
     """
     __tracebackhide__ = True
     group = _group(group)
@@ -104,10 +106,14 @@ def assert_equivariant(
     for _ in range(trials):
         tested = _prepare(module, dtype, generator if shaken else None)
         inputs = x if x is not None else _random_input(module, group, size, in_channels, generator)
-        inputs = inputs.to("cpu", dtype) if isinstance(module, nn.Module) else inputs.to(dtype)
-        errors = equivariance_error(tested, inputs, group, act_in, act_out)
+        inputs = converted(inputs.cpu() if isinstance(module, nn.Module) else inputs, dtype)
+        try:
+            errors = equivariance_error(tested, inputs, group, act_in, act_out)
+        except Unsteady as error:
+            raise AssertionError(_failure(module, group, inputs, str(error))) from error
         if not errors.relative_max <= limit:  # also catches NaN
-            raise AssertionError(_failure(module, group, inputs, errors, limit))
+            said = f"relative error {errors.relative_max:.2e} under {errors.worst!r}, allowed {limit:.0e}"
+            raise AssertionError(_failure(module, group, inputs, said, errors.table()))
         found.append(errors)
         alive = alive or _depends_on_input(tested, inputs)
     if not alive:
@@ -129,7 +135,7 @@ def _prepare(module: Callable, dtype: torch.dtype, generator: torch.Generator | 
     """A copy in the type of the test; shaken in training mode, in which no layer keeps derived filters."""
     if not isinstance(module, nn.Module):
         return module
-    clone = copy.deepcopy(module).to("cpu", dtype).train()
+    clone = copied(module, dtype).to("cpu").train()
     if generator is not None:
         shake(clone, generator)
     return clone.eval()
@@ -159,21 +165,18 @@ def _random_input(
 
 def _depends_on_input(tested: Callable, x: Tensor) -> bool:
     with torch.no_grad():
-        return bool((tested(x) != tested(x.flip(0) * 0.5 + 1)).any())
+        y = tested(x).clone()  # a module may hand out one and the same tensor
+        return bool((y != tested(x.flip(0) * 0.5 + 1)).any())
 
 
-def _failure(module: Callable, group: Group, x: Tensor, errors: Errors, limit: float) -> str:
+def _failure(module: Callable, group: Group, x: Tensor, said: str, table: str = "") -> str:
     name = type(module).__name__ if isinstance(module, nn.Module) else getattr(module, "__name__", "function")
     at, kind = "x".join(map(str, x.shape[-2:])), str(x.dtype).removeprefix("torch.")
-    lines = [
-        f"{name} is not equivariant to {group.name} at {at}: relative error {errors.relative_max:.2e} under "
-        f"{errors.worst!r}, allowed {limit:.0e} ({kind})",
-        errors.table(),
-    ]
+    lines = [f"{name} is not equivariant to {group.name} at {at} ({kind}): {said}", *filter(None, [table])]
     try:
         found = atlas(module, tuple(x.shape[-2:]), group, group=group if x.ndim == 5 else None)
-    except UserError:
-        return "\n".join(lines)  # not a network of layers that the atlas knows
+    except UserError as error:  # not a network of layers that the atlas knows, or a random one
+        return "\n".join(lines if table else [*lines, f"size atlas: {error}"])
     if found.exact:
         lines.append(
             "the size atlas finds no fault in sizes, strides and padding: look at weights and orientations"

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import time
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from shared.base.errors import UserError
+from shared.nn.random_state import own_random
 from shared.nn.train_mode import restored_modes
 from shared.train.checkpoints import load_checkpoint, save_checkpoint
 from shared.train.precision import precision, tf32
 from shared.train.predict import accuracy, predict
-from shared.train.replicas import stackable
 from shared.train.session import Fit, Observe, Session, TrainingSet
 from shared.train.settings import FitSettings, TrainingDiverged, TrainingInterrupted
+from shared.train.side_by_side import cross_entropies, difference, joined
 
 
 def fit(
@@ -40,6 +43,9 @@ def fit(
 
     Seeds do not influence each other: order of the images, augmentation and dropout have a generator
     per seed, and the result of a seed is the same to rounding whichever seeds are trained beside it.
+    They are trained side by side only if that is so on a few images before the first step (`FitSettings`).
+    The generators of the process (torch, numpy, random), from which layers and transforms of others draw, are
+    set from the seed in each epoch, and stand afterwards where they stood.
     With a checkpoint the state is saved after each epoch; a training that was killed goes on from
     there, and ends with the same bits on a CPU.
 
@@ -56,19 +62,22 @@ def fit(
         observe_every: epochs between observations; the last epoch is always observed.
 
     Raises:
-        TrainingDiverged: if a loss is not finite; the models are then worthless.
+        TrainingDiverged: if a loss, weight or score is not finite; the models are then worthless.
         TrainingInterrupted: if the deadline came first.
-        UserError: if precision and device do not go together, the layers cannot be stacked, or the checkpoint
-            is damaged or of other seeds.
+        UserError: if precision and device do not go together, seeds that shall be trained together cannot be,
+            or the checkpoint is damaged or of other seeds, settings, data or networks.
         ValueError: if there is not one seed, list of training images and list of validation images for each
-            model, or nothing to select the best epoch by.
+            model, nothing to select the best epoch by, or models or checkpoints of two seeds are the same.
     """
     _check(models, data, settings, seeds, observe_every)
-    if not _together(models, data, settings, device):
+    if checkpoint and len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds that are saved must differ, not be {list(seeds)}; leave the checkpoint out")
+    if not _together(models, data, settings, seeds, device, log):
         options = {"device": device, "log": log, "deadline": deadline}
         options |= {"observe": observe, "observe_every": observe_every}
         return _one_by_one(models, data, settings, seeds, checkpoint, options)
     session = Session(models, seeds, settings, device)
+    session.of(data, observe_every)
     saved = load_checkpoint(checkpoint, device) if checkpoint else None
     if saved is not None:
         session.restore(saved)
@@ -113,21 +122,47 @@ def _check(
         raise ValueError("a loss of its own is computed for one seed at a time; set replicas to 'one_by_one'")
     if observe_every < 1:
         raise ValueError(f"observe_every must be 1 or more, not {observe_every}")
+    tensors = [set(map(id, model.parameters())) for model in models]
+    if len(set(map(id, models))) < len(models) or len(set().union(*tensors)) < sum(map(len, tensors)):
+        raise ValueError("each seed needs a network of its own, without a weight that another one has, too")
 
 
-def _together(models: Sequence[nn.Module], data: TrainingSet, settings: FitSettings, device: str) -> bool:
+def _together(
+    models: Sequence[nn.Module],
+    data: TrainingSet,
+    settings: FitSettings,
+    seeds: Sequence[int],
+    device: str,
+    log: Callable[[str], None],
+) -> bool:
     """Whether to train the seeds as one grouped network.
 
     On CUDA that fills the device. On a CPU it saves the overhead of small steps (2 to 4 times), but
     when one seed alone keeps the cores busy, grouped convolutions only cost: measured break-even is
     near 100,000 input pixels a step for networks of 20 to 40 channels.
+
+    Raises:
+        UserError: if the settings say "together", and the seeds would not train as they do alone.
     """
-    if len(models) > 1 and (data.loss or settings.patience):
+    if len(models) == 1:
+        return True
+    if data.loss or settings.patience or settings.replicas == "one_by_one":
         return False
-    if settings.replicas != "auto" or len(models) == 1:
-        return settings.replicas != "one_by_one" or len(models) == 1
-    pixels = settings.batch_size * data.images.shape[-1] * data.images.shape[-2]
-    return stackable(models[0]) and (device != "cpu" or pixels <= 65_536)
+    if settings.replicas == "auto" and device == "cpu":
+        pixels = settings.batch_size * data.images.shape[-1] * data.images.shape[-2]
+        if pixels > 65_536:
+            return False
+    if len({len(rows) for rows in data.train}) > 1:
+        why = "they have training images in different numbers"
+    else:
+        for model in models:
+            model.to(device)
+        why = difference(models, data, seeds, device)
+    if why and settings.replicas == "together":
+        raise UserError(f"the seeds cannot train together: {why}; set replicas to 'auto' or 'one_by_one'")
+    if why:
+        log(f"the seeds are trained one by one: {why}")
+    return why is None
 
 
 def _one_by_one(
@@ -171,8 +206,8 @@ def _epoch(session: Session, data: TrainingSet) -> None:
     orders = [index[torch.randperm(count, generator=g)] for index, g in zip(data.train, session.order)]
     order = torch.stack(orders).to(session.device)  # (replicas, count)
     steps = -(-count // settings.batch_size)
-    total = torch.zeros(replicas, device=session.device)
-    with tf32(settings.precision == "tf32"):
+    total = torch.zeros(replicas, device=session.device, dtype=torch.float32)
+    with tf32(settings.precision == "tf32"), _random(session, "training"):
         for number in range(steps):
             rows = order[:, number * settings.batch_size : (number + 1) * settings.batch_size]
             session.set_rate(session.epoch * steps + number, steps)
@@ -180,30 +215,46 @@ def _epoch(session: Session, data: TrainingSet) -> None:
             total += step(session, data, rows) * rows.shape[1]
     session.epoch += 1
     means = (total / count).tolist()  # the one wait for the device in an epoch
-    bad = [seed for seed, mean in zip(session.seeds, means) if not math.isfinite(mean)]
-    if bad:
-        raise TrainingDiverged(bad, session.epoch)
+    _check_finite(session, means)
     for losses, mean in zip(session.fit.losses, means):
         losses.append(mean)
     session.fit.seconds += time.monotonic() - begin
     session.fit.images += replicas * count
 
 
+def _check_finite(session: Session, means: Sequence[float]) -> None:
+    """Look at the losses, and at the weights: the last step of an epoch shows in no loss."""
+    bad = [seed for seed, mean in zip(session.seeds, means) if not math.isfinite(mean)]
+    if bad:
+        raise TrainingDiverged(bad, session.epoch)
+    if not _finite(p for p in session.network.parameters() if p.grad is not None):
+        session.sync()
+        bad = [s for s, model in zip(session.seeds, session.models) if not _finite(model.parameters())]
+        raise TrainingDiverged(bad, session.epoch, "a weight")
+
+
+def _finite(tensors: Iterable[Tensor]) -> bool:
+    found = [t.isfinite().all() for t in tensors]
+    return not found or bool(torch.stack(found).all())
+
+
+def _random(session: Session, use: str, index: int = 0) -> contextlib.AbstractContextManager:
+    """The generators of the process as this epoch of a seed finds them, whatever was drawn before.
+
+    A joint network draws nothing from them (`side_by_side`), so the first seed stands for all.
+    """
+    text = f"{use} {session.epoch} {session.seeds[index]}"
+    return own_random(zlib.crc32(text.encode()), session.device)
+
+
 def _step(session: Session, data: TrainingSet, rows: Tensor) -> Tensor:
     """One optimizer step on ``rows`` (replicas, batch); returns the mean loss of each replica."""
     settings = session.settings
-    images = data.transform(data.images[rows], session.augment)
-    labels = data.labels[rows]
-    replicas, batch = rows.shape
-    x = images.transpose(0, 1).flatten(1, 2)
+    x = joined(data.transform(data.images[rows], session.augment))
     x = x.contiguous(memory_format=torch.channels_last if settings.channels_last else torch.contiguous_format)
     with precision(settings.precision, session.device), session.right_convolutions():
         outputs = session.network(x)
-    logits = outputs.float().unflatten(1, (replicas, -1)).transpose(0, 1)
-    each = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
-    return _descend(
-        session, each.view(replicas, batch).mean(1)
-    )  # a replica's gradient is that of its own mean
+    return _descend(session, cross_entropies(outputs, data.labels[rows]))
 
 
 def _own_step(session: Session, data: TrainingSet, rows: Tensor) -> Tensor:
@@ -229,8 +280,9 @@ def _observe(session: Session, observe: Observe | None, every: int) -> None:
     if observe is None or (session.epoch % every and session.epoch != session.settings.epochs):
         return
     session.sync()
-    for model, seen in zip(session.models, session.fit.observed):
-        seen[session.epoch] = observe(model)
+    for index, (model, seen) in enumerate(zip(session.models, session.fit.observed)):
+        with _random(session, "observation", index):
+            seen[session.epoch] = observe(model)
 
 
 def _validate(session: Session, data: TrainingSet) -> None:
@@ -241,7 +293,10 @@ def _validate(session: Session, data: TrainingSet) -> None:
     session.sync()
     for index, model in enumerate(session.models):
         rows = data.validation[index].to(session.device)
-        value = _score(model, data, rows, settings)
+        with _random(session, "validation", index):
+            value = _score(model, data, rows, settings)
+        if math.isnan(value):
+            raise TrainingDiverged([session.seeds[index]], session.epoch, "the validation score")
         session.fit.validations[index][session.epoch] = value
         best = session.fit.best[index]
         if settings.selection == "best" and (best is None or value > best[0]):

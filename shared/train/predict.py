@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from shared.base.errors import UserError
 from shared.nn.train_mode import restored_modes
 from shared.train.precision import precision
 
@@ -38,10 +39,27 @@ def predict(
         model.eval()
         for batch in images.split(batch_size):
             x = transform(batch) if transform is not None else batch
-            outputs.append(model(x.contiguous(memory_format=order)))
+            outputs.append(model(x.contiguous(memory_format=order)).clone())  # it may be one and the same
     return torch.cat(outputs)
 
 
 def accuracy(outputs: Tensor, labels: Tensor) -> float:
-    """Percentage of rows of ``outputs`` (count, classes) whose largest entry is at ``labels`` (count,)."""
-    return 100 * (outputs.argmax(1) == labels).double().mean().item()
+    """Percentage of outputs (count, classes, ...) whose largest entry is at the labels (count, ...).
+
+    Raises:
+        UserError: if a row has no largest entry, because it holds a NaN or an infinite one.
+        ValueError: if there are fewer than two classes, or another number of labels.
+    """
+    if outputs.dim() < 2 or outputs.shape[1] < 2 or labels.shape != outputs[:, 0].shape:
+        raise ValueError(
+            "accuracy needs outputs (count, classes, ...) of two classes or more and labels (count, ...), "
+            f"not {tuple(outputs.shape)} and {tuple(labels.shape)}"
+        )
+    largest, guessed = outputs.max(1)
+    lost = int((~largest.isfinite()).sum()) if largest.is_floating_point() else 0
+    if lost:
+        raise UserError(
+            f"{lost} of {largest.numel()} outputs of the network are not finite, so they have no accuracy; "
+            "lower the learning rate or train in float32"
+        )
+    return 100 * (guessed == labels).double().mean().item()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -37,8 +39,8 @@ class TrainingSet:
     Attributes:
         images: (count, channels, height, width), as stored (usually uint8); with a ``loss`` and a ``score``
             anything that is indexed along axis 0.
-        labels: (count,) int64.
-        train: one index tensor per seed, all of one length.
+        labels: (count,) int64; (count, height, width) for networks that give a class to each pixel.
+        train: one index tensor per seed; of one length, or the seeds are trained one after the other.
         validation: one index tensor per seed, or None.
         transform: called on each training batch, with one generator per seed for augmentation.
         plain: from stored images to network inputs without augmentation, for validation.
@@ -88,14 +90,10 @@ class Session:
         self.parameters = parameter_groups(self.network, settings.rates)
         self.convolutions, self.steps = RightConvolutions(self.network), 0
         self.optimizer = optimizer(self.parameters, settings, device)
-        # three streams per seed: order of the images, augmentation, dropout
-        self.order = [torch.Generator().manual_seed(seed) for seed in seeds]
-        self.augment = [torch.Generator(device).manual_seed(seed + 1_000_003) for seed in seeds]
-        self.drop = [torch.Generator(device).manual_seed(seed + 2_000_003) for seed in seeds]
-        self.streams = (self.order, self.augment, self.drop)
-        for module in self.network.modules():
-            if hasattr(module, "seed") and callable(module.seed):
-                module.seed(self.drop)
+        self.streams = self.order, self.augment, self.drop = streams(seeds, device)
+        seeded(self.network, self.drop)
+        self.origin = {"network": self._looks(), "device": torch.device(device).type} | asdict(settings)
+        del self.origin["replicas"]  # how, not what
         self.epoch = 0
         empty: list[list[dict]] = [[{} for _ in seeds] for _ in range(2)]
         self.fit = Fit([[] for _ in seeds], empty[0], best=[None] * len(seeds), observed=empty[1])
@@ -109,20 +107,58 @@ class Session:
             "generators": [[g.get_state() for g in streams] for streams in self.streams],
             "fit": [fit.losses, fit.validations, fit.seconds, fit.images, fit.best, fit.observed],
             "seeds": self.seeds,
+            "origin": self.origin,
         }
 
     def restore(self, state: dict) -> None:
-        if state["seeds"] != self.seeds:
+        """Go on from a `state`.
+
+        Raises:
+            UserError: if it is of other seeds, settings, data or networks, or no state at all.
+        """
+        if state.get("seeds", self.seeds) != self.seeds:
             raise UserError(f"the checkpoint is of seeds {state['seeds']}, not {self.seeds}; delete it")
+        self._check_origin(state.get("origin", {}))
+        try:
+            self.network.load_state_dict(state["network"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise UserError("the checkpoint is of another network; delete it to start over") from error
         self.epoch = state["epoch"]
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
         for streams, saved in zip(self.streams, state["generators"]):
             for generator, value in zip(streams, saved):
                 generator.set_state(value.cpu())
         losses, validations, seconds, images, best, observed = state["fit"]
         best = [None if b is None else tuple(b) for b in best]
         self.fit = Fit(losses, validations, seconds, images, best, observed)
+
+    def of(self, data: TrainingSet, observe_every: int) -> None:
+        """Note what else a checkpoint has to agree with: which images are trained on, how often one looks."""
+        rows = {
+            "list of training images": data.train,
+            "list of validation images": data.validation,
+            "list of labels": [data.labels],
+        }
+        self.origin |= {name: _checksum(tensors) for name, tensors in rows.items() if tensors is not None}
+        self.origin["observe_every"] = observe_every
+
+    def _looks(self) -> str:
+        """The network as it prints itself, without addresses in memory."""
+        return re.sub(r" at 0x[0-9a-f]+", "", str(self.models[0]))
+
+    def _check_origin(self, made: dict[str, Any]) -> None:
+        other = [key for key in self.origin | made if made.get(key) != self.origin.get(key)]
+        if not other:
+            return
+        key = other[0]
+        if not made:
+            raise UserError("the checkpoint does not say what it was made with; delete it to start over")
+        if key not in asdict(self.settings):
+            raise UserError(f"the checkpoint was made with another {key}; delete it to start over")
+        raise UserError(
+            f"the checkpoint was made with {key} {made.get(key)!r}, not {self.origin[key]!r}; go on with the "
+            "old settings, or delete it to start over"
+        )
 
     def set_rate(self, step: int, steps_per_epoch: int) -> None:
         """Give the optimizer the learning rate, and the momentum if it is cycled, of this step."""
@@ -144,6 +180,27 @@ class Session:
         """Bring the single models up to date with the joint network."""
         if self.together:
             unstack(self.network, self.models)
+
+
+def streams(seeds: Sequence[int], device: str) -> tuple[list[torch.Generator], ...]:
+    """Three random generators for each seed, in three lists: order of the images, augmentation, dropout."""
+    order = [torch.Generator().manual_seed(seed) for seed in seeds]
+    augment = [torch.Generator(device).manual_seed(seed + 1_000_003) for seed in seeds]
+    return order, augment, [torch.Generator(device).manual_seed(seed + 2_000_003) for seed in seeds]
+
+
+def seeded(network: nn.Module, generators: Sequence[torch.Generator]) -> None:
+    """Let the layers that can (`shared.nn.Dropout`) draw from these generators, one for each replica."""
+    for module in network.modules():
+        if hasattr(module, "seed") and callable(module.seed):
+            module.seed(generators)
+
+
+def _checksum(tensors: Sequence[Tensor]) -> int:
+    total = 0
+    for tensor in tensors:
+        total = zlib.crc32(tensor.detach().cpu().contiguous().numpy().tobytes(), total)
+    return total
 
 
 def parameter_groups(network: nn.Module, rates: Sequence[tuple[str, float]]) -> list[Any]:

@@ -11,12 +11,12 @@ from shared.runs.api import OutOfTime
 
 
 class TrainingDiverged(UserError):
-    """The loss of some seeds is no longer a number; ``seeds`` names them."""
+    """A number of some seeds, the loss, a weight or a score, is none any more; ``seeds`` names them."""
 
-    def __init__(self, seeds: Sequence[int], epoch: int) -> None:
+    def __init__(self, seeds: Sequence[int], epoch: int, what: str = "the training loss") -> None:
         self.seeds = list(seeds)
         super().__init__(
-            f"the training loss of seed(s) {', '.join(map(str, seeds))} is not finite in epoch {epoch}; "
+            f"{what} of seed(s) {', '.join(map(str, seeds))} is not finite in epoch {epoch}; "
             "lower the learning rate or train in float32"
         )
 
@@ -53,7 +53,8 @@ class FitSettings:
         channels_last: memory order of the activations.
         selection: "last" epoch or "best" validation accuracy.
         replicas: train the seeds "together" (one grouped network), "one_by_one", or "auto": together on
-            CUDA and wherever the network is small.
+            CUDA and wherever the network is small, if each seed then computes what it does alone
+            (`shared.train.side_by_side`); else one by one, and the log says why. "together" is refused then.
         validate_every: epochs between validations; 0 for never.
         patience: end after so many validations in a row that were not better than the best before them by
             more than ``margin``; 0 for never. Seeds are then trained one after the other.

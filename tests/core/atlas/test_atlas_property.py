@@ -10,10 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from shared.algebra.actions import act_image
 from shared.atlas import SYMMETRIES, atlas
 from shared.atlas.symmetry import embedding
 from shared.base.errors import UserError
-from shared.measure import equivariance_error
+from shared.measure import ElementErrors, compare, equivariance_error, find_action
 from shared.testing import RandomNetwork, randomize
 from shared.testing.strategies import networks, symmetries
 
@@ -37,6 +38,20 @@ def images(network: RandomNetwork, draw: int, generator: torch.Generator) -> Ten
     return (x**3 if draw % 2 else x) + means
 
 
+def element_errors(network: RandomNetwork, x: Tensor, elements: list[int]) -> list[ElementErrors]:
+    """Of a single row `measure` says nothing: some elements do not move it; the output may be larger, though."""
+    f, group = network.module.eval(), network.group
+    if min(network.size) > 1:
+        return list(equivariance_error(f, x, group, elements=elements).elements.values())
+    with torch.no_grad():
+        y = f(x)
+        act = find_action(None, y, group, "out")
+        try:
+            return [compare(f(act_image(group, g, x)), act(group, g, y)) for g in elements]
+        except RuntimeError as error:
+            raise UserError(str(error)) from error
+
+
 def measured_exact(network: RandomNetwork, symmetry: str, seed: int, draws: int) -> bool:
     generator = torch.Generator().manual_seed(seed)
     place = {moved: g for g, moved in enumerate(embedding(network.group))}
@@ -45,10 +60,10 @@ def measured_exact(network: RandomNetwork, symmetry: str, seed: int, draws: int)
         randomize(network.module, generator)
         x = images(network, draw, generator)
         try:
-            errors = equivariance_error(network.module, x, network.group, elements=elements)
+            errors = element_errors(network, x, elements)
         except UserError:  # the network cannot even read the turned rectangle
             return False
-        if not all(e.relative_mean < ROUNDING for e in errors.elements.values()):
+        if not all(e.relative_mean < ROUNDING for e in errors):
             return False
     return True
 

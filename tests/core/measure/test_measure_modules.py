@@ -33,7 +33,12 @@ def test_layers_that_work_in_place_are_measured_as_the_others():
     assert in_place == apart
 
 
-@pytest.mark.parametrize("action", [None, "trivial"])
+def doubled(group, g, x: Tensor) -> Tensor:
+    """A made-up action that works in place."""
+    return x.mul_(2**g)
+
+
+@pytest.mark.parametrize("action", [None, "image", doubled])
 def test_the_input_is_left_alone(action):
     before = X.clone()
     errors = equivariance_error(Doubled(), X, cyclic(4), action, action, elements=range(4))

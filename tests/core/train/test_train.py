@@ -195,11 +195,11 @@ def test_the_best_weights_are_the_best_and_do_not_move_on():
 
 
 def test_a_loss_that_is_not_finite_is_named_with_its_seed():
-    data = problem([1, 2])
-    data.transform = lambda batch, _: plain(batch) * torch.tensor([1.0, float("nan")]).view(2, 1, 1, 1, 1)
+    models = [network(1), network(2)]
+    nn.init.constant_(models[1][-1].bias, float("nan"))
     how = FitSettings(epochs=2, batch_size=10, replicas="together")
-    with pytest.raises(TrainingDiverged, match=r"seed\(s\) 2 is not finite in epoch 1") as caught:
-        fit([network(1), network(2)], data, how, [1, 2])
+    with pytest.raises(TrainingDiverged, match=r"loss of seed\(s\) 2 is not finite in epoch 1") as caught:
+        fit(models, problem([1, 2]), how, [1, 2])
     assert caught.value.seeds == [2]
 
 
