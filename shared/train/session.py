@@ -143,8 +143,11 @@ class Session:
         self.origin["observe_every"] = observe_every
 
     def _looks(self) -> str:
-        """The network as it prints itself, without addresses in memory."""
-        return re.sub(r" at 0x[0-9a-f]+", "", str(self.models[0]))
+        """The network as it prints itself, without addresses in memory; which weights are one, or frozen."""
+        first: dict[int, str] = {}
+        named = self.models[0].named_parameters(remove_duplicate=False)
+        weights = [(name, first.setdefault(id(p), name), p.requires_grad) for name, p in named]
+        return re.sub(r" at 0x[0-9a-f]+", "", f"{self.models[0]} {weights}")
 
     def _check_origin(self, made: dict[str, Any]) -> None:
         other = [key for key in self.origin | made if made.get(key) != self.origin.get(key)]
@@ -233,4 +236,16 @@ def optimizer(parameters: list[Any], settings: FitSettings, device: str) -> torc
         return RMSprop(parameters, lr=settings.lr, alpha=0.9, eps=1e-7)
     if settings.optimizer == "rmsprop":  # torch has no fused one
         return torch.optim.RMSprop(parameters, alpha=0.9, eps=1e-7, **common)
-    return torch.optim.SGD(parameters, momentum=settings.momentum, fused=True, **common)
+    return _SGD(parameters, momentum=settings.momentum, fused=True, **common)
+
+
+class _SGD(torch.optim.SGD):
+    """Torch's, whose fused step fails for a parameter that gets its first gradient after others have."""
+
+    def step(self, closure: None = None) -> None:
+        for group in self.param_groups:
+            moved = [p for p in group["params"] if p.grad is not None] if group["momentum"] else []
+            late = [p for p in moved if self.state[p].get("momentum_buffer") is None]
+            for parameter in late if len(late) < len(moved) else []:
+                self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        super().step(closure)

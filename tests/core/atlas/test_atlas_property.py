@@ -39,7 +39,7 @@ def images(network: RandomNetwork, draw: int, generator: torch.Generator) -> Ten
 
 
 def element_errors(network: RandomNetwork, x: Tensor, elements: list[int]) -> list[ElementErrors]:
-    """Of a single row `measure` says nothing: some elements do not move it; the output may be larger, though."""
+    """Of a single row, which some elements do not move, `measure` says nothing; its output may be larger."""
     f, group = network.module.eval(), network.group
     if min(network.size) > 1:
         return list(equivariance_error(f, x, group, elements=elements).elements.values())
