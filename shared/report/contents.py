@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.base import paths
 from shared.base.errors import UserError
-from shared.report import published, results, text, verdicts
-from shared.report.counts import Kind
+from shared.report import agreement, counts, published, results, text, verdicts
 from shared.report.tables import Cell, Row, Table
 from shared.runs import config, ledger
 from shared.runs.paper_modules import blamed, made
@@ -85,14 +84,15 @@ class Report:
 
     @cached_property
     def figures(self) -> list[Figure]:
-        """The figures that the pipeline's ``figures.py`` makes; none if it has no such file.
+        """The figures that the pipeline's ``figures.py`` makes, if it has one, and that of `agreement`.
 
         Raises:
             UserError: as `tables`; and from ``draw``, if that fails.
         """
         there = (paths.pipeline(self.paper) / "figures.py").is_file()
         found = self._as_declared("figures", made(self.paper, "figures", self.results) if there else [])
-        return [replace(f, draw=f.draw and partial(_drawn, self.paper, f.draw)) for f in found]
+        found = [replace(f, draw=f.draw and partial(_drawn, self.paper, f.draw)) for f in found]
+        return [*found, agreement.figure(self.judged)]
 
     def _as_declared(self, what: str, found: list[Any]) -> list[Any]:
         """Tables, or figures: each is a file, which the workflow knows by the name in experiments.yaml."""
@@ -133,29 +133,19 @@ class Report:
         """One entry per declared experiment and tier shown."""
         return [origin for name in self.declared.experiments for origin in _origins(self.results, name)]
 
-    def counts(self) -> tuple[Counter[Kind], Counter[Kind]]:
-        """How often each status and tier occurs: among the paper's numbers, and among its claims.
+    @cached_property
+    def judged(self) -> list[counts.Judged]:
+        """Every cell that counts, each measurement once."""
+        return counts.judged(self.tables)
 
-        A number that several tables show beside the same runs of ours counts once; statements of our own do
-        not count.
-        """
-        cells: Counter[Kind] = Counter()
-        claims: Counter[Kind] = Counter()
-        seen = set()
-        for table in self.tables:
-            for _, _, cell in table.cells():
-                verdict = cell.verdict
-                if verdict is None or not verdict.status or verdict.ours:
-                    continue
-                kind = verdict.status, verdict.tier
-                if table.claims:
-                    claims[kind] += 1
-                elif cell.published:
-                    number = (cell.published.printed, tuple(sorted(cell.sample.values.items())))
-                    if cell.not_run or number not in seen:
-                        cells[kind] += 1
-                    seen.add(number)
-        return cells, claims
+    def tally(self) -> dict[str, Counter[counts.Kind]]:
+        """How often each status and tier occurs in each of `counts.CLASSES`."""
+        return counts.count(self.judged)
+
+    def counts(self) -> tuple[Counter[counts.Kind], Counter[counts.Kind]]:
+        """The same of all numbers, and of the claims; to be replaced by `tally`, which adds up nothing."""
+        claims, *numbers = self.tally().values()
+        return sum(numbers, Counter()), claims
 
     def headline(self) -> Headline | None:
         """The first row marked as headline, read from its first cell that has a verdict."""

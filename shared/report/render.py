@@ -13,7 +13,7 @@ from pathlib import Path
 
 from shared.base import paths
 from shared.base.files import write_atomic
-from shared.report import contents, counts, markdown
+from shared.report import agreement, contents, counts, markdown
 from shared.report.contents import Report
 from shared.report.tables import Table
 from shared.runs import config
@@ -75,12 +75,13 @@ def render_figures(report: Report) -> None:
 
 def report_markdown(report: Report) -> str:
     """The whole report as Markdown: verdicts, tables, figures, deviations, sources."""
-    cells, claims = report.counts()
     parts = [f"# {report.title}\n"]
     if report.demo:
         parts.append(f"> {contents.DEMO_WARNING}\n")
     else:
-        parts.append(f"Claims: {counts.tally(claims)}. Numbers: {counts.tally(cells)}.\n")
+        found = counts.lines(report.tally()).items()
+        parts.append("".join(f"- {what[:1].upper()}{what[1:]}: {said}\n" for what, said in found))
+        parts.append(f"{agreement.sentence(report.judged)}\n")
     for block in report.blocks():
         if isinstance(block, Table):
             parts.append(markdown.of_table(block))

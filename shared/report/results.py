@@ -230,7 +230,7 @@ class Results:
         """
         paper = self.published(table, row, column)
         verdict = None
-        if paper is not None and sample.n and counted:
+        if paper is not None and counted:
             verdict = verdicts.exactly(sample.numbers, paper.value, tier=sample.tier)
         elif paper is not None and sample.n:
             verdict = verdicts.cell(

@@ -23,6 +23,16 @@ def t_quantile(probability: float, df: float) -> float:
     return float(special.ndtri(probability) if math.isinf(df) else special.stdtrit(df, probability))
 
 
+def normal_quantile(probability: float) -> float:
+    """Quantile of the standard normal distribution."""
+    return float(special.ndtri(probability))
+
+
+def binomial_quantile(probability: float, trials: int, rate: float) -> int:
+    """The least number of successes that is not exceeded with this probability."""
+    return next(k for k in range(trials + 1) if special.bdtr(k, trials, rate) >= probability)
+
+
 def t_cdf(t: float, df: float) -> float:
     """Distribution function of Student's t; ``df`` may be infinite, which gives the normal distribution."""
     return float(special.ndtr(t) if math.isinf(df) else special.stdtr(df, t))

@@ -21,6 +21,9 @@ from shared.base.errors import UserError, each, unknown
 from shared.runs import declarations
 from shared.runs.paper_modules import attribute, blamed
 
+#: The figure that every report has without declaring it (`shared.report.agreement`).
+AGREEMENT = "agreement"
+
 
 @dataclass(frozen=True)
 class Run:
@@ -172,7 +175,7 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Paper:
-    """One paper's experiments, and the names of the tables and figures of its report."""
+    """One paper's experiments, and the names of the tables and figures that its report declares."""
 
     name: str
     title: str
@@ -185,7 +188,8 @@ class Paper:
     def artefacts(self) -> dict[str, tuple[str, str]]:
         """The files of the report, in its folder, each with its kind and what it shows."""
         tables = {f"{name}{end}": ("Tables", name) for name in self.tables for end in (".md", ".csv")}
-        figures = {f"{name}{end}": ("Figures", name) for name in self.figures for end in (".svg", ".png")}
+        names = (*self.figures, AGREEMENT)
+        figures = {f"{name}{end}": ("Figures", name) for name in names for end in (".svg", ".png")}
         return {"report.md": ("Report", "report")} | tables | figures
 
     def experiment(self, name: str) -> Experiment:

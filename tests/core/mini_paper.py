@@ -51,7 +51,7 @@ def run(settings, seeds, context):
     "pipelines/mini/paper.csv": (
         "claim,table,row,column,metric,unit,direction,value,spread,spread_kind,n,origin,protocol,read_from,note\n"
         "C1,table1,plain,error,error,%,lower,5.00,0.20,std0,10,printed,,table 1,\n"
-        "C1,table1,turned,error,error,%,lower,3.0,,,,printed,,text,\n"
+        "C1,table1,turned,error,error,%,lower,3.0,,,10,printed,,text,\n"
         "C1,table1,late,error,error,%,lower,1.0,0.1,std,3,printed,,table 1,\n"
     ),
     "pipelines/mini/deviations.csv": (

@@ -69,9 +69,11 @@ from shared.report.verdicts.claims import beats, every, same, within
 from shared.report.verdicts.curves import Printed, curve, one_measurement
 from shared.report.verdicts.verdict import (
     DIFFERS,
+    EQUALITY,
     MIN_RUNS,
     NOT_RUN,
     REPRODUCED,
+    SHORTER,
     STATUSES,
     TOO_FEW,
     Verdict,
@@ -83,10 +85,12 @@ from shared.report.verdicts.verdict import (
 
 __all__ = [
     "DIFFERS",
+    "EQUALITY",
     "MIN_RUNS",
     "NOT_RUN",
     "REPRODUCED",
     "SHARED",
+    "SHORTER",
     "SPREAD_KINDS",
     "STATUSES",
     "TOO_FEW",

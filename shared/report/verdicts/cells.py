@@ -88,7 +88,7 @@ def exactly(ours: Measured | Sequence[float], value: float, *, tier: str | None 
     numbers, tier = read(ours, tier)
     early = unjudged(len(numbers), tier, least=1)
     if early:
-        return early
+        return replace(early, method=EQUALITY)
     wrong = [number for number in numbers if number != value]
     found = Verdict(DIFFERS if wrong else REPRODUCED, tier, len(numbers), (wrong or [value])[0] - value)
     return replace(found, method=EQUALITY, reason="not the same number" if wrong else "the same number")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -61,6 +62,18 @@ class Verdict:
     least: float = -math.inf
     most: float = math.inf
     step: float | None = None
+
+    @property
+    def score(self) -> float | None:
+        """The difference as a standard normal deviate, if it is that of a measured number; else None.
+
+        It has the p-value and the sign of the difference, so that runs like the paper's give a standard
+        normal distribution, however few they are.
+        """
+        if self.p is None or self.difference is None:
+            return None
+        size = -stats.normal_quantile(max(self.p, sys.float_info.min) / 2)
+        return math.copysign(max(size, 0.0), self.difference)
 
     @property
     def text(self) -> str:

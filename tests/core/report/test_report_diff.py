@@ -53,7 +53,7 @@ def test_more_seeds_and_another_tier_are_changes(mini):
     assert found[3].endswith("(n = 5, paper)")
     assert found[5] == "4"
     assert found[6] == "-", "the common seeds have the same values, so there is nothing to test"
-    assert found[7] == "reproduced (lite) → **reproduced**"
+    assert found[7] == "not judged (lite) → **reproduced**"
 
 
 def test_first_results_and_results_that_went(mini):

@@ -51,7 +51,7 @@ def test_lite_verdicts_say_so(mini):
     mini_paper.record("lite")
     _, table = Report("mini").tables
     cells = {row.key: cell for row, _, cell in table.cells()}
-    assert cells["plain"].verdict.text == "reproduced (lite)"
+    assert cells["plain"].verdict.text == "not judged (lite)"
 
 
 def test_results_of_other_settings_are_not_shown(mini):
