@@ -153,13 +153,14 @@ def _refuse_links(data_set: DataSet, target: Path) -> None:
     A link to a folder that is there is followed; a link to a file that is right is never looked at here.
     """
     for path in (target, *(target / name for name in data_set.files)):
-        if path.is_symlink() and (
-            not path.exists() or (path != target and problems(data_set, target, [path.name]))
-        ):
-            what = "has the wrong checksum" if path.exists() else "is not there"
-            raise UserError(
-                f"{paths.shown(path)} is a link to {os.readlink(path)}, which {what}; see to it or remove the link"
-            )
+        if not path.is_symlink():
+            continue
+        what = "" if path.exists() else "is not there"
+        if not what and path != target and problems(data_set, target, [path.name]):
+            what = "has the wrong checksum"
+        if what:
+            link = f"{paths.shown(path)} is a link to {os.readlink(path)}"
+            raise UserError(f"{link}, which {what}; see to it or remove the link")
     if target.exists() and not target.is_dir():
         raise UserError(f"{data_set.path} is a file where a folder should be; move it away")
 

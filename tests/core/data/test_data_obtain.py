@@ -202,7 +202,7 @@ def test_a_folder_of_the_user_where_a_file_should_be_stays(root: Path, shelf: Pa
 def test_nothing_is_opened_before_its_checksum_is_right(
     root: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Readers of formats crash on some damaged files (HDF5's library does), so these must never reach them."""
+    """Some damaged files crash their reader (HDF5's library), so these must never reach it."""
     folder = shared.data.get("tiny", mirror=shelf)
     (folder / "train-i").write_bytes(files()["train-i"][:-1] + b"?")
     read: list[Path] = []
