@@ -45,9 +45,9 @@ limit is what chance gives.
 **Curves** (our runs at many steps, such as test angles, against the numbers that the paper plots there),
 `curve`: one verdict, with at most 5 % for all steps together. Each step is a cell; the curve ``differs`` if
 the smallest p-value of its k steps is below 1 - 0.95^(1/k) (Sidak; exact if the steps were independent, and
-on the safe side as they are, since neighbors go together). Steps that repeat each other, as the quarter turns
-of an exact network do, count as one in k. If the intervals of most steps, at that level, are wider than three
-deviations: ``too few runs``.
+on the safe side as they are, since neighbors go together), with degrees of freedom that all steps share.
+Steps that repeat each other, as the quarter turns of an exact network do, count as one in k. If the intervals
+of most steps, at that level, are wider than three deviations: ``too few runs``.
 
 **Claims** (statements such as "A is better than B"), from a difference over seeds with its 95 % interval;
 paired by seed where both arms ran the same seeds, else Welch:
@@ -61,7 +61,7 @@ paired by seed where both arms ran the same seeds, else Welch:
   is reproduced only if all parts are.
   The largest p-value of the parts is a valid one for the whole (intersection-union test).
 
-False-positive rates of these rules are checked by simulation in ``tests/core/report/test_verdicts.py``.
+How often these rules err is simulated by ``scripts/verdict_rates.py``; the tables stand in docs/verdicts.md.
 """
 
 from shared.report.verdicts.cells import SHARED, SPREAD_KINDS, WIDEST, cell, exactly

@@ -56,6 +56,13 @@ def test_all_steps_together_err_in_at_most_one_case_of_twenty():
     assert np.mean(alone) > 0.25
 
 
+def test_few_runs_that_lie_close_together_by_chance_do_not_make_a_curve_differ():
+    """Degrees of freedom estimated at each step would call 4 of 10 true curves different."""
+    rng = np.random.default_rng(5)
+    found = [judged(rng.normal(size=(3, 36)), rng.normal(size=(100, 36))).status for _ in range(60)]
+    assert found.count(DIFFERS) <= 5
+
+
 def test_repeated_steps_count_once_and_the_number_of_steps_does_not_matter_then():
     rng = np.random.default_rng(2)
     ours, theirs = rng.normal(size=(5, 1)), rng.normal(size=(10, 1))
