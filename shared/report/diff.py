@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from shared.report import markdown, stats, text
+from shared.report import counts, markdown, stats, text
 from shared.report.contents import Report
 from shared.report.revisions import Revision, find
 from shared.report.tables import Cell, Table
@@ -30,19 +30,31 @@ LIMIT = 60_000
 _FRAME = 6_000
 #: The most names or kinds that a sentence lists.
 _NAMED = 10
+#: What is counted apart, in short words.
+_CLASSES = {
+    "claims": "claims",
+    "printed": "printed numbers",
+    "logged": "logged numbers",
+    "curves": "curves",
+    "facts": "facts",
+}
 _HEADER = ("Paper", "Cell", "Before", "After", "Difference", "Common seeds", "p", "Verdict")
 _NOTE = "Differences are after - before: paired t test over common seeds, else Welch's t test.\n"
 
 
 @dataclass(frozen=True)
 class Change:
-    """One table cell before and after; an empty cell stands for one that was not there."""
+    """One table cell before and after; an empty cell stands for one that was not there.
+
+    ``of`` is what it counts as (`counts.CLASSES`), "" if it is not counted.
+    """
 
     paper: str
     table: str
     place: str
     before: Cell
     after: Cell
+    of: str = ""
 
     @property
     def verdicts(self) -> tuple[str, str]:
@@ -98,12 +110,12 @@ def report(revision: str, full: bool = False) -> str:
 
 def changes(paper: str, since: Revision) -> Iterator[Change]:
     """The cells of one paper's tables that differ between a revision and the working tree."""
-    before = dict(_cells(Report(paper, source=since)))
-    after = dict(_cells(Report(paper)))
+    before = {key: (of, cell) for key, of, cell in _cells(Report(paper, source=since))}
+    after = {key: (of, cell) for key, of, cell in _cells(Report(paper))}
     for key in dict.fromkeys((*after, *before)):
-        old, new = before.get(key, Cell("")), after.get(key, Cell(""))
+        (was, old), (now, new) = (side.get(key, ("", Cell(""))) for side in (before, after))
         if _content(old) != _content(new):
-            yield Change(paper, key[0], "/".join(key), old, new)
+            yield Change(paper, key[0], "/".join(key), old, new, now or was)
 
 
 def _report(found: Sequence[Change], since: Revision, room: int | None) -> str:
@@ -140,11 +152,14 @@ def _grid(part: Sequence[Change], room: int | None, left: list[Change]) -> tuple
 
 
 def _summary(moved: Sequence[Change], measured: Sequence[Change], derived: Sequence[Change]) -> str:
-    """How many of which kind, in one line."""
-    kinds = Counter(" → ".join(side or "none" for side in change.verdicts) for change in moved)
-    named = [f"{count} {kind}" for kind, count in kinds.most_common(_NAMED)]
-    named += ["others"] if len(kinds) > _NAMED else []
-    verdicts = f"{text.lines(len(moved), 'verdict')} changed" + (f" ({', '.join(named)})" if named else "")
+    """How many verdicts changed, by what is judged and how, and how many other cells."""
+    parts = [f"{text.lines(len(moved), 'verdict')} changed"]
+    for of, words in (*_CLASSES.items(), ("", "not counted")):
+        kinds = Counter(" → ".join(side or "none" for side in c.verdicts) for c in moved if c.of == of)
+        named = [f"{count} {kind}" for kind, count in kinds.most_common(_NAMED)]
+        named += ["others"] if len(kinds) > _NAMED else []
+        parts += [f"{words}: {', '.join(named)}"] if named else []
+    verdicts = f"{parts[0]} ({'; '.join(parts[1:])})" if parts[1:] else parts[0]
     return f"**{verdicts}, {text.lines(len(measured), 'other measured cell')}, and {_texts(derived)}.**\n"
 
 
@@ -166,17 +181,17 @@ def _pointer(left: Sequence[Change], since: Revision) -> str:
     return f"**{rows} left out** for their length, of {text.join(named)}; `{command}` prints all.\n"
 
 
-def _cells(found: Report) -> Iterator[tuple[tuple[str, ...], Cell]]:
-    """Cells by place; a claim is one cell of its effect and its verdict, since its test changes with them."""
+def _cells(found: Report) -> Iterator[tuple[tuple[str, ...], str, Cell]]:
+    """Place, class and content of each cell; a claim is one cell of its effect and its verdict."""
     for table in found.tables:
         if table.claims:
             yield from _claims(table)
             continue
         for row, column, cell in table.cells():
-            yield (table.name, row.key, column.key), cell
+            yield (table.name, row.key, column.key), counts.class_of(table, cell), cell
 
 
-def _claims(table: Table) -> Iterable[tuple[tuple[str, ...], Cell]]:
+def _claims(table: Table) -> Iterable[tuple[tuple[str, ...], str, Cell]]:
     effects: dict[str, str] = {}
     judged: dict[str, Cell] = {}
     for row, column, cell in table.cells():
@@ -185,7 +200,8 @@ def _claims(table: Table) -> Iterable[tuple[tuple[str, ...], Cell]]:
         elif column.key == "verdict":
             judged[row.key] = cell
     for key in dict.fromkeys((*judged, *effects)):
-        yield (table.name, key), Cell(effects.get(key, ""), verdict=judged.get(key, Cell("")).verdict)
+        cell = Cell(effects.get(key, ""), verdict=judged.get(key, Cell("")).verdict)
+        yield (table.name, key), counts.class_of(table, cell), cell
 
 
 def _content(cell: Cell) -> tuple[object, ...]:

@@ -8,7 +8,7 @@ import statistics
 import pytest
 
 from shared.report import captions, published
-from shared.report.verdicts.cells import _deviation
+from shared.report.verdicts.cells import deviation_of
 
 PAPER = published.paper_values("soft_equivariance")
 DATA = ("cifar10", "cifar10_aug", "cifar100", "cifar100_aug")
@@ -100,7 +100,7 @@ def test_every_printed_spread_is_entered_as_such_an_error():
     assert len(of_cifar) == 184
     for known in of_cifar:
         assert (known.spread_kind, known.n, known.origin) == ("se0", 3, "printed")
-        assert _deviation(known.spread, 3, "se0") == pytest.approx(2.1213 * known.spread, rel=1e-4)
+        assert deviation_of(known.spread, 3, "se0") == pytest.approx(2.1213 * known.spread, rel=1e-4)
 
 
 def test_the_printed_parameters_lie_within_four_percent():

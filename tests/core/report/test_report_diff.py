@@ -192,7 +192,7 @@ def test_verdicts_come_first_and_texts_are_folded(mini):
     title, _, *found = diff.report("HEAD").splitlines()
     assert title.startswith("### 2 table cells changed since HEAD (")
     places = [line.split(" | ")[1] if line.startswith("| ") else line for line in found]
-    summary = "**1 verdict changed (1 reproduced → differs), 0 other measured cells, and 1 text that follows"
+    summary = "**1 verdict changed (printed numbers: 1 reproduced → differs), 0 other measured cells, and 1 text that follows"
     order = [
         next(i for i, line in enumerate(places) if line.startswith(start))
         for start in ("table1/plain/error", summary, "<details>", "claims/C1", "</details>")
@@ -222,7 +222,7 @@ def test_however_much_changed_a_comment_can_hold_it(mini, monkeypatch, count, le
     shown = len([line for line in found.splitlines() if line.startswith("| mini |")])
     (left,) = re.findall(r"\*\*(\d+) rows? left out\*\*", found) or ["0"]
     assert shown + int(left) == count
-    assert f"({count // 3} reproduced → differs), {count // 3} other measured cell" in found
+    assert f"(not counted: {count // 3} reproduced → differs), {count // 3} other measured cell" in found
     assert (int(left) > 0) == ("`python -m pipelines diff HEAD --full` prints all" in found)
     if left != "0":
         link = rf"\[mini/table\d+\]\(\.\./blob/{'[0-9a-f]{40}'}/reports/mini/table\d+\.md\)"
