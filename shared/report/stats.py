@@ -174,9 +174,14 @@ def welch(first: Sequence[float], second: Sequence[float]) -> Difference:
 
 
 def with_known_error(difference: Difference, se: float) -> Difference:
-    """The same difference with an independent error of known size added."""
-    joined, df = welch_error(difference.se, difference.df, se, math.inf)
-    return replace(difference, se=joined, df=df)
+    """The same difference with an independent error of known size added.
+
+    The degrees of freedom stay, and the halves of the two 95 % intervals add as squares. Welch's would grow
+    with the added error, and with three seeds the interval would become shorter. Simulated at 5 %, this errs
+    in 2.5 to 5 % of cases.
+    """
+    share = t_quantile(0.975, math.inf) / t_quantile(0.975, difference.df)
+    return replace(difference, se=math.hypot(difference.se, share * se))
 
 
 def drawn_error(deviation: float, count: int, whole: float = math.inf) -> float:

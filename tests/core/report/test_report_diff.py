@@ -192,7 +192,8 @@ def test_verdicts_come_first_and_texts_are_folded(mini):
     title, _, *found = diff.report("HEAD").splitlines()
     assert title.startswith("### 2 table cells changed since HEAD (")
     places = [line.split(" | ")[1] if line.startswith("| ") else line for line in found]
-    summary = "**1 verdict changed (printed numbers: 1 reproduced → differs), 0 other measured cells, and 1 text that follows"
+    moved = "1 verdict changed (printed numbers: 1 reproduced → differs)"
+    summary = f"**{moved}, 0 other measured cells, and 1 text that follows"
     order = [
         next(i for i, line in enumerate(places) if line.startswith(start))
         for start in ("table1/plain/error", summary, "<details>", "claims/C1", "</details>")

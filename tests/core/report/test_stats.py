@@ -55,12 +55,27 @@ def test_welch_is_scipys(first, second):
 def test_a_known_error_is_added_in_squares():
     base = stats.one_sample([1.0, 2.0, 3.0, 4.0])
     more = stats.with_known_error(base, 2.0)
-    assert more.se == pytest.approx(math.hypot(base.se, 2.0))
-    assert more.df > base.df
+    halves = [(high - low) / 2 for low, high in (base.interval(), more.interval())]
+    assert halves[1] == pytest.approx(math.hypot(halves[0], 2.0 * 1.959964), rel=1e-6)
     assert more.value == base.value
-    assert stats.with_known_error(base, 0.0).df == pytest.approx(base.df)
+    assert stats.with_known_error(base, 0.0) == base
+    many = stats.with_known_error(stats.Difference(0.0, 1.0, math.inf, 9, 1.0, ""), 2.0)
+    assert many.se == pytest.approx(math.hypot(1.0, 2.0))
     flat = stats.with_known_error(stats.one_sample([1.0, 1.0]), 0.5)
     assert flat.interval() == pytest.approx((1 - 0.5 * 1.959964, 1 + 0.5 * 1.959964), abs=1e-6)
+
+
+@pytest.mark.parametrize("known", [0.1, 0.5, 1.0, 4.0])
+def test_a_known_error_never_narrows_an_interval_and_it_errs_as_rarely_as_it_says(known):
+    """Welch's degrees of freedom would grow with it: with three seeds the interval became shorter."""
+    rng = np.random.default_rng(0)
+    wrong = 0
+    for _ in range(400):
+        base = stats.one_sample(list(rng.normal(scale=3**0.5, size=3)))
+        low, high = stats.with_known_error(base, known).interval()
+        assert high - low > base.interval()[1] - base.interval()[0]
+        wrong += not low < rng.normal(scale=known) < high
+    assert wrong / 400 < 0.08
 
 
 @settings(max_examples=40)
