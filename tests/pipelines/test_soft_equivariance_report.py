@@ -151,14 +151,14 @@ def test_runs_of_a_shorter_protocol_stand_beside_the_paper_unjudged(like_the_pap
     at_length = cells(tables.table2(like_the_paper), "strict_n4")["cifar10"]
     short = cells(tables.table2(reduced), "strict_n4")["cifar10"]
     assert at_length.verdict.text == "reproduced"
-    assert (short.verdict.text, short.paper) == ("no verdict (lite)", at_length.paper)
+    assert (short.verdict.text, short.paper) == ("not judged (lite)", at_length.paper)
     texts = {
         cell.verdict.text
         for make in (tables.table2, tables.table4, tables.figure4, tables.logged)
         for _, _, cell in make(reduced).cells()
         if cell.verdict
     }
-    assert texts == {"no verdict (lite)", "not run"}
+    assert texts == {"not judged (lite)", "not run"}
 
 
 def test_the_chosen_frequency_stands_in_the_cell_with_gcd(like_the_paper):
