@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -247,6 +248,8 @@ class Results:
                 note = "\n".join(filter(None, (note, verdict.reason)))
             if not verdicts.comparable(sample.tier, protocol, paper.protocol):
                 verdict = verdicts.withheld(verdict)
+            elif paper.protocol:
+                verdict = replace(verdict, protocol=paper.protocol)
         return measured(
             sample,
             verdict=verdict,

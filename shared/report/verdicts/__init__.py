@@ -6,12 +6,12 @@ come from other data; they never get a verdict against the paper and read "no ve
 **Shorter protocols** (the tier lite). A number is judged only against a reference at the same protocol: runs
 of the tier paper against the paper's; and whatever the tier, what is declared to be measured at a shorter
 protocol (`shared.report.build.Quantity.protocol`: "3 epochs") against a reference that stands at that very
-one (column ``protocol`` of paper.csv). Everything else is shown with its difference and reads "not judged
-(lite)". What has no chance in it (`exactly`) does not depend on the protocol. A claim compares arms of ours
-with each other; but how large a gap is, and often its sign, depends on how long the arms trained. So a claim
-of the paper is judged by runs of the tier paper alone, unless its row says that the statement does not hang
-on the protocol (`shared.report.claims.claim`, ``at_lite``); then it reads "reproduced (lite)". Statements of
-our own speak of our runs, and are judged at either tier.
+one (column ``protocol`` of paper.csv): "reproduced (3 epochs)". Everything else is shown with its difference
+and reads "not judged (lite)". What has no chance in it (`exactly`) does not depend on the protocol. A claim
+compares arms of ours with each other; but how large a gap is, and often its sign, depends on how long the
+arms trained. So a claim of the paper is judged by runs of the tier paper alone, unless its row says that the
+statement does not hang on the protocol (`shared.report.claims.claim`, ``at_lite``); then it reads "reproduced
+(lite)". Statements of our own speak of our runs, and are judged at either tier.
 
 **Cells** (our runs against one printed number), `cell`:
 

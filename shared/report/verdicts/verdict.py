@@ -44,6 +44,7 @@ class Verdict:
         method: the test, for people to read.
         reason: one phrase that says why, for people to read.
         ours: whether it judges a statement of our own, which is no part of the paper.
+        protocol: the shorter one at which the paper's number stands, too ("3 epochs").
         step: of a curve, the furthest one, which the numbers are about.
         least, most: the bounds in which a claim holds, of the difference or of each run; infinite if open.
     """
@@ -62,6 +63,7 @@ class Verdict:
     least: float = -math.inf
     most: float = math.inf
     step: float | None = None
+    protocol: str = ""
 
     @property
     def score(self) -> float | None:
@@ -77,11 +79,12 @@ class Verdict:
 
     @property
     def text(self) -> str:
-        """What a table shows: the status, with the tier unless it is the paper's own protocol."""
+        """What a table shows: the status, with the protocol or the tier unless they are the paper's own."""
         if self.status is None:
             return f"{'not judged' if self.tier in COMMITTED_TIERS else 'no verdict'} ({self.tier})"
         word = _OURS.get(self.status, self.status) if self.ours else self.status
-        return word if self.tier in ("", "paper") else f"{word} ({self.tier})"
+        short = self.protocol or (self.tier if self.tier not in ("", "paper") else "")
+        return f"{word} ({short})" if short and self.tier else word
 
 
 class Measured(Protocol):

@@ -103,8 +103,8 @@ def test_a_number_is_judged_beside_one_at_the_same_protocol_alone(mini):
         return cell.verdict.text
 
     assert (text("paper"), text("lite")) == ("reproduced", "not judged (lite)")
-    assert text("lite", "3 epochs", "3 epochs") == "reproduced (lite)"
-    assert text("paper", "3 epochs", "3 epochs") == "reproduced"  # the third epoch of a long training
+    assert text("lite", "3 epochs", "3 epochs") == "reproduced (3 epochs)"
+    assert text("paper", "3 epochs", "3 epochs") == "reproduced (3 epochs)", "the third of a long training"
     for tier in ("lite", "paper"):
         assert text(tier, "3 epochs") == text(tier, "", "3 epochs") == f"not judged ({tier})"
         assert text(tier, "5 epochs", "3 epochs") == f"not judged ({tier})"
