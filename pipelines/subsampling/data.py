@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -83,7 +84,29 @@ def resize(images: Tensor, settings: Settings) -> Tensor:
 
 def crop(images: Tensor, settings: Settings) -> Tensor:
     """Blank the corners if the settings say so; (count, 1, size, size) in and out."""
-    return prepare.circle_crop(images) if settings.crop else images
+    if not settings.crop:
+        return images
+    return prepare.circle_crop(images, fill=MEAN if settings.crop_fill == "mean" else 0.0)
+
+
+def turn(images: Tensor, degrees: float, settings: Settings) -> Tensor:
+    """Test images turned by an angle and cropped; (count, 1, size, size) in and out."""
+    if settings.interpolation == "nearest" and degrees % 90:
+        return crop(_turned_nearest(images, degrees), settings)
+    return crop(prepare.rotate(images, float(degrees)), settings)
+
+
+def _turned_nearest(images: Tensor, degrees: float) -> Tensor:
+    """Images turned about their center, counter-clockwise, each pixel as the nearest one of the original."""
+    size, angle = images.shape[-1], math.radians(degrees)
+    at = torch.arange(size, device=images.device, dtype=torch.float64) - (size - 1) / 2
+    y, x = torch.meshgrid(at, at, indexing="ij")  # rows run downwards
+    columns = math.cos(angle) * x - math.sin(angle) * y
+    rows = math.sin(angle) * x + math.cos(angle) * y
+    grid = torch.stack((columns, rows), -1).to(images.dtype) * (2 / size)
+    return F.grid_sample(
+        images, grid.expand(len(images), -1, -1, -1), "nearest", "zeros", align_corners=False
+    )
 
 
 def split(settings: Settings, count: int, seed: int) -> tuple[Tensor, Tensor]:

@@ -5,29 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipelines.subsampling import data, models
+from pipelines.subsampling import data, models, sweep
 from pipelines.subsampling.settings import Settings
 from shared import measure
 from shared.algebra.groups import Group, cyclic, dihedral
-from shared.data import prepare
 from shared.runs.api import Context, Row
-from shared.train import Fit, FitSettings, TrainingSet, accuracy, fit, precision, predict
+from shared.train import Fit, FitSettings, TrainingSet, fit, precision
 from shared.train.statistics import estimate_statistics
 
 #: Images on which the invariance error is measured, in float32.
 PROBE_IMAGES = 64
+#: Epochs between validations, where the last epoch is tested.
+VALIDATE_EVERY = 5
 
 
 def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int, list[Row]]:
     """Train one arm with several seeds and measure it.
 
-    Rows: ``parameters``; ``train_loss`` and ``validation_accuracy`` by epoch; ``accuracy`` (percent) by test
-    angle in degrees; ``invariance_error`` (relative, of the logits under quarter turns) before (step 0) and
-    after training (step = epochs); ``images_per_second``. If the settings say ``mirrored`` also
+    Rows: ``parameters``; ``train_loss`` and ``validation_accuracy`` (and ``train_accuracy``, percent, with
+    dropout, if the settings ask for it) by epoch; ``accuracy`` (percent) by test angle in degrees;
+    ``invariance_error`` (relative, of the logits under quarter turns) before (step 0) and after training
+    (step = epochs); ``images_per_second``. If the settings say ``mirrored`` also
     ``mirrored_accuracy`` by angle, of the images mirrored left to right and then turned, and ``mirror_error``
-    (relative, of the logits under the mirrors and quarter turns of D4) before and after training.
+    (relative, of the logits under the mirrors and quarter turns of D4) before and after training. With
+    ``image_records`` also what `sweep.recorded_rows` has.
 
     Raises:
         UserError: if the data set is too small, or the training diverges.
@@ -37,22 +41,22 @@ def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int,
     networks = [models.build(settings, seed).to(context.device) for seed in seeds]
     probe = data.network_input(data.crop(images.test[:PROBE_IMAGES], settings), settings)
     before = [_errors(settings, network, probe, 0) for network in networks]
-    trained = _fit(settings, seeds, networks, images, context)
+    trained, right = _fit(settings, seeds, networks, images, context)
     if settings.statistics == "without_dropout":
         _estimate_statistics(settings, seeds, networks, images)
     after = [_errors(settings, network, probe, settings.epochs) for network in networks]
-    curves = [_sweep(settings, networks, images, context)]
+    curves, records = sweep.run(settings, networks, images, context)
+    mirrored: list[dict[int, float]] = [{} for _ in networks]
     if settings.mirrored:
-        curves.append(_sweep(settings, networks, images, context, mirrored=True))
+        mirrored, _ = sweep.run(settings, networks, images, context, mirrored=True)
     return {
         seed: [
             Row("parameters", "", float(models.count_parameters(networks[i]))),
             *trained_rows(trained, i),
-            *[
-                Row(metric, angle, value)
-                for metric, curve in zip(("accuracy", "mirrored_accuracy"), curves)
-                for angle, value in curve[i].items()
-            ],
+            *[Row("train_accuracy", epoch, value) for epoch, value in enumerate(right[i], 1)],
+            *[Row("accuracy", angle, value) for angle, value in curves[i].items()],
+            *[Row("mirrored_accuracy", angle, value) for angle, value in mirrored[i].items()],
+            *sweep.recorded_rows(records[i], images.test_labels, settings),
             *before[i],
             *after[i],
             Row("images_per_second", "", trained.images_per_second),
@@ -70,8 +74,19 @@ def trained_rows(trained: Fit, index: int) -> list[Row]:
 
 def _fit(
     settings: Settings, seeds: Sequence[int], networks: list[nn.Module], images: data.Digits, context: Context
-) -> Fit:
+) -> tuple[Fit, list[list[float]]]:
+    """Train, and give beside it the training accuracy in percent by seed and epoch, if it is asked for."""
     splits = [data.split(settings, len(images.pool), seed) for seed in seeds]
+    counts: list[Tensor] = []
+
+    def counting(network: nn.Module, batch: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """The engine's own loss, which also counts what is right in each step."""
+        x = data.training_input(batch[None], settings, [generator])[0]
+        order = torch.channels_last if settings.channels_last else torch.contiguous_format
+        logits = network(x.contiguous(memory_format=order)).float()
+        counts.append((logits.argmax(1) == labels).sum())
+        return F.cross_entropy(logits, labels)
+
     training = TrainingSet(
         images.pool,
         images.pool_labels,
@@ -79,6 +94,7 @@ def _fit(
         lambda batch, generators: data.training_input(batch, settings, generators),
         lambda batch: data.network_input(batch, settings),
         [validation for _, validation in splits] if settings.validation_images else None,
+        loss=counting if settings.train_accuracy else None,
     )
     how = FitSettings(
         epochs=settings.epochs,
@@ -90,15 +106,17 @@ def _fit(
         step_factor=settings.step_factor,
         precision=settings.precision,
         channels_last=settings.channels_last,
-        validate_every=5,
+        selection=settings.selection,
+        validate_every=1 if settings.selection == "best" else VALIDATE_EVERY,
     )
-    return fit(
-        networks,
-        training,
-        how,
-        seeds,
-        **context.training(),
-    )
+    options = context.training()
+    if settings.train_accuracy:
+        options["checkpoint"] = None  # the counts of a training that was cut off would be lost
+    trained = fit(networks, training, how, seeds, **options)
+    if not counts:
+        return trained, [[] for _ in seeds]
+    steps = torch.stack(counts).double().view(len(seeds), settings.epochs, -1)  # seed after seed
+    return trained, (100 * steps.sum(-1) / settings.train_images).tolist()
 
 
 def _estimate_statistics(
@@ -127,50 +145,3 @@ def _errors(settings: Settings, network: nn.Module, probe: Tensor, epoch: int) -
     if settings.mirrored:
         rows.append(Row("mirror_error", epoch, invariance(network, probe, dihedral(4))))
     return rows
-
-
-def is_invariant(settings: Settings) -> bool:
-    """Whether the network gives the same answer at every quarter turn (see `shared.atlas`; tested there).
-
-    The one subsampling layer is a 2x2 pool with stride 2, which is exact at even sizes.
-    """
-    return settings.model != "z2cnn" and (settings.size % 2 == 0 or bool(settings.repair))
-
-
-def _sweep(
-    settings: Settings,
-    networks: list[nn.Module],
-    images: data.Digits,
-    context: Context,
-    mirrored: bool = False,
-) -> list[dict[int, float]]:
-    """Accuracy of each network by test angle.
-
-    Each batch is turned once for all networks. A network that is exactly invariant to quarter turns
-    gives the same answers at an angle and 90 degrees further, so it is tested on the first quadrant
-    only, unless the settings ask for a ``full_sweep``; the experiment ``quarters`` does.
-    """
-    period = 90 if is_invariant(settings) and not settings.full_sweep else 360
-    test = images.test.flip(-1) if mirrored else images.test
-    curves: list[dict[int, float]] = [{} for _ in networks]
-    for angle in range(0, period, settings.angle_step):
-        count = settings.test_images if angle % 90 == 0 else settings.sweep_images
-        labels = images.test_labels[:count]
-        outputs = _turned_outputs(settings, networks, test[:count], angle)
-        for curve, logits in zip(curves, outputs):
-            curve.update({angle + turn: accuracy(logits, labels) for turn in range(0, 360, period)})
-        context.log(f"tested at {angle} degrees on {count} {'mirrored ' if mirrored else ''}images")
-    return [dict(sorted(curve.items())) for curve in curves]
-
-
-def _turned_outputs(
-    settings: Settings, networks: list[nn.Module], images: Tensor, angle: int
-) -> list[Tensor]:
-    """Logits of every network on ``images`` turned by ``angle`` degrees."""
-    parts: list[list[Tensor]] = [[] for _ in networks]
-    for batch in images.split(512):
-        turned = data.crop(prepare.rotate(batch, float(angle)), settings)
-        x = data.network_input(turned, settings)
-        for part, network in zip(parts, networks):
-            part.append(predict(network, x, channels_last=settings.channels_last))
-    return [torch.cat(part) for part in parts]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from pipelines.subsampling import digits, images, inventory, picture, toy
+from pipelines.subsampling import digits, images, inventory, layers, picture, toy
 from pipelines.subsampling.settings import IMAGE_MODELS, Settings
 from shared.runs.api import Context, Row
 
@@ -12,6 +12,7 @@ _OTHERS: dict[str, Callable[[Settings, Sequence[int], Context], dict[int, list[R
     "toy": toy.run,
     "picture": picture.run,
     "inventory": inventory.run,
+    "layers": layers.run,
 }
 
 
@@ -19,7 +20,7 @@ def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int,
     """Compute one arm with several seeds.
 
     The rows are described where they are made: `digits` (Table 1, Figures 5 and 6 and what belongs to them),
-    `images` (Table 2, Figure 4), `toy` (Figure 3), `picture` (Figure 2) and `inventory` (all networks).
+    `images` (Table 2, Figure 4), `toy` (Figure 3), `picture` (Figure 2), `inventory` (all networks), `layers` (Eq. 3).
 
     Raises:
         UserError: if the data set is too small or not there, or the training diverges.

@@ -9,8 +9,8 @@ from shared.runs.api import added
 
 DIGIT_MODELS = ("z2cnn", "p4cnn", "p4mcnn")
 IMAGE_MODELS = ("resnet44", "p4resnet44", "p4mresnet44", "resnet18", "p4resnet18")
-#: Not trained on a data set: the two-sample network, one picture, and the list of all networks.
-OTHER_MODELS = ("toy", "picture", "inventory")
+#: Not trained on a data set: the two-sample network, one picture, the list of all networks, single layers.
+OTHER_MODELS = ("toy", "picture", "inventory", "layers")
 MODELS = (*DIGIT_MODELS, *IMAGE_MODELS, *OTHER_MODELS)
 TRAININGS = ("upright", "uniform", "biased")
 SPLITS = ("swapped", "standard")
@@ -21,13 +21,20 @@ HEADS = ("group_first", "pixels_first")
 STATISTICS = ("running", "without_dropout")
 AUGMENTATIONS = ("none", "crop_flip", "resized_crop")
 TRAIN_ON = ("train", "train_and_valid")
+CROP_FILLS = ("black", "mean")
+INTERPOLATIONS = ("bilinear", "nearest")
 #: Test images whose accuracy is followed through training (Figure 4).
 TRACKED_TEST_IMAGES = 2000
 #: Settings that networks on digits do not look at; `Settings` refuses other values for them.
 NOT_FOR_DIGITS = (
-    *("optimizer", "momentum", "schedule", "milestones", "warmup_epochs", "cycle_momentum", "selection"),
+    *("optimizer", "momentum", "schedule", "milestones", "warmup_epochs", "cycle_momentum"),
     *("stem", "head", "blocks", "stage_widths", "augment", "train_on", "track_every"),
 )
+#: Settings that only networks on digits look at, and their usual values.
+FOR_DIGITS = {
+    **{"full_sweep": False, "antialias": False, "crop_fill": "black", "interpolation": "bilinear"},
+    **{"train_accuracy": False, "image_records": 0},
+}
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,9 @@ class Settings:
         antialias: average over the pixels that become one where digits are shrunk, as Pillow does; else they
             are interpolated.
         crop: blank everything outside the inscribed circle of a digit, in training and testing (paper: yes).
+        crop_fill: what stands there: "black", the digits' background, or the "mean" of all pixels, which is 0
+            after normalizing, as if the crop came after it (digits).
+        interpolation: of test digits that are turned between quarter turns: "bilinear" (paper) or "nearest".
         dropout: rate.
         dropout_after: blocks followed by dropout, "1345" (logs) or "12345" (paper text).
         epochs, batch_size, lr, weight_decay, step_every, step_factor: Adam with a step schedule.
@@ -67,7 +77,12 @@ class Settings:
         mirrored: test on mirrored images, too.
         statistics: of batch norm (digits): the "running" ones of training, or estimated after it on the
             training images "without_dropout" (`shared.train.statistics`).
-        optimizer, momentum, schedule, milestones, warmup_epochs, cycle_momentum, selection: see
+        selection: the network that is tested, of the "last" epoch or of the "best" validation accuracy; digits
+            are validated after every epoch for it, else after every fifth.
+        train_accuracy: record the training accuracy of each epoch, with dropout (digits).
+        image_records: test images of which it is recorded at which angles they are classified rightly; with
+            it also the accuracy by class (digits; 0 for neither).
+        optimizer, momentum, schedule, milestones, warmup_epochs, cycle_momentum: see
             `shared.train.FitSettings`.
         stem: of a residual network: "small" (3x3, stride 1) or "standard" (7x7, stride 2, and a pool).
         head: whether a residual network takes the maximum over the group before the mean over the pixels
@@ -78,7 +93,7 @@ class Settings:
         augment: of training images: "crop_flip" pads by 4 and crops, "resized_crop" takes random areas.
         track_images: test images on which errors by stage are measured after each `track_every` epochs.
         track_every: epochs between these; 0 for never.
-        network: the network to list (model "inventory").
+        network: the network to list (model "inventory"), or the kind of layer (model "layers").
         only_used: judge it at the sizes that the paper uses and no others.
     """
 
@@ -133,6 +148,10 @@ class Settings:
     track_every: int = added(0)
     network: str = added("")
     only_used: bool = added(False)
+    crop_fill: str = added("black")
+    interpolation: str = added("bilinear")
+    train_accuracy: bool = added(False)
+    image_records: int = added(0)
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -149,6 +168,8 @@ class Settings:
             ("head", self.head, HEADS),
             ("augment", self.augment, AUGMENTATIONS),
             ("train_on", self.train_on, TRAIN_ON),
+            ("crop_fill", self.crop_fill, CROP_FILLS),
+            ("interpolation", self.interpolation, INTERPOLATIONS),
         ):
             if value not in known:
                 raise UserError(unknown(name, value, known))
@@ -170,15 +191,21 @@ class Settings:
                 f"padding_before_pool: {self.padding_before_pool} is for networks on digits, not for "
                 f"{self.model}; set padding_mode"
             )
-        for name in ("full_sweep", "antialias"):
-            if getattr(self, name) and self.model not in DIGIT_MODELS:
+        for name, usual in FOR_DIGITS.items():
+            if getattr(self, name) != usual and self.model not in DIGIT_MODELS:
                 raise UserError(f"{name} is for networks on digits, not for {self.model}; leave it out")
+        if self.selection == "best" and not self.validation_images:
+            raise UserError("selection: best needs validation_images; set some, or selection: last")
         if self.model in DIGIT_MODELS:
             self._check_digits()
         if self.model in IMAGE_MODELS:
             self._check_images()
 
     def _check_digits(self) -> None:
+        if self.image_records > min(self.test_images, self.sweep_images):
+            raise UserError(
+                f"image_records: {self.image_records} is more than the images that are tested; lower it"
+            )
         for name in ("train_images", "test_images", "sweep_images"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name}: {getattr(self, name)} is too few for digits; set it to 1 or more")
@@ -193,8 +220,6 @@ class Settings:
     def _check_images(self) -> None:
         if self.training != "upright":
             raise UserError(f"{self.model} is trained upright only; set training: upright")
-        if self.selection == "best" and not self.validation_images:
-            raise UserError("selection: best needs validation_images; set some, or selection: last")
         if self.train_on == "train_and_valid" and self.validation_images:
             raise UserError(
                 "train_on: train_and_valid leaves no images to validate on; set validation_images: 0"
@@ -202,4 +227,4 @@ class Settings:
 
     def datasets(self) -> tuple[str, ...]:
         """Names of the data sets that this run reads."""
-        return () if self.model in ("toy", "inventory") else (self.dataset,)
+        return () if self.model in ("toy", "inventory", "layers") else (self.dataset,)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pipelines.subsampling import data, digits, experiment, models, picture
+from pipelines.subsampling import data, experiment, models, picture, sweep
 from pipelines.subsampling.settings import Settings
 from shared.algebra.actions import act_image
 from shared.algebra.groups import cyclic
@@ -135,7 +135,7 @@ def test_shrinking_averages_if_asked_and_enlarging_does_not_change():
 @pytest.mark.parametrize(("model", "size"), [("z2cnn", 28), ("p4cnn", 27), ("p4cnn", 28), ("p4mcnn", 29)])
 def test_the_sweep_is_short_exactly_where_the_atlas_says_exact(model, size, repair):
     settings = Settings(model=model, size=size, repair=repair if model != "z2cnn" else "")
-    assert digits.is_invariant(settings) == atlas(models.build(settings, 0), size).exact
+    assert sweep.is_invariant(settings) == atlas(models.build(settings, 0), size).exact
 
 
 def generators(*seeds: int) -> list[torch.Generator]:
