@@ -20,7 +20,8 @@ def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int,
     """Compute one arm with several seeds.
 
     The rows are described where they are made: `digits` (Table 1, Figures 5 and 6 and what belongs to them),
-    `images` (Table 2, Figure 4), `toy` (Figure 3), `picture` (Figure 2), `inventory` (all networks), `layers` (Eq. 3).
+    `images` (Table 2, Figure 4), `toy` (Figure 3), `picture` (Figure 2), `inventory` (all networks) and
+    `layers` (Eq. 3).
 
     Raises:
         UserError: if the data set is too small or not there, or the training diverges.

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.subsampling import sampling
 from pipelines.subsampling.arms import ANGLES, EQUIVARIANCE, FIGURE4, QUARTERS, REDUCED, TABLE2, TURNED, arm
 from pipelines.subsampling.settings import Settings
 from shared.base.paths import COMMITTED_TIERS
@@ -65,25 +66,37 @@ _OLD = {field.name: field.metadata.get("absent", field.default) for field in fie
 def sampling_error(results: Results, arms: Sequence[Where], what: Quantity) -> float:
     """Standard error (points) of an accuracy because it is tested on a part of the paper's test images.
 
-    All seeds are tested on the same part, so their scatter does not show it. Binomial, with the finite
-    population correction; the angles are taken as fully dependent, since each turns the same images, and two
-    arms as independent.
+    All seeds are tested on the same part, so their scatter does not show it. As large as the experiment
+    ``sampling`` measures it (`pipelines.subsampling.sampling`); angles that are tested on all images have no
+    part in it.
+
+    Args:
+        results: ours.
+        arms: one, or two of which it is the first minus the second.
+        what: the accuracy, a mean over its steps.
     """
-    return math.hypot(*(_drawn(results, where, what) for where in arms))
+    samples = [what.of(results, where) for where in arms]
+    steps = ANGLES if what.steps is None else what.steps
+    part, tested, whole = _tested_on_a_part(results, arms, steps)
+    if not part or not all(sample.n for sample in samples):
+        return 0.0
+    names = [name.removesuffix("_image") for _, name in arms]
+    rates = [sample.summary.mean / 100 for sample in samples]
+    drawn = sampling.deviation(results, names, part, rates)
+    return len(part) / len(steps) * stats.drawn_error(100 * drawn, tested, whole)
 
 
-def _drawn(results: Results, where: Where, what: Quantity) -> float:
-    sample = what.of(results, where)
-    if not sample.n:
-        return 0.0
-    whole = PROTOCOLS.get(dataset_of(where[0]), {}).get("test_images", DIGITS_TESTED)
-    quarters_only = what.steps is not None and all(angle % 90 == 0 for angle in what.steps)
-    key = "test_images" if quarters_only else "sweep_images"
-    counts = [count for count in results.settings(where[0], key, where[1]) if 0 < count < whole]
-    if not counts:
-        return 0.0
-    rate, count = sample.summary.mean / 100, min(counts)
-    return stats.drawn_error(100 * math.sqrt(max(0.0, rate * (1 - rate))), count, whole)
+def _tested_on_a_part(
+    results: Results, arms: Sequence[Where], steps: Sequence[float]
+) -> tuple[list[float], int, int]:
+    """The angles at which not all of the paper's images were tested, how many were there, and of how many."""
+    whole = PROTOCOLS.get(dataset_of(arms[0][0]), {}).get("test_images", DIGITS_TESTED)
+    found: dict[bool, int] = {}  # whether at quarter turns
+    for quarter, key in ((True, "test_images"), (False, "sweep_images")):
+        counts = [count for where in arms for count in results.settings(where[0], key, where[1])]
+        found[quarter] = min([count for count in counts if count > 0], default=whole)
+    part = [angle for angle in steps if found[angle % 90 == 0] < whole]
+    return part, min((found[angle % 90 == 0] for angle in part), default=whole), whole
 
 
 ACCURACY = Quantity("accuracy", shared_se=sampling_error)

@@ -77,8 +77,8 @@ class Settings:
         mirrored: test on mirrored images, too.
         statistics: of batch norm (digits): the "running" ones of training, or estimated after it on the
             training images "without_dropout" (`shared.train.statistics`).
-        selection: the network that is tested, of the "last" epoch or of the "best" validation accuracy; digits
-            are validated after every epoch for it, else after every fifth.
+        selection: which network is tested, that of the "last" epoch or of the "best" validation accuracy;
+            digits are validated after every epoch for it, else after every fifth.
         train_accuracy: record the training accuracy of each epoch, with dropout (digits).
         image_records: test images of which it is recorded at which angles they are classified rightly; with
             it also the accuracy by class (digits; 0 for neither).

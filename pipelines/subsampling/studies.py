@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+
+import numpy as np
 
 from pipelines.subsampling import arms
-from pipelines.subsampling.arms import EQUIVARIANCE, EXACT, NETWORKS, PIXELS, PLAIN, QUARTERS, TITLES, arm
+from pipelines.subsampling.arms import EQUIVARIANCE, EXACT, NETWORKS, PIXELS, QUARTERS, TITLES, arm
 from pipelines.subsampling.quantities import (
     ACCURACY,
     ALL,
     COUNT,
     ERROR_AFTER,
     ERROR_BEFORE,
-    HALF_TURN,
     INVARIANCE,
     KIND,
     LOST,
@@ -28,11 +27,8 @@ from pipelines.subsampling.quantities import (
     UPRIGHT,
     images_at,
     in_images,
-    logged,
-    logged_spread,
     on_digits,
     on_images,
-    seed_spread,
     turns_apart,
 )
 from shared.report import text
@@ -50,10 +46,13 @@ from shared.report.build import (
     table,
 )
 from shared.report.results import Results
-from shared.report.tables import Column, Row, Table
+from shared.report.tables import Column, Table
 
 #: Angles from which quarter turns are taken between those of the upright images.
 BETWEEN = (30, 60)
+#: Paddings of the experiment ``layers``, and what its cases are called.
+PADDINGS = {"none": (0,), "some": (1, 2)}
+CASES = ("without remainder", "with one", "excepted")
 #: How training angles are drawn, by experiment.
 PER = {"figure6": "one angle per batch", "figure6_images": "one angle per image"}
 #: Parts of a residual network, by the number that the inventory gives a stage, from 1.
@@ -134,6 +133,49 @@ def _scaled(place: Place, size: int) -> str:
     return f"{macs:.4g}"
 
 
+def layers(results: Results) -> Table:
+    """Eq. 3 on single layers with random weights: as printed, without padding, and with it."""
+
+    def error(key: str, title: str, metric: str, reduce: Callable[[np.ndarray], float]) -> Filled:
+        def fill(place: Place) -> str:
+            what = Quantity(metric, PADDINGS[place.line.words["padding"]], reduce)
+            found = what.of(place.results, place.where())
+            return text.scientific(reduce(np.array(found.numbers))) if found.n else "-"
+
+        return Filled(key, title, fill)
+
+    def count(place: Place, metric: str) -> int:
+        found = Quantity(metric, PADDINGS[place.line.words["padding"]], np.sum).of(
+            place.results, place.where()
+        )
+        return round(found.numbers[0]) if found.n else 0
+
+    def cases(place: Place) -> str:
+        counts = [count(place, f"cases_{case}") for case in ("exact", "broken", "excepted")]
+        return ", ".join(f"{number} {word}" for number, word in zip(counts, CASES) if number) or "-"
+
+    columns = (
+        Column("layer", "Layer with random weights"),
+        Filled("cases", "Combinations of kernel, stride, padding and size", cases),
+        error("exact", "Without remainder: largest error under a quarter turn", "turn_exact", np.max),
+        error("broken", "With a remainder: smallest error", "turn_broken", np.min),
+        error("excepted", "The exception: largest error", "turn_excepted", np.max),
+        error("mirror_exact", "Without remainder: largest error under a mirror", "mirror_exact", np.max),
+        error("mirror_broken", "With a remainder: smallest error under a mirror", "mirror_broken", np.min),
+        Filled(
+            "printed",
+            "Combinations that Eq. 3 without padding misjudges",
+            lambda p: str(count(p, "printed_wrong")),
+        ),
+    )
+    lines = [
+        Line(f"{kind}_{padding}", f"{title}, {words}", kind, words={"padding": padding})
+        for kind, title in (("convolution", "Lifting convolution"), ("pool", "Max pool"))
+        for padding, words in (("none", "no padding, as Eq. 3 is printed"), ("some", "padding 1 or 2"))
+    ]
+    return table(results, "layers", columns, lines)
+
+
 def invariance(results: Results) -> Table:
     """One row for each trained network of the main experiments."""
     said = {
@@ -202,7 +244,7 @@ def _image_sizes(results: Results, name: str, places: Sequence[Where]) -> Table:
 # -- how networks on digits are trained and tested ---------------------------------------------------------
 
 
-def _digits(
+def on_digit_networks(
     results: Results, name: str, columns: Sequence[Column], lines: Iterable[Line], **fields: str | None
 ) -> Table:
     """A table on digits and how its networks were trained."""
@@ -234,60 +276,6 @@ def batch_or_image(results: Results) -> Table:
     return table(both, "figure6_angles", columns, lines, experiment="figure6", protocol=said)
 
 
-def against_logs(key: str, title: str, what: Quantity, row: tuple[str, str, str]) -> Filled:
-    """Ours minus the authors' logs, with its interval."""
-
-    def fill(place: Place) -> str:
-        return what.cell(place.results, place.where(), row).difference or "-"
-
-    return Filled(key, title, fill)
-
-
-def turns(results: Results) -> Table:
-    """The plain CNN on digits turned in three ways, beside the authors' logs."""
-    logs = ("table1", PLAIN, "rotmnist_mean36")
-    columns = (
-        Column("way", "Angles of the training digits"),
-        plain("upright", "Accuracy in % at 0 degrees", UPRIGHT),
-        TURNED_MEAN,
-        MEAN36,
-        against_logs("against", "The same, minus the logs' [95 % interval]", ALL, logs),
-        plain("half_turn", "0 minus 180 degrees", HALF_TURN),
-        Filled(
-            "spread",
-            "Between seeds: standard deviation, mean over angles",
-            lambda place: seed_spread(results, place.where()),
-        ),
-    )
-    ours = _digits(results, "turns", columns, declared(results, "turns"), network=TITLES[PLAIN])
-    places = (("table1", PLAIN, "rotmnist"), ("averages", arm(PLAIN, "uniform"), "turned"), logs)
-    printed = [results.published(*place) for place in places]
-    spread = logged_spread(results, PLAIN, "table1_angles")
-    cells = (
-        *(value.text if value else "-" for value in printed),
-        "-",
-        logged(results, "table1_angles", PLAIN, HALF_TURN),
-        "-" if math.isnan(spread) else text.fixed(spread, 2),
-    )
-    return replace(ours, rows=(Row("logs", "the authors' logs", cells), *ours.rows))
-
-
-def shrinking(results: Results) -> Table:
-    """P4CNN at 27 pixels on digits that are shrunk in two ways, beside the authors' logs."""
-    logs, averages = "The same, minus the logs'", ("averages", arm("p4cnn_27", "upright"), "turned")
-    columns = (
-        Column("way", "Each pixel of the shrunk digit"),
-        plain("upright", "Accuracy in % at 0 degrees", UPRIGHT),
-        against_logs("upright_logs", f"{logs} [95 % interval]", UPRIGHT, ("table1", "p4cnn_27", "mnist")),
-        TURNED_MEAN,
-        against_logs("turned_logs", logs, OTHER_QUARTERS, averages),
-        change("turned_change", "The same, minus that of digits interpolated", OTHER_QUARTERS),
-        MEAN36,
-    )
-    lines = declared(results, "shrinking")
-    return _digits(results, "shrinking", columns, lines, network=TITLES["p4cnn_27"])
-
-
 def quarters(results: Results) -> Table:
     """Accuracy of exact networks in all four quadrants, which other experiments take from the first."""
 
@@ -306,7 +294,7 @@ def quarters(results: Results) -> Table:
         apart("between", "The same between 30 and 120 degrees, 60 and 150, and so on", BETWEEN),
         INVARIANCE,
     )
-    return _digits(results, "quarters", columns, declared(results, "quarters"))
+    return on_digit_networks(results, "quarters", columns, declared(results, "quarters"))
 
 
 # -- variants of networks on digits ------------------------------------------------------------------------
@@ -338,7 +326,7 @@ def controls(results: Results) -> Table:
         for network in arms.CONTROL_NETWORKS
         for way, words in said.items()
     ]
-    return _digits(results, "controls", VARIANTS, lines)
+    return on_digit_networks(results, "controls", VARIANTS, lines)
 
 
 def statistics(results: Results) -> Table:
@@ -348,7 +336,7 @@ def statistics(results: Results) -> Table:
         for network in NETWORKS
         for way, words in arms.STATISTICS.items()
     ]
-    return _digits(results, "statistics", VARIANTS, lines)
+    return on_digit_networks(results, "statistics", VARIANTS, lines)
 
 
 def padding(results: Results) -> Table:
@@ -360,7 +348,7 @@ def padding(results: Results) -> Table:
     ]
     after, before = (("padding", arm("p4cnn_27", mode)) for mode in ("zeros_after", "zeros_before"))
     found = gap(*(OTHER_QUARTERS.of(results, where) for where in (after, before)))
-    return _digits(results, "padding", VARIANTS, lines, difference=None if found == "-" else found)
+    return on_digit_networks(results, "padding", VARIANTS, lines, difference=None if found == "-" else found)
 
 
 def repair(results: Results) -> Table:
@@ -371,7 +359,7 @@ def repair(results: Results) -> Table:
         for way, words in arms.REPAIR_TITLES.items()
     ]
     lines.append(variant(EXACT, EXACT, arms.REPAIR_TITLES[""], arms.REPAIRED[0]))
-    return _digits(results, "repair", VARIANTS, lines)
+    return on_digit_networks(results, "repair", VARIANTS, lines)
 
 
 def sizes(results: Results) -> Table:
@@ -379,7 +367,7 @@ def sizes(results: Results) -> Table:
     found = gap(*(UPRIGHT.of(results, ("sizes", name)) for name in ("p4cnn_31", "p4cnn_30")))
     columns = (NETWORK, KIND, SEEN, TURNED_MEAN, plain("lost", "Points lost by turning", LOST), INVARIANCE)
     lines = [Line(name, TITLES[name]) for name in arms.SIZES]
-    return _digits(results, "sizes", columns, lines, price=None if found == "-" else found)
+    return on_digit_networks(results, "sizes", columns, lines, price=None if found == "-" else found)
 
 
 def mirrors(results: Results) -> Table:
@@ -394,4 +382,4 @@ def mirrors(results: Results) -> Table:
         before_after("invariance", turned, "invariance_error"),
         before_after("mirror", both, "mirror_error"),
     )
-    return _digits(results, "mirrors", columns, [Line(name, TITLES[name]) for name in arms.MIRRORS])
+    return on_digit_networks(results, "mirrors", columns, [Line(name, TITLES[name]) for name in arms.MIRRORS])

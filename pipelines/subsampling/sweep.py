@@ -69,9 +69,9 @@ def _turned_outputs(
 def recorded_rows(right: Right, labels: Tensor, settings: Settings) -> Iterator[Row]:
     """What one network gets right, as far as ``image_records`` asks for it.
 
-    Rows: ``right_at`` by test image: the sum of 2^j over the test angles at which it is right, the j-th from 0
-    degrees on, a whole number below 2^36; ``class_accuracy_0`` and so on: accuracy (percent) of one class at
-    the quarter turns, on all images that are tested there.
+    Rows: ``right_at`` by test image: the sum of 2^j over the test angles at which it is right, counted from 0
+    degrees on, so a whole number below 2^36; ``class_accuracy_0`` and so on: accuracy (percent) of one class
+    at the quarter turns, on all images that are tested there.
     """
     if not settings.image_records:
         return
