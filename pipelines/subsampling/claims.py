@@ -69,6 +69,15 @@ def rows(results: Results) -> Iterator[Row]:
 # -- exactness ---------------------------------------------------------------------------------------------
 
 
+#: Cases of the experiment ``layers``: name, what is expected, and its bound; and in words.
+CASES = (
+    ("exact", "exact", {"most": ROUNDING}),
+    ("broken", "not exact", {"least": MORE}),
+    ("excepted", "exact", {"most": ROUNDING}),
+)
+CASES_SAID = {"exact": "no remainder", "broken": "a remainder", "excepted": "the exception"}
+
+
 def _condition(results: Results) -> Iterator[Row]:
     """S1 as printed, on single layers; with padding, where it has an exception; and on trained networks."""
     layers = {"convolution": "convolution", "pool": "max pool"}
@@ -85,15 +94,6 @@ def _condition(results: Results) -> Iterator[Row]:
     yield claim(results, "S1", list(parts((0,))), "layers")
     yield claim(results, "S1-padding", list(parts((1, 2))), "layers", ours=True)
     yield _parity(results)
-
-
-#: Cases of the experiment ``layers``: name, what is expected, and its bound; and in words.
-CASES = (
-    ("exact", "exact", {"most": ROUNDING}),
-    ("broken", "not exact", {"least": MORE}),
-    ("excepted", "exact", {"most": ROUNDING}),
-)
-CASES_SAID = {"exact": "no remainder", "broken": "a remainder", "excepted": "the exception"}
 
 
 def _parity(results: Results) -> Row:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -46,7 +47,7 @@ from shared.report.build import (
     table,
 )
 from shared.report.results import Results
-from shared.report.tables import Column, Table
+from shared.report.tables import Cell, Column, Table
 
 #: Angles from which quarter turns are taken between those of the upright images.
 BETWEEN = (30, 60)
@@ -137,10 +138,12 @@ def layers(results: Results) -> Table:
     """Eq. 3 on single layers with random weights: as printed, without padding, and with it."""
 
     def error(key: str, title: str, metric: str, reduce: Callable[[np.ndarray], float]) -> Filled:
-        def fill(place: Place) -> str:
-            what = Quantity(metric, PADDINGS[place.line.words["padding"]], reduce)
-            found = what.of(place.results, place.where())
-            return text.scientific(reduce(np.array(found.numbers))) if found.n else "-"
+        def fill(place: Place) -> Cell:
+            what = Quantity(metric, PADDINGS[place.line.words["padding"]], reduce, form=text.scientific)
+            cell = what.cell(place.results, place.where())
+            if not cell.sample.n:
+                return Cell("-") if place.results.tier(*place.where()) else cell
+            return replace(cell, text=text.scientific(reduce(np.array(cell.sample.numbers))))
 
         return Filled(key, title, fill)
 

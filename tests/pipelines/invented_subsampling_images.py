@@ -19,7 +19,7 @@ from pipelines.subsampling.arms import (
 from shared.report import published
 
 PAPER = published.paper_values("subsampling")
-EPOCHS = range(0, 21)
+EPOCHS = (*range(0, 21), 30, 35, 40)
 #: Experiments whose p4 networks are followed through training.
 TRACKED = (
     *("figure4", "table2_cifar10", "table2_reduced", "controls_cifar10"),
@@ -87,10 +87,11 @@ def _around(row, column, scores, invented):
 def _stages(name, invented, seed):
     exact, found = EQUIVARIANCE[name] == "exact", []
     for epoch in EPOCHS:
-        grown = invented.growth ** (epoch / EPOCHS[-1])
+        grown = invented.growth ** (epoch / EPOCHS[-1]) * (0.5 if epoch else 1)  # all fall at first
         for number, stage in enumerate(arms.stages(name)):
-            broken = not exact and number > 1
-            energy = 0.05 * grown * (1 + 0.01 * seed) if broken else (invented.exact_error / 10) ** 2
+            broken = not exact and (number > 1 or "resnet18" in name)
+            again = 0.5 if epoch > 30 and number < 3 else 1  # and most when the rate is cut
+            energy = 0.05 * grown * again * (1 + 0.01 * seed) if broken else (invented.exact_error / 10) ** 2
             for reading, factor in (("energy", 1), ("mse", 2), ("root", 0.01), ("l1", 3)):
                 found.append((f"{reading}_{stage}", epoch, factor * energy))
         found += [("tracked_accuracy", epoch, 50.0 + epoch)]

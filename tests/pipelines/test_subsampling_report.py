@@ -19,7 +19,7 @@ from shared.report.results import Results
 
 @pytest.fixture(scope="module")
 def like_the_logs():
-    return report()
+    return report(seeds=100, tiers=("lite", "paper"))
 
 
 # -- the paper's numbers -----------------------------------------------------------------------------------
@@ -62,13 +62,20 @@ def test_every_number_is_used():
     drawn = {("figure5", n, str(a)) for n in NETWORKS for a in ANGLES}
     drawn |= {("table1_angles", n, str(a)) for n in NETWORKS for a in ANGLES}
     drawn |= {("figure6", row, str(a)) for row in biased_rows for a in ANGLES}
-    claimed = {key for key in PAPER if key[0] == "claims" and key[1] in statuses(results)}
-    assert set(PAPER) <= used | drawn | claimed
+    rows = set(statuses(results))
+    claimed = {key for key in PAPER if key[0] == "claims" and key[1] in rows}
+    noted = {("table1", network, "rotmnist_notebook") for network in NETWORKS}
+    assert set(PAPER) <= used | drawn | claimed | noted
 
 
 # -- verdicts ----------------------------------------------------------------------------------------------
 
+#: What the logs of Figure 5's 10 seeds have, which invented runs are like: a drop of 1.05 points at 27 pixels,
+#: outside the range over 100; and a plain network that is better at 0 degrees.
+OF_THE_LOGS = {"S11-drop", "S14-angles"}
 CLAIMS = {
+    *("S1-padding", "S1-trained", "S11-drop", "S11-plain", "S23", "S24", "S25", "S26", "S27-rate"),
+    *("S27-pcam", "S27-imagenet", "S27-cifar10", "S28", "S29-crop", "S29-nearest"),
     *("S1", "S2", "S3", "S3-cifar10", "S4", "S5", "S6", "S7", "S8", "S9", "S9-spread", "S10", "S11", "S12"),
     *("S13", "S13-logs", "S14", "S14-mean", "S14-angles", "S15-gap", "S18", "S19", "S21"),
     *("S20-pcam", "S20-imagenet", "S20-start-imagenet"),
@@ -81,8 +88,9 @@ CLAIMS = {
 def test_results_like_the_logs_give_the_known_verdicts(like_the_logs):
     found = statuses(like_the_logs)
     differs = {key for key, status in found.items() if status == "differs"}
-    assert differs == {"S13", "S14-angles"}, "on RotMNIST, and nowhere else, the logs contradict the claims"
-    assert {status for key, status in found.items() if key not in differs} == {"reproduced"}
+    assert differs == {"S13", *OF_THE_LOGS}, "on RotMNIST, and nowhere else, the logs contradict the claims"
+    assert found["S26"] == "too few runs", "the pictures of one seed are kept"
+    assert {status for key, status in found.items() if key not in {*differs, "S26"}} == {"reproduced"}
     assert set(found) == CLAIMS
 
 
@@ -125,14 +133,14 @@ def tilted(angle):
     ("only", "options", "broken"),
     [
         ("figure5", {"change": {(EXACT, "upright"): -30.0}}, "S5"),
-        ("figure5 table1", {"change": {("p4cnn_29", "upright"): -30.0}}, "S6 S11"),
-        ("table1", {"change": {(EXACT, "upright"): 2.0}}, "S11"),
+        ("figure5 table1", {"change": {("p4cnn_29", "upright"): -30.0}}, "S6 S11 S11-drop"),
+        ("table1", {"change": {(EXACT, "upright"): 2.0}}, "S11 S11-drop S11-plain"),
         ("table1", {"change": {(EXACT, "uniform"): 1.0}}, "S12 S13"),
         ("table1", {"change": {("z2cnn_28", "uniform"): 11.0}}, "S14 S14-mean"),
         ("figure6", {"change": {(EXACT, "biased20"): -30.0}}, "S9 S9-spread"),
         ("figure6", {"change": {("p4cnn_29", "biased40"): -30.0}}, "S9-spread"),
         ("figure6", {"change": {(EXACT, "biased40"): tilted}}, "S10"),
-        ("sizes table1 figure4", {"exact_error": 1e-3}, "S1 S18 S18-stages-cifar10 S19-cifar10"),
+        ("sizes table1 figure4", {"exact_error": 1e-3}, "S1-trained S18 S18-stages-cifar10 S19-cifar10"),
         (
             "figure4",
             {"growth": 0.25},
@@ -140,10 +148,10 @@ def tilted(angle):
         ),
         ("table2_pcam", {"exact_error": 1e-3}, "S19"),
         ("table2_pcam table2_imagenet", {"growth": 0.25}, "S20-pcam S20-imagenet S20-start-imagenet"),
-        ("table2_pcam", {"change": {"pcam_exact": -20.0}}, "S15-pcam S16-pcam S17-pcam"),
+        ("table2_pcam", {"change": {"pcam_exact": -20.0}}, "S15-pcam S17-pcam"),
         ("table2_cifar10", {"change": {"cifar10_approximate": -5.0}}, "S16-cifar10 S17-cifar10"),
         (
-            "table2_flowers102 table2_cifar10 table2_pcam",
+            "table2_flowers102 table2_cifar10 table2_cifar100 table2_imagenet table2_pcam",
             {"change": {"flowers102_exact": 30.0}},
             "S15-gap S16-flowers102",
         ),
@@ -152,7 +160,7 @@ def tilted(angle):
 )
 def test_other_results_contradict_the_claims(only, options, broken):
     found = statuses(report(seeds=20, only=tuple(only.split()), **options))
-    always = {"S14-angles"} if "table1" in only.split() else set()  # the invented runs are like the logs
+    always = OF_THE_LOGS if "table1" in only.split() else set()
     assert {key for key, status in found.items() if status == "differs"} == set(broken.split()) | always
 
 

@@ -95,9 +95,9 @@ def source(training, quantity, network):
         return PAPER["figure6", f"{network}_{training}", "0" if quantity == "angle0" else "mean36"]
     if quantity == "angle0":
         return PAPER["table1", network, "mnist" if training == "upright" else "rotmnist"]
-    return PAPER[
-        ("figure5", network, "mean36") if training == "upright" else ("table1", network, "rotmnist_mean36")
-    ]
+    if training == "upright":
+        return PAPER["averages", f"{network}_upright", "mean36"]
+    return PAPER["table1", network, "rotmnist_mean36"]
 
 
 TESTED = [row for table, row, column in PAPER if table == "significance" and column == "difference"]
@@ -121,19 +121,20 @@ def test_significance_follows_from_means_and_spreads(row):
 
 
 def test_every_pair_of_the_logs_is_there():
-    assert len(TESTED) == 17
+    assert len(TESTED) == 19
     wanted = {
         f"{t}_{q}_{n}" for t in ("upright", "uniform") for q in ("angle0", "mean36") for n in APPROXIMATE
     }
-    assert wanted | {f"biased{std}_mean36_{network}" for std in BIASES for network in APPROXIMATE} <= set(
-        TESTED
-    )
+    assert wanted | {
+        f"biased{std}_mean36_{network}" for std in BIASES for network in (*APPROXIMATE, PLAIN)
+    } <= set(TESTED)
 
 
 def test_the_authors_p_values_are_of_the_same_size():
     """Pooled and Welch tests hardly differ at 100 runs each."""
-    rows = [row for table, row, column in PAPER if table == "significance" and column == "p_authors"]
-    assert len(rows) == 10
+    printed = [row for table, row, column in PAPER if table == "significance" and column == "p_authors"]
+    rows = [row for row in printed if PAPER["significance", row, "p_authors"].n == 100]
+    assert (len(printed), len(rows)) == (12, 10)
     both = [row for row in rows if row in TESTED]
     for row in both:
         welch, pooled = (math.log(value("significance", row, column)) for column in ("p", "p_authors"))
@@ -144,7 +145,6 @@ def test_the_authors_p_values_are_of_the_same_size():
 @pytest.mark.parametrize(
     ("claim", "row", "sign"),
     [
-        ("S5", "upright_mean36", 1),
         ("S11", "upright_angle0", -1),
         ("S12", "uniform_angle0", 1),
         ("S13", "uniform_mean36", 1),
@@ -155,6 +155,63 @@ def test_claims_and_significance_agree(claim, row, sign):
     for network in networks:
         here, there = PAPER["claims", claim, network], PAPER["significance", f"{row}_{network}", "difference"]
         assert (here.value, here.spread) == (sign * there.value, there.spread)
+
+
+@pytest.mark.parametrize("claim", ["S5", "S6", "S14", "S14-mean"])
+def test_effects_of_claims_follow_from_the_means(claim):
+    """Up to the rounding of both; 10 seeds where the figure has 10."""
+    for network in NETWORKS:
+        known = PAPER.get(("claims", claim, network))
+        if known is None:
+            continue
+        first, second = (EXACT, network) if claim == "S5" else (network, PLAIN)
+        table, column = {"S14": ("table1", "rotmnist"), "S14-mean": ("table1", "rotmnist_mean36")}.get(
+            claim, ("figure5", "mean36")
+        )
+        means = [PAPER[table, name, column] for name in (first, second)]
+        assert known.value == pytest.approx(means[0].value - means[1].value, abs=2.2 * ROUNDED)
+        error = math.hypot(*(mean.spread / math.sqrt(mean.n - 1) for mean in means))
+        assert known.spread == pytest.approx(error, rel=0.03)
+        assert {known.n} == {mean.n for mean in means}
+
+
+@pytest.mark.parametrize("network", APPROXIMATE)
+def test_the_authors_notebook_contradicts_identical(network):
+    """Its means over the first 10 seeds give its p-values by Welch's test."""
+    exact, other = (PAPER["table1", name, "rotmnist_notebook"] for name in (EXACT, network))
+    errors = [value.spread / math.sqrt(value.n - 1) for value in (exact, other)]
+    error, df = stats.welch_error(errors[0], 9, errors[1], 9)
+    p = 2 * stats.t_cdf(-(exact.value - other.value) / error, df)
+    assert p == pytest.approx(value("significance", f"uniform_mean36_{network}", "p_authors"), rel=0.15)
+    assert p < 0.05
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_figure_5_has_the_means_of_its_own_seeds(network):
+    mean = PAPER["figure5", network, "mean36"]
+    assert mean.n == 10
+    assert mean.value == pytest.approx(np.mean([v.value for v in curve("figure5", network)]), abs=2 * ROUNDED)
+
+
+def test_the_drop_on_mnist_is_printed_as_a_range_that_holds_both_means():
+    low, high = (value("claims", "S11-drop", end) for end in ("low", "high"))
+    assert low < min(value("claims", "S11", n) for n in APPROXIMATE)
+    assert high > max(value("claims", "S11", n) for n in APPROXIMATE)
+
+
+def test_origins():
+    """Printed is what the paper prints; logged what its authors' files do; the rest follows from them."""
+    found = {}
+    for (table, _, column), paper in PAPER.items():
+        found.setdefault(paper.origin, set()).add((table, column))
+    assert set(found) == {"printed", "logged", "derived"}
+    assert {table for table, _ in found["printed"]} == {"table1", "table2", "claims"}
+    assert {("table2", "turned"), ("networks", "parameters"), ("figure5", "mean36")} <= found["derived"]
+    assert {("significance", column) for column in ("difference", "t", "p")} <= found["derived"]
+    assert ("significance", "p_authors") in found["logged"]
+    for table in ("figure5", "figure6", "table1_angles"):
+        assert {(table, str(angle)) for angle in ANGLES} <= found["logged"]
+    assert {v.n for k, v in PAPER.items() if k[0] == "validation"} == {10, 100}
 
 
 # -- Table 2 and counts ------------------------------------------------------------------------------------
