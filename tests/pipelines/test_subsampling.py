@@ -214,6 +214,60 @@ def test_a_run_returns_every_metric(model):
     ]
 
 
+def test_recorded_images_and_training_accuracies_are_those_of_the_run():
+    """Bits by image give the accuracies by angle; of the best epoch's network, validated after each."""
+    options = {"image_records": 60, "train_accuracy": True, "selection": "best", "angle_step": 45, "size": 27}
+    settings = Settings(**SMALL | {"batch_size": 16} | options)
+    rows = experiment.run(settings, [0, 1], Context(log=lambda line: None))
+    for of_seed in rows.values():
+        values = {m: {r.step: r.value for r in of_seed if r.metric == m} for m in {r.metric for r in of_seed}}
+        right = torch.tensor(list(values["right_at"].values()), dtype=torch.float64).long()
+        for j, accuracy in enumerate(values["accuracy"].values()):
+            assert 100 * (right >> j & 1).double().mean().item() == pytest.approx(accuracy)
+        assert right.max() < 1 << 8
+        assert list(values["validation_accuracy"]) == list(values["train_accuracy"]) == [1, 2]
+        assert all(0 < value < 100 for value in values["train_accuracy"].values())
+        classes = [values[f"class_accuracy_{digit}"][90] for digit in range(10)]
+        labels = data.digits(settings).test_labels
+        weights = torch.bincount(labels, minlength=10).double() / len(labels)
+        assert (weights * torch.tensor(classes)).sum().item() == pytest.approx(values["accuracy"][90])
+    assert rows[0] != rows[1]
+
+
+def test_counting_what_is_right_in_training_changes_nothing_else():
+    def losses(**more):
+        settings = Settings(**SMALL | {"angle_step": 90, "model": "z2cnn"} | more)
+        rows = experiment.run(settings, [2], Context(log=lambda line: None))[2]
+        return [row.value for row in rows if row.metric == "train_loss"]
+
+    assert losses(train_accuracy=True) == pytest.approx(losses(), rel=1e-5)
+
+
+def test_corners_are_black_before_normalizing_or_zero_after_it():
+    images = torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    outside = ~prepare.circle_mask(28)
+    for fill, value in (("black", -data.MEAN / data.STD), ("mean", 0.0)):
+        settings = Settings(crop_fill=fill)
+        x = data.network_input(data.turn(images, 30, settings), settings)
+        assert x[..., outside].amin().item() == pytest.approx(value, abs=1e-6)
+        assert x[..., outside].amax().item() == pytest.approx(value, abs=1e-6)
+
+
+def test_nearest_neighbors_turn_as_bilinear_interpolation_does():
+    """Quarter turns by the same formula are exact; between them a smooth image is turned alike."""
+    settings = Settings(interpolation="nearest", crop=False)
+    noise = torch.rand(3, 1, 9, 9, generator=torch.Generator().manual_seed(0))
+    for quarter in range(4):
+        turned = data._turned_nearest(noise, 90.0 * quarter)
+        assert torch.equal(turned, torch.rot90(noise, quarter, (2, 3)))
+    at = torch.linspace(-1, 1, 28)
+    smooth = torch.exp(-4 * (at[:, None] - 0.3) ** 2 - 4 * (at[None] + 0.2) ** 2)[None, None]
+    nearest, bilinear = (data.turn(smooth, 40, s) for s in (settings, Settings(crop=False)))
+    assert (nearest - bilinear).abs().mean() < 0.02
+    assert (data.turn(smooth, -40, settings) - bilinear).abs().mean() > 0.05
+    assert set(nearest.unique().tolist()) <= {0.0, *smooth.unique().tolist()}
+
+
 def test_invariance_error_tells_exact_from_approximate():
     for size, low, high in ((28, 0, 1e-5), (27, 1e-5, 10)):
         rows = experiment.run(
@@ -238,7 +292,10 @@ def test_invariance_error_tells_exact_from_approximate():
         ({"train_images": 0}, "train_images: 0 is too few"),
         ({"test_images": 0}, "test_images: 0 is too few"),
         ({"schedule": "one_cycle"}, "p4cnn does not look at it"),
-        ({"model": "z2cnn", "selection": "best"}, "z2cnn does not look at it"),
+        ({"model": "z2cnn", "selection": "best", "validation_images": 0}, "needs validation_images"),
+        ({"image_records": 70_000}, "more than the images that are tested"),
+        ({"crop_fill": "white"}, "unknown crop_fill"),
+        ({"model": "resnet44", "image_records": 5}, "image_records is for networks on digits"),
         ({"model": "resnet44", "selection": "best", "validation_images": 0}, "needs validation_images"),
         ({"model": "resnet44", "train_on": "train_and_valid"}, "set validation_images: 0"),
         ({"train_on": "all"}, "unknown train_on"),

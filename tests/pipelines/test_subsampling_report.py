@@ -70,8 +70,8 @@ def test_every_number_is_used():
 
 # -- verdicts ----------------------------------------------------------------------------------------------
 
-#: What the logs of Figure 5's 10 seeds have, which invented runs are like: a drop of 1.05 points at 27 pixels,
-#: outside the range over 100; and a plain network that is better at 0 degrees.
+#: What the logs of Figure 5's 10 seeds have, which invented runs are like: a drop of 1.05 points at 27
+#: pixels, outside the range over 100; and a plain network that is better at 0 degrees.
 OF_THE_LOGS = {"S11-drop", "S14-angles"}
 CLAIMS = {
     *("S1-padding", "S1-trained", "S11-drop", "S11-plain", "S23", "S24", "S25", "S26", "S27-rate"),

@@ -77,9 +77,9 @@ def test_the_error_of_drawn_images_is_measured_and_not_that_of_counting():
         rates = [results.right[name].mean() for name in arms]
         found = sampling.deviation(results, arms, ANGLES, rates)
         drawn = [rng.choice(right, 400).mean() for _ in range(2000)]
-        scatter = np.sqrt((first - (second if len(arms) == 2 else 0)).mean(2).var(0, ddof=1).mean() / 4 / 400)
-        shared = np.sqrt(np.var(drawn) - scatter**2)  # what differs between seeds is not shared
-        assert found / 20 == pytest.approx(shared, rel=0.1)
+        by_seed = (first - (second if len(arms) == 2 else 0)).mean(2)
+        between = by_seed.var(0, ddof=1).mean() / len(by_seed)  # what differs between seeds is not shared
+        assert np.sqrt((found**2 + between) / 400) == pytest.approx(np.std(drawn), rel=0.06)
         assert found < 0.8 * np.sqrt(sum(rate * (1 - rate) for rate in rates))
 
 
