@@ -26,9 +26,9 @@ ROUNDING = 1e-10
 
 
 def combinations(largest: int) -> Iterator[tuple[int, int, int, int]]:
-    """Kernel, stride, padding and side: paddings up to half a kernel, sides that hold a window."""
+    """Kernel, stride, padding and side: paddings up to half a kernel, sides from 2 that hold a window."""
     for kernel, stride in itertools.product(KERNELS, STRIDES):
-        for padding, side in itertools.product(range(kernel // 2 + 1), range(1, largest + 1)):
+        for padding, side in itertools.product(range(kernel // 2 + 1), range(2, largest + 1)):
             if side + 2 * padding >= kernel:
                 yield kernel, stride, padding, side
 

@@ -101,7 +101,7 @@ def table1(results: Results) -> Table:
 
 def _notebook(results: Results, where: Where) -> str:
     """The authors' own mean over all angles, which their notebook prints for the first 10 seeds."""
-    found = results.published("table1", where[1].removesuffix("_uniform"), "rotmnist_notebook")
+    found = results.published("claims", "S13-logs", where[1].removesuffix("_uniform"))
     return f"notebook: {found.text}" if found else ""
 
 

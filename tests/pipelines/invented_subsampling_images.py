@@ -90,7 +90,9 @@ def _stages(name, invented, seed):
         grown = invented.growth ** (epoch / EPOCHS[-1]) * (0.5 if epoch else 1)  # all fall at first
         for number, stage in enumerate(arms.stages(name)):
             broken = not exact and (number > 1 or "resnet18" in name)
-            again = 0.5 if epoch > 30 and number < 3 else 1  # and most when the rate is cut
+            again = (
+                0.5 if "resnet18" in name and epoch > 30 and number < 3 else 1
+            )  # and most when the rate is cut
             energy = 0.05 * grown * again * (1 + 0.01 * seed) if broken else (invented.exact_error / 10) ** 2
             for reading, factor in (("energy", 1), ("mse", 2), ("root", 0.01), ("l1", 3)):
                 found.append((f"{reading}_{stage}", epoch, factor * energy))

@@ -184,7 +184,7 @@ def test_figure_4_draws_exact_zeros_and_enlarges_what_is_broken():
         assert (axes.get_yticklabels()[0].get_text() == "0") == (zeros > 0)
         assert sum((curve == axes.get_yticks()[0]).all() for curve in curves) == zeros
     enlarged = [line.get_ydata()[[0, -1]] for line in panels[1].get_lines()]
-    assert np.allclose(enlarged, 2 * 0.05 * 1.005 * np.array([1.0, 4.0])), "mse, mean of two seeds"
+    assert np.allclose(enlarged, 2 * 0.05 * 1.005 * np.array([1.0, 2.0])), "mse, mean of two seeds"
     titles = ["32 pixels: approximate", "32 pixels: enlarged", "33 pixels: exact"]
     assert [axes.get_title() for axes in panels] == titles
 

@@ -178,7 +178,7 @@ def test_effects_of_claims_follow_from_the_means(claim):
 @pytest.mark.parametrize("network", APPROXIMATE)
 def test_the_authors_notebook_contradicts_identical(network):
     """Its means over the first 10 seeds give its p-values by Welch's test."""
-    exact, other = (PAPER["table1", name, "rotmnist_notebook"] for name in (EXACT, network))
+    exact, other = (PAPER["claims", "S13-logs", name] for name in (EXACT, network))
     errors = [value.spread / math.sqrt(value.n - 1) for value in (exact, other)]
     error, df = stats.welch_error(errors[0], 9, errors[1], 9)
     p = 2 * stats.t_cdf(-(exact.value - other.value) / error, df)
