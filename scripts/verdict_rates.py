@@ -26,7 +26,12 @@ PAGE = ROOT / "docs" / "verdicts.md"
 DRAWS, CURVES = 1000, 100
 #: Our runs, and what is known of the paper's number: its runs, and whether their spread is printed.
 RUNS = (2, 3, 5, 10)
-REFERENCES = {"mean of 5, ± printed": (5, True), "mean of 5, no ±": (5, False), "one run": (1, False)}
+REFERENCES = {
+    "mean of 100, ± printed": (100, True),
+    "mean of 5, ± printed": (5, True),
+    "mean of 5, no ±": (5, False),
+    "one run": (1, False),
+}
 #: A curve: its steps, how neighbors go together, and the runs behind the paper's.
 STEPS, NEIGHBORS, PAPERS = 12, 0.9, 10
 
