@@ -207,7 +207,8 @@ def _curve(results: Results, where: Where, at: tuple[str, str], what: Quantity) 
     step = next(iter(known)) if found.step is None else found.step
     sample = Sample({seed: samples[step].values[seed] for seed in seeds}, tier, samples[step].sources)
     cell = measured(sample, verdict=found, published=known[step], decimals=what.decimals, command=command)
-    return replace(cell, text=f"at {step:g}: {cell.text}", steps=len(known))
+    note = found.reason if found.reason == verdicts.SHARED else ""
+    return replace(cell, text=f"at {step:g}: {cell.text}", steps=len(known), note=note)
 
 
 def plain(key: str, title: str, what: Quantity, arm: str = "", absent: str = "") -> Filled:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from shared.report import stats
-from shared.report.verdicts.cells import WIDE, WIDE_OURS, WIDEST, against, deviation_of
+from shared.report.verdicts.cells import SHARED, WIDE, WIDE_OURS, WIDEST, against, deviation_of
 from shared.report.verdicts.verdict import DIFFERS, REPRODUCED, TOO_FEW, Verdict, facts, unjudged
 
 #: Steps whose values by seed differ by less than this share of their spread are one measurement.
@@ -59,18 +59,18 @@ def curve(
     if p < 0.05:
         reason = f"furthest at {furthest:g}: its simultaneous 95 % interval leaves out 0"
         return replace(verdict, status=DIFFERS, reason=reason)
-    wide = [_is_wide(mine[step].sd, found[step], papers[step], level) for step in ours]
-    if sum(wide) > len(wide) / 2:
-        return replace(
-            verdict, status=TOO_FEW, reason=WIDE_OURS if _theirs(papers[furthest]) is None else WIDE
-        )
+    if _mostly_wide(mine, found, papers, level):
+        narrow = not _mostly_wide(mine, _differences(mine, papers, shared=False), papers, level)
+        wide = WIDE_OURS if _theirs(papers[furthest]) is None else WIDE
+        return replace(verdict, status=TOO_FEW, reason=SHARED if narrow else wide)
     return replace(verdict, status=REPRODUCED, reason="all simultaneous 95 % intervals hold 0")
 
 
 def _differences(
-    mine: Mapping[float, stats.Summary], papers: Mapping[float, Printed]
+    mine: Mapping[float, stats.Summary], papers: Mapping[float, Printed], shared: bool = True
 ) -> dict[float, stats.Difference]:
-    """Ours minus the paper's at each step, all with the same degrees of freedom.
+    """Ours minus the paper's at each step, all with the same degrees of freedom; without what seeds share, if
+    so asked.
 
     Welch's, as estimated at each step, are too many where our few runs happen to lie close together, and just
     there a difference looks large: with 3 runs against 100 at 36 steps that would call 4 of 10 true curves
@@ -78,21 +78,32 @@ def _differences(
     """
     found = {}
     for step, known in papers.items():
-        one = against(mine[step], known.value, known.spread, known.n, known.spread_kind)
-        found[step] = stats.with_known_error(one, known.shared_se) if known.shared_se else one
+        found[step] = against(mine[step], known.value, known.spread, known.n, known.spread_kind)
     spent = math.fsum(1 / one.df for one in found.values()) / len(found)
-    return {step: replace(one, df=1 / spent if spent else math.inf) for step, one in found.items()}
+    alike = {step: replace(one, df=1 / spent if spent else math.inf) for step, one in found.items()}
+    if not shared:
+        return alike
+    return {step: stats.with_known_error(one, papers[step].shared_se) for step, one in alike.items()}
 
 
 def _theirs(known: Printed) -> float | None:
     return deviation_of(known.spread, known.n, known.spread_kind)
 
 
-def _is_wide(sd: float, found: stats.Difference, known: Printed, level: float) -> bool:
-    """Whether an interval is too wide to disagree (see `shared.report.verdicts.cell`)."""
-    theirs = _theirs(known)
-    low, high = found.interval(level)
-    return (high - low) / 2 > max(WIDEST * (sd if theirs is None else theirs), known.rounding)
+def _mostly_wide(
+    mine: Mapping[float, stats.Summary],
+    found: Mapping[float, stats.Difference],
+    papers: Mapping[float, Printed],
+    level: float,
+) -> bool:
+    """Whether most intervals are too wide to disagree (see `shared.report.verdicts.cell`)."""
+    wide = 0
+    for step, known in papers.items():
+        theirs = _theirs(known)
+        low, high = found[step].interval(level)
+        widest = max(WIDEST * (mine[step].sd if theirs is None else theirs), known.rounding)
+        wide += (high - low) / 2 > widest
+    return wide > len(papers) / 2
 
 
 def nearer(difference: stats.Difference, rounding: float) -> stats.Difference:

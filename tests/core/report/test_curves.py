@@ -78,6 +78,8 @@ def test_intervals_too_wide_to_disagree_decide_nothing():
     assert judged(noise(rng, 5), noise(rng, 1), known=False).status == TOO_FEW
     assert judged(noise(rng, 2), noise(rng, 10)).reason == "fewer than 3 runs"
     assert judged(noise(rng, 3), noise(rng, 10) + 100).status == DIFFERS, "wide, and still too far away"
+    ours, papers = {0: [1.0, 1.1, 0.9, 1.0, 1.0, 1.05]}, {0: Printed(1.0, 0.1, 9, shared_se=0.4)}
+    assert curve(ours, papers).reason == verdicts.SHARED, "more runs would not decide"
 
 
 def test_rounding_is_forgiven_and_an_error_that_seeds_share_widens():

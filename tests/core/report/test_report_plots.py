@@ -62,10 +62,12 @@ def test_the_papers_curve_is_read_by_step_and_never_in_the_demo(mini):
     mini_paper.record("demo", seeds=2)
     file = mini / "pipelines/mini/paper.csv"
     rows = [
-        f"C1,curve,plain,{step},loss,,lower,{value},,,,figure 1,\n"
+        f"C1,curve,plain,{step},loss,,lower,{value},,,,read,,figure 1,\n"
         for step, value in ((10, 1.5), (2, 3), (0, 4))
     ]
-    file.write_text(file.read_text() + "".join(rows) + "C1,curve,plain,mean,loss,,lower,2,,,,figure 1,\n")
+    file.write_text(
+        file.read_text() + "".join(rows) + "C1,curve,plain,mean,loss,,lower,2,,,,read,,figure 1,\n"
+    )
     results = Results("mini")
     plain, turned = plots.series(results, "loss", ARMS, LOOKS, table="curve", period=12)
     assert plain.paper.tolist() == [[0, 4], [2, 3], [10, 1.5], [12, 4]]
