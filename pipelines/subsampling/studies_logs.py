@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -28,7 +29,7 @@ from pipelines.subsampling.studies import VARIANTS, on_digit_networks, variant
 from shared.report import stats, text
 from shared.report.build import Filled, Line, Place, Quantity, change, compared, declared, plain, table
 from shared.report.results import Results
-from shared.report.tables import Column, Row, Table
+from shared.report.tables import Cell, Column, Row, Table
 
 #: Epochs after which the logs' validation accuracy is known, and their training accuracy.
 VALIDATED, TRAINED = (5, 10, 20, 30, 40, 50), (10, 20, 30, 40, 50)
@@ -39,15 +40,24 @@ WAYS = {
 }
 
 
+def _epochs(metric: str, epochs: Sequence[int]) -> tuple[Filled, ...]:
+    """A column for each epoch, beside the logs' number; judged is the last one, whose spread is known."""
+
+    def at(epoch: int) -> Filled:
+        def fill(place: Place) -> Cell:
+            printed = (place.table, place.line.key, str(epoch))
+            cell = Quantity(metric, [epoch]).cell(place.results, place.where(), printed)
+            return replace(cell, verdict=None) if cell.sample.n else cell
+
+        return Filled(str(epoch), f"Epoch {epoch}", fill)
+
+    last = epochs[-1]
+    return (*(at(one) for one in epochs[:-1]), compared(str(last), f"Epoch {last}", Quantity(metric, [last])))
+
+
 def validation(results: Results) -> Table:
     """Validation accuracy through training, of all trainings that ours and the logs validate alike."""
-    columns = (
-        Column("network", "Network and training"),
-        *(
-            compared(str(epoch), f"Epoch {epoch}", Quantity("validation_accuracy", [epoch]))
-            for epoch in VALIDATED
-        ),
-    )
+    columns = (Column("network", "Network and training"), *_epochs("validation_accuracy", VALIDATED))
     lines = [
         Line(arm(network, way), f"{TITLES[network]}, {words}", (experiment, arm(network, way)))
         for way, (words, experiment) in WAYS.items()
@@ -145,14 +155,11 @@ def corners(results: Results) -> Table:
 
 def dropout(results: Results) -> Table:
     """Training accuracy of the plain CNN by epoch, with dropout after four layers or five."""
-    logs = ("dropout", arm(PLAIN, "dropout1345"), "train50")
-    last = Quantity("train_accuracy", [50])
+    logs = ("dropout", arm(PLAIN, "dropout1345"), "50")
+    last = Quantity("train_accuracy", TRAINED[-1:])
     columns = (
         Column("way", "Dropout after the layers"),
-        *(
-            compared(f"train{epoch}", f"Training accuracy in %, epoch {epoch}", replace(last, steps=[epoch]))
-            for epoch in TRAINED
-        ),
+        *_epochs("train_accuracy", TRAINED),
         against_logs("against", "Epoch 50 minus the logs' [95 % interval]", last, logs),
         SEEN,
     )

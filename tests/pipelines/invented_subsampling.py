@@ -156,12 +156,11 @@ class Invented:
 
     def epochs(self, experiment, name, seed):
         """Validation and training accuracy, around those of the logs where they are known."""
-        metrics = (("validation", "validation_accuracy", ""), ("dropout", "train_accuracy", "train"))
-        for table, metric, prefix in metrics:
+        for table, metric in (("validation", "validation_accuracy"), ("dropout", "train_accuracy")):
             for (of_table, row, column), paper in PAPER.items():
-                if (of_table, row) == (table, name.replace("12345", "1345")) and column.startswith(prefix):
+                if (of_table, row) == (table, name.replace("12345", "1345")):
                     scatter = (paper.spread or 0.3) * math.sin(7 * seed)
-                    yield metric, int(column.removeprefix(prefix)), paper.value + scatter
+                    yield metric, int(column), paper.value + scatter
 
     def curves(self, network, training, rng):
         """Accuracy by angle, one value per seed; seeds are good or bad at all angles alike."""
