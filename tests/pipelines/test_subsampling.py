@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -12,6 +14,8 @@ from shared.algebra.groups import cyclic
 from shared.atlas import atlas
 from shared.base.errors import UserError
 from shared.data import prepare
+from shared.report import published
+from shared.runs import config
 from shared.runs.api import Context
 
 SMALL = {
@@ -72,7 +76,8 @@ def test_splits_are_disjoint_and_differ_between_seeds():
     assert not torch.equal(train, data.split(settings, 10_000, 4)[0])
 
 
-def test_uniform_training_turns_the_pool_once_and_leaves_the_test_upright():
+def test_uniform_training_turns_the_pool_once_for_all_seeds_and_leaves_the_test_upright():
+    """As the text has it; the released code turns anew for each seed, the logs whole batches (next test)."""
     upright = data.digits(Settings(**SMALL))
     turned = data.digits(Settings(**SMALL, training="uniform"))
     again = data.digits(Settings(**SMALL, training="uniform"))
@@ -80,6 +85,23 @@ def test_uniform_training_turns_the_pool_once_and_leaves_the_test_upright():
     assert torch.equal(turned.test, upright.test)
     changed = (turned.pool != upright.pool).flatten(1).any(1).double().mean()
     assert changed > 0.99
+
+
+def test_training_as_in_the_logs_turns_whole_batches_validates_upright_and_tests_the_best():
+    arms = config.load("subsampling").experiment("turns")
+    ours, logs = (arms.settings_of(f"z2cnn_28_{name}", "paper") for name in ("uniform", "as_logs"))
+    assert (ours.training, ours.selection) == ("uniform", "last")
+    assert (logs.training, logs.bias_per, logs.selection) == ("biased", "batch", "best")
+    settings = replace(logs, **SMALL)
+    assert torch.equal(data.digits(settings).pool, data.digits(Settings(**SMALL)).pool), (
+        "upright until training"
+    )
+    one = data.line_figure(28).expand(1, 6, 1, 28, 28)
+    turned = [data.training_input(one, settings, generators(seed))[0] for seed in range(40)]
+    assert all((batch == batch[:1]).all() for batch in turned)
+    said = {line.what: line for line in published.deviations("subsampling")}
+    assert "one angle for a whole batch" in said["Turned training digits (D25)"].paper
+    assert "best upright validation" in said["Which network is tested on digits (D24)"].paper
 
 
 def test_the_crop_blanks_the_corners_of_the_pool_and_is_a_switch():
