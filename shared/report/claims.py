@@ -163,6 +163,8 @@ def row(
     if not (ours if at_lite is None else at_lite):
         parts = [_at_paper(part) for part in parts]
     joined = replace(verdicts.every([part.verdict for part in parts]), ours=ours)
+    if joined.method == verdicts.EQUALITY:
+        joined = replace(joined, method="")  # the claim holds or differs, its parts are equal or not
     open_question = joined.reason if joined.status == verdicts.TOO_FEW else ""
     cells = (
         Cell("", verdict=joined, command=command, note=open_question),

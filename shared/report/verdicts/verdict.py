@@ -17,6 +17,8 @@ TOO_FEW = "too few runs"
 NOT_RUN = "not run"
 STATUSES = (REPRODUCED, DIFFERS, TOO_FEW, NOT_RUN)
 
+#: A fact has no chance in it, whatever the protocol.
+_FACT = {REPRODUCED: "equal", DIFFERS: "not equal"}
 #: There is nothing to reproduce in what only we say.
 _OURS = {REPRODUCED: "holds", DIFFERS: "does not hold"}
 
@@ -82,6 +84,8 @@ class Verdict:
         """What a table shows: the status, with the protocol or the tier unless they are the paper's own."""
         if self.status is None:
             return f"{'not judged' if self.tier in COMMITTED_TIERS else 'no verdict'} ({self.tier})"
+        if self.method == EQUALITY and self.status in _FACT:
+            return _FACT[self.status]
         word = _OURS.get(self.status, self.status) if self.ours else self.status
         short = self.protocol or (self.tier if self.tier not in ("", "paper") else "")
         return f"{word} ({short})" if short and self.tier else word

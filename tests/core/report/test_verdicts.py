@@ -299,7 +299,8 @@ def test_a_sample_is_judged_by_its_values_and_its_tier():
     assert verdicts.within(SAMPLE, most=0.25).text == "differs (lite)"
     assert verdicts.cell(SAMPLE, 0.2).text == verdicts.cell(SAMPLE.numbers, 0.2, tier="lite").text
     assert verdicts.cell(SAMPLE, 8.0).text == "differs (lite)"
-    assert verdicts.exactly(SAMPLE.map(lambda value: 3.0), 3).text == "reproduced (lite)"
+    assert verdicts.exactly(SAMPLE.map(lambda value: 3.0), 3).text == "equal", "at any protocol"
+    assert verdicts.exactly(SAMPLE.map(lambda value: 3.0), 4).text == "not equal"
     assert verdicts.within(SAMPLE, most=1, tier="paper").text == "reproduced"
     assert verdicts.within(Sample(), most=1).status == NOT_RUN
 
