@@ -60,8 +60,8 @@ def figure(judged: Sequence[Judged]) -> Figure:
         f"{sentence(judged)} Bars: our means minus the paper's, each in standard errors, as a deviate of "
         "the normal distribution whatever the number of runs; one measurement counts once. Line: as many as "
         "chance would put there if nothing differed. Outside the dotted lines a number differs. What is "
-        "further away stands in the outermost bars. Numbers of one network go together, so chance alone varies "
-        "more than the sentence says."
+        "further away stands in the outermost bars. Numbers of one network go together, so chance alone "
+        "varies more than the sentence says."
     )
     alt = f"Histogram of standardized differences with the normal distribution. {sentence(judged)}"
     title = "Do the numbers differ by more than chance?"
