@@ -58,12 +58,12 @@ def arm3(model: str, layers: int, variant: str) -> str:
 
 
 def short_label(shape: str) -> str:
-    """As Figure 5 has it: ``L[32]h[6](k[9])`` for "m32_K9_r6", ``C[32](3x3)`` for "m32_3x3"."""
+    """In a figure: ``32, rank 6, K 9`` for "m32_K9_r6", ``32, 3x3`` for "m32_3x3"."""
     match = re.fullmatch(r"m(\d+)_K(\d+)_r(\d+)", shape)
     if match:
-        return f"L[{match[1]}]h[{match[3]}](k[{match[2]}])"
+        return f"{match[1]}, rank {match[3]}, K {match[2]}"
     width, _, kernel = shape[1:].partition("_")
-    return f"C[{width}]({kernel})"
+    return f"{width}, {kernel}"
 
 
 def long_label(shape: str) -> str:

@@ -1,4 +1,4 @@
-"""Images of the L-conv experiments: as they are, turned, or turned and scrambled (fact sheet, section 5)."""
+"""Images of the L-conv experiments: as they are, turned, scrambled, or both (fact sheet, section 5)."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def load(settings: Settings, device: str = "cpu") -> Images:
     if settings.test == "official":
         test, test_labels, _ = _prepared(_key(settings), "test", settings.test_images, 0)
     permutation = torch.arange(side * side)
-    if settings.variant == "rotated_scrambled":
+    if settings.variant in ("scrambled", "rotated_scrambled"):
         permutation = prepare.pixel_permutation(side, settings.data_seed)
         pool, test = (prepare.scramble(images, permutation) for images in (pool, test))
     moved = (part.to(device) for part in (pool, labels, test, test_labels))
@@ -78,7 +78,7 @@ Key = tuple[str, int, bool, float, str, bool, int]
 
 
 def _key(settings: Settings) -> Key:
-    turned = settings.variant != "default"
+    turned = settings.variant in ("rotated", "rotated_scrambled")
     how = (
         (settings.angle, settings.rotation, settings.clip, settings.data_seed)
         if turned

@@ -20,6 +20,8 @@ from shared.train.session import optimizer
 STUDIES = {
     "propositions": theory.propositions_run,
     "regression": theory.regression_run,
+    "stated": theory.stated_run,
+    "corollary": theory.corollary_run,
     "planted": planted.run,
 }
 #: Optimizer steps that are timed, and steps before them that are not.
@@ -47,7 +49,7 @@ def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int,
     images = data.load(settings, context.device)
     channels, side = images.pool.shape[1:3]
     networks = [models.build(settings, seed, channels, side, images.classes) for seed in seeds]
-    start = [_readout(network, images, 0) for network in networks]
+    start = [_readout(settings, network, images, 0) for network in networks]
     trained = _fit(settings, seeds, networks, images, context)
     return {
         seed: start[i] + _rows(settings, seed, networks[i], trained, i, images)
@@ -102,7 +104,7 @@ def _rows(
     rows += [Row("accuracy", epoch, value) for epoch, value in trained.validations[index].items()]
     if settings.test == "official":
         rows.append(Row("test_accuracy", "", accuracy(predict(network, images.test), images.test_labels)))
-    rows += _readout(network, images, settings.epochs)
+    rows += _readout(settings, network, images, settings.epochs)
     if isinstance(network, models.LConvNetwork):
         rows.append(readout.control_row(network, images, seed))
         if settings.pictures and seed == PICTURED_SEED:
@@ -111,9 +113,11 @@ def _rows(
     return [*rows, Row("images_per_second", "", trained.images_per_second)]
 
 
-def _readout(network: nn.Module, images: data.Images, step: int) -> list[Row]:
-    known = isinstance(network, models.LConvNetwork)
-    return readout.symmetry_rows(network, images, step) if known else []
+def _readout(settings: Settings, network: nn.Module, images: data.Images, step: int) -> list[Row]:
+    if not isinstance(network, models.LConvNetwork):
+        return []
+    rows = readout.symmetry_rows(network, images, step)
+    return [*rows, readout.covariance_row(network, images, step)] if settings.covariance else rows
 
 
 def step_seconds(settings: Settings, network: nn.Module, images: data.Images) -> float:

@@ -8,21 +8,22 @@ import pandas as pd
 
 from pipelines.lconv import arms, figures_studies
 from pipelines.lconv.quantities import BEST, PARAMETERS
-from shared.report import plots, text
+from shared.report import groups, labels, plots, text
 from shared.report.build import Quantity
 from shared.report.figures import Axes, Canvas, Figure, canvas
 from shared.report.plots import Look, Series
 from shared.report.results import Results
+from shared.report.tables import Sample
 from shared.report.theme import INK, MUTED, SERIES
 
 #: The paper's colors, as far as they can be told apart.
 LOOKS = {
     "lconv": Look(arms.MODELS["lconv"], SERIES[0], "o", ""),
     "cnn": Look(arms.MODELS["cnn"], SERIES[4], "s", "", hatch="//"),
-    "random": Look(arms.MODELS["random"], SERIES[5], "o", "", filled=False, hatch="\\\\"),
-    "cnn_pool": Look(arms.MODELS["cnn_pool"], SERIES[2], hatch="xx"),
+    "random": Look(arms.MODELS["random"], SERIES[5], "D", "", hatch="\\\\"),
+    "cnn_pool": Look(arms.MODELS["cnn_pool"], SERIES[2], "p", "", hatch="xx"),
     "fc": Look(arms.MODELS["fc"], SERIES[1], "^", "", hatch=".."),
-    "fc_shallow": Look(arms.MODELS["fc_shallow"], SERIES[3], hatch="--"),
+    "fc_shallow": Look(arms.MODELS["fc_shallow"], SERIES[3], "v", "", hatch="--"),
 }
 
 
@@ -110,12 +111,15 @@ def _eigenvalues(axes: Axes, results: Results) -> None:
     axes.set_title("eigenvalues", fontsize=8.5)
 
 
-# -- Figures 2, 3 and 4: bars of accuracies and sizes ------------------------------------------------------
+# -- Figures 2, 3 and 4: dots of accuracies and bars of sizes ----------------------------------------------
 
 
 def panels(results: Results, name: str, variants: Sequence[str]) -> Figure:
     """Figure 2 or 4: accuracies on four data sets, and the sizes of the networks."""
-    shown = [data for data in arms.DATASETS if len(results.frame(arms.figure4(data)))]
+    names = {data: [arms.arm4(m, v) for m in arms.FIGURE4 for v in variants] for data in arms.DATASETS}
+    shown = [
+        data for data, of in names.items() if any(BEST.of(results, (arms.figure4(data), arm)).n for arm in of)
+    ]
     rest = text.join([title for data, title in arms.DATASETS.items() if data not in shown])
     return plots.figure(
         results,
@@ -132,34 +136,27 @@ def _draw_panels(results: Results, datasets: Sequence[str], variants: Sequence[s
     widths = [1.1 * len(variants), 1.4]
     drawn, axes = canvas(7.6, 0.6 + 2.15 * len(datasets), len(datasets), 2, width_ratios=widths)
     looks = {model: LOOKS[model] for model in arms.FIGURE4}
-    groups = {arms.VARIANTS[v]: {m: arms.arm4(m, v) for m in looks} for v in variants}
+    networks = {arms.VARIANTS[v]: {m: arms.arm4(m, v) for m in looks} for v in variants}
     counted = {"": {m: arms.arm4(m, "rotated") for m in looks}}
     for data, left, right in zip(datasets, axes[::2], axes[1::2]):
-        _bars(left, results, arms.figure4(data), groups)
+        groups.dots(left, _samples(results, arms.figure4(data), networks, BEST), looks)
         left.set_ylabel(f"{arms.DATASETS[data]}\naccuracy (%)")
-        _bars(right, results, arms.figure4(data), counted, PARAMETERS)
+        groups.bars(right, _samples(results, arms.figure4(data), counted, PARAMETERS), looks)
+        plots.with_prefixes(right.yaxis)
         right.set_xticks([])
     axes[1].set_title("trainable parameters")
-    plots.legend(drawn, looks.values(), filled=True)
+    plots.legend(drawn, looks.values())
     return drawn
 
 
-def _bars(
-    axes: Axes,
-    results: Results,
-    experiment: str,
-    groups: Mapping[str, Mapping[str, str]],
-    what: Quantity = BEST,
-) -> None:
-    """Accuracies, or numbers of parameters, of arms by network, by the title of their group."""
-    samples = {
+def _samples(
+    results: Results, experiment: str, networks: Mapping[str, Mapping[str, str]], what: Quantity
+) -> dict[str, dict[str, Sample]]:
+    """A number of arms by network, by the title of their group."""
+    return {
         title: {model: what.of(results, (experiment, arm)) for model, arm in group.items()}
-        for title, group in groups.items()
+        for title, group in networks.items()
     }
-    looks = {model: LOOKS[model] for group in groups.values() for model in group}
-    plots.bars(axes, samples, looks, baseline=0 if what is PARAMETERS else None)
-    if what is PARAMETERS:
-        plots.with_prefixes(axes.yaxis)
 
 
 def layers(results: Results, experiment: str) -> Figure:
@@ -176,16 +173,17 @@ def layers(results: Results, experiment: str) -> Figure:
 def _draw_layers(results: Results, experiment: str) -> Canvas:
     drawn, axes = canvas(9.4, 3.4, 1, 3)
     looks = {model: LOOKS[model] for model in arms.FIGURE3}
-    groups = {
+    networks = {
         variant: {text.lines(n, "layer"): {m: arms.arm3(m, n, variant) for m in looks} for n in (1, 2)}
         for variant in ("scrambled", "default")
     }
-    for panel, (variant, found) in zip(axes, groups.items()):
-        _bars(panel, results, experiment, found)
+    for panel, (variant, found) in zip(axes, networks.items()):
+        groups.dots(panel, _samples(results, experiment, found, BEST), looks)
         panel.set(title=arms.VARIANTS[variant], ylabel="accuracy (%)")
-    _bars(axes[2], results, experiment, groups["default"], PARAMETERS)
+    groups.bars(axes[2], _samples(results, experiment, networks["default"], PARAMETERS), looks)
+    plots.with_prefixes(axes[2].yaxis)
     axes[2].set_title("Trainable parameters")
-    plots.legend(drawn, looks.values(), filled=True)
+    plots.legend(drawn, looks.values())
     return drawn
 
 
@@ -201,7 +199,9 @@ def sizes(results: Results) -> Figure:
         lambda: _draw_sizes(results, points),
         shown=list(points.values()),
         demo=figures_studies.DEMO,
-        crosses="" if results.demo else "; crosses: single runs printed in the authors' notebooks",
+        crosses=""
+        if results.demo
+        else "; crosses: single runs in the authors' notebooks after as many epochs",
     )
 
 
@@ -218,7 +218,7 @@ def points_of(results: Results) -> dict[tuple[str, str], Series]:
 
 
 def _draw_sizes(results: Results, points: Mapping[tuple[str, str], Series]) -> Canvas:
-    drawn, (left, right) = canvas(9.4, 4.2, 1, 2, width_ratios=[1.3, 1])
+    drawn, (left, right) = canvas(9.4, 4.2, 1, 2, width_ratios=[1.2, 1])
     means = {key: (one.values.columns[0], one.values.mean().iloc[0]) for key, one in points.items()}
     for one in points.values():
         plots.mean_sd(left, one, markersize=4.5)
@@ -226,16 +226,28 @@ def _draw_sizes(results: Results, points: Mapping[tuple[str, str], Series]) -> C
         ends = [means[kind, shape] for kind in ("lconv", "random") if (kind, shape) in means]
         left.plot(*zip(*ends), color=MUTED, linewidth=0.7, alpha=0.6, zorder=1)
     left.set(xscale="log", xlabel="trainable parameters", ylabel="accuracy (%)")
+    names, marks = {}, []
     for key in ((kind, shape) for kind, shapes in arms.MATCHED.items() for shape in shapes):
         if key in points:
             plots.mean_sd(right, points[key], markersize=4.5)
-            look = {"textcoords": "offset points", "fontsize": 6.5}
-            right.annotate(arms.short_label(key[1]), means[key], xytext=(5, 3), **look)
-        known = [results.published("figure5", "_".join(key), name) for name in ("parameters", "accuracy")]
-        if all(known) and not results.demo:
-            right.plot(*(value.value for value in known), "x", color=LOOKS[key[0]].color, markersize=5)
+            names[arms.short_label(key[1])] = means[key]
+            marks += _cross(results, right, key, points[key].tier)
+            (x, y), spread = means[key], points[key].values.std().iloc[0]
+            marks += [(x, y + part * spread) for part in (-1, -0.5, 0.5, 1) if spread == spread]
     right.set(xlabel="trainable parameters")
     right.margins(x=0.16, y=0.1)
     plots.with_prefixes(right.xaxis)
     plots.legend(drawn, [one.look for one in points.values()])
+    labels.place(right, names, marks)
     return drawn
+
+
+def _cross(results: Results, axes: Axes, key: tuple[str, str], tier: str) -> list[tuple[float, float]]:
+    """The authors' run of a network after as many epochs as ours, if its log is known."""
+    column = "accuracy" if tier == "paper" else "accuracy_3"
+    known = [results.published("figure5", "_".join(key), name) for name in ("parameters", column)]
+    if results.demo or not all(known):
+        return []
+    x, y = (value.value for value in known if value)
+    axes.plot(x, y, "x", color=LOOKS[key[0]].color, markersize=5)
+    return [(x, y)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -63,20 +63,25 @@ def figures(results: Results) -> list[Figure]:
 
 def symmetries(results: Results) -> Figure:
     """How much of the rotation generator the learned ones span."""
-    experiments = [arms.figure4(data) for data in arms.DATASETS]
+    experiments = {data: arms.figure4(data) for data in arms.DATASETS}
+    shown = {
+        data: name
+        for data, name in experiments.items()
+        if any(len(results.curves(name, arms.arm4("lconv", v), "control_rotation")) for v in arms.VARIANTS)
+    }
     return plots.figure(
         results,
         "symmetries",
-        lambda: _draw_symmetries(results, experiments),
-        shown=[results.curves(name, "lconv_rotated", "control_rotation") for name in experiments],
-        experiments=experiments,
+        lambda: _draw_symmetries(results, shown),
+        shown=list(shown),
+        experiments=list(experiments.values()),
         demo=DEMO,
     )
 
 
-def _draw_symmetries(results: Results, experiments: Sequence[str]) -> Canvas:
-    drawn, panels = canvas(9.4, 3.0, 1, 4, sharey=True)
-    for axes, experiment, title in zip(panels, experiments, arms.DATASETS.values()):
+def _draw_symmetries(results: Results, experiments: Mapping[str, str]) -> Canvas:
+    drawn, panels = canvas(1.0 + 2.1 * len(experiments), 3.0, 1, len(experiments), sharey=True)
+    for axes, (data, experiment) in zip(panels, experiments.items()):
         places = [(experiment, arms.arm4("lconv", variant)) for variant in arms.VARIANTS]
         of_moment = (
             [results.sample(*place, "captured_rotation", [0]) for place in places],
@@ -86,7 +91,7 @@ def _draw_symmetries(results: Results, experiments: Sequence[str]) -> Canvas:
         for offset, samples, look in zip((-0.22, 0.0, 0.22), of_moment, MOMENTS):
             plots.dots(axes, {place + offset: sample for place, sample in enumerate(samples)}, look)
         plots.categories(axes, list(arms.VARIANTS))
-        axes.set(title=title, ylim=(0, None))
+        axes.set(title=arms.DATASETS[data], ylim=(0, None))
     panels[0].set_ylabel("part of the rotation")
     plots.legend(drawn, MOMENTS)
     return drawn
@@ -135,7 +140,8 @@ def _draw_penalty(results: Results) -> Canvas:
     for axes, (what, title) in zip(panels, PENALIZED.items()):
         samples = [what.of(results, ("penalty", line.key)) for line in lines]
         plots.dots(axes, dict(enumerate(samples)), Look("", SERIES[0]))
-        plots.categories(axes, [line.title.replace(", ", "\n") for line in lines], fontsize=6, rotation=30)
+        words = [line.title.replace(", weight ", "\n").replace(" form", "\nform") for line in lines]
+        plots.categories(axes, [word.replace("no ", "no\n") for word in words], fontsize=7)
         axes.set(title=title, ylim=(None if what is BEST else 0, None))
     return drawn
 

@@ -51,6 +51,17 @@ def symmetry_rows(network: LConvNetwork, images: Images, step: int) -> list[Row]
     return rows + [Row(f"captured_{name}", step, float(v)) for name, v in zip(KNOWN, found.captured)]
 
 
+def covariance_row(network: LConvNetwork, images: Images, step: int) -> Row:
+    """Row ``covariance``: how far the first layer's generators are from symmetries of linear regression.
+
+    By Corollary 1 those obey ``L H + H L^T = 0`` with H the second moments. The value is ``|L H + H L^T| / (2
+    |L H|)``, mean over generators: 0 for them, 1 for symmetric ``L H``, and 0.71 for random L.
+    """
+    moved = symmetries.matrices(network.layers[0]).double().cpu() @ moments(images)
+    broken = (moved + moved.transpose(1, 2)).flatten(1).norm(dim=1)
+    return Row("covariance", step, float((broken / (2 * moved.flatten(1).norm(dim=1))).mean()))
+
+
 def control_row(network: LConvNetwork, images: Images, seed: int) -> Row:
     """Row ``control_rotation``: what as many random generators of that rank capture, mean over draws."""
     layer, known = network.layers[0], known_generators(images)[:1]

@@ -150,10 +150,11 @@ def closure(basis: Array) -> float:
     return _relative(target @ np.linalg.pinv(flat) @ flat, target)
 
 
-def nullity(x: Array, y: Array) -> int:
+def nullity(x: Array, y: Array, kept: int = 0) -> int:
     """Count the independent (L, M) of ``L H + H L^T = 0``, ``M C + C L^T = 0``: (i) and (ii), linearized.
 
-    Expected: ``c (c - 1) / 2 + (d - c) (d - c - 1) / 2``, the dimension of O(c) x O(d - c).
+    Expected: ``c (c - 1) / 2 + (d - c) (d - c - 1) / 2``, the dimension of O(c) x O(d - c). With ``kept``
+    only those are counted that leave as many last rows of X alone (a row of ones, in place of a bias).
     """
     h, cross = moments(x, y)
     (c, d), columns = cross.shape, []
@@ -161,11 +162,22 @@ def nullity(x: Array, y: Array) -> int:
         one = np.zeros(d * d + c * c)
         one[index] = 1
         left, right = one[: d * d].reshape(d, d), one[d * d :].reshape(c, c)
-        columns.append(
-            np.concatenate([(left @ h + h @ left.T).ravel(), (right @ cross + cross @ left.T).ravel()])
-        )
-    values = np.linalg.svd(np.array(columns).T, compute_uv=False)
-    return d * d + c * c - int((values > 1e-9 * values[0]).sum())
+        conditions = [left @ h + h @ left.T, right @ cross + cross @ left.T, left[d - kept :]]
+        columns.append(np.concatenate([part.ravel() for part in conditions]))
+    return _kernel(np.array(columns))
+
+
+def covariance_nullity(h: Array) -> int:
+    """Count the independent L of ``L H + H L^T = 0``: (i) alone, linearized; ``d (d - 1) / 2`` of them."""
+    d = len(h)
+    lefts = np.eye(d * d).reshape(-1, d, d)
+    return _kernel((lefts @ h + h @ lefts.swapaxes(1, 2)).reshape(d * d, -1))
+
+
+def _kernel(rows: Array) -> int:
+    """Dimension of the combinations of rows that vanish."""
+    values = np.linalg.svd(rows.T, compute_uv=False)
+    return len(rows) - int((values > 1e-9 * values[0]).sum())
 
 
 def transfer(ns: Sequence[int], draws: int, seed: int = 0, d: int = 7, c: int = 3) -> Array:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared.base.errors import UserError, unknown
+from shared.runs.api import added
 
 #: Networks that are trained to classify images.
 NETWORKS = ("lconv", "random", "cnn", "cnn_pool", "fc", "fc_shallow")
 #: Experiments without a classifier.
-STUDIES = ("propositions", "regression", "planted")
+STUDIES = ("propositions", "regression", "stated", "corollary", "planted")
 CHOICES = {
     "model": (*NETWORKS, *STUDIES),
-    "variant": ("default", "rotated", "rotated_scrambled"),
+    "variant": ("default", "rotated", "scrambled", "rotated_scrambled"),
     "rotation": ("cubic", "bilinear"),
     "test": ("holdout", "official"),
     "two_layers": ("proper", "released"),
@@ -35,11 +36,12 @@ class Settings:
         model: "lconv"; "random" (the same with generators frozen as they were drawn); "cnn"; "cnn_pool" (a
             2x2 maximum with stride 1 after each convolution); "fc" (the structure of L-conv without its
             sharing); "fc_shallow" (one hidden layer, as many parameters as L-conv); or a study:
-            "propositions", "regression", "planted".
+            "propositions", "regression", "planted"; "stated" and "corollary": what the paper states and
+            prints beside the corrected formulas of the first two (`pipelines.lconv.stated`).
         dataset: name in datasets.yaml; its first four fifths are trained on, the rest is the paper's test
             set.
-        variant: "default"; "rotated": each image turned once; "rotated_scrambled": and all pixels moved by
-            one permutation.
+        variant: "default"; "rotated": each image turned once; "scrambled": all pixels moved by one
+            permutation (D21, not in the paper); "rotated_scrambled": both.
         angle: images are turned by U(-angle, angle) degrees (D12: 180 for the whole circle).
         rotation: D11, "cubic" (spline, edge pixels repeated outside) or "bilinear" (zeros outside).
         clip: D13, cut what the spline overshoots.
@@ -60,12 +62,13 @@ class Settings:
             generators that are not orthogonal under the Killing form (future work in the paper).
         optimizer, lr, batch_size, epochs: constant rate; RMSprop as in Keras.
         pictures: record pictures for a figure (seed 0 only).
+        covariance: D16, record how far the generators are from those that Theorem 1 expects.
         hidden: of "planted", what relates the two images of a pair: a "rotation" (exponential of its
             generator); that "scrambled" by a permutation of the pixels; a "bilinear" rotation; "other":
             another generator with the same eigenvalues; "unrelated": nothing.
         side, depth, turn, pairs, steps: of "planted": side of its images, times that one layer is applied,
             angle in degrees, image pairs, optimizer steps.
-        samples: of "regression", data points behind each solution.
+        samples: of "regression" and "corollary", data points behind each solution.
     """
 
     model: str = "lconv"
@@ -102,6 +105,7 @@ class Settings:
     pairs: int = 2000
     steps: int = 600
     samples: int = 5000
+    covariance: bool = added(False)
 
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():
@@ -125,6 +129,9 @@ class Settings:
             raise UserError(f"kernel is {self.kernel[0]}x{self.kernel[1]}; both sides must be 1 or more")
         if (self.closure or self.killing) and self.model != "lconv":
             raise UserError(f"{self.model} has no generators that learn; set closure and killing to 0")
+
+        if self.covariance and self.model not in ("lconv", "random"):
+            raise UserError(f"{self.model} has no generators; set covariance: false")
 
     @property
     def terms(self) -> int:

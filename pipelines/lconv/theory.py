@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipelines.lconv import propositions, regression
+from pipelines.lconv import propositions, regression, stated
 from pipelines.lconv.settings import Settings
 from shared.runs.api import Context, Row
 
@@ -39,3 +39,20 @@ def regression_run(settings: Settings, seeds: Sequence[int], context: Context) -
         rows[seed] = [Row(name, "", float(value)) for name, value in tests.items()]
         rows[seed] += [Row("transfer", n, float(value)) for n, value in zip(SAMPLE_SIZES, transfer)]
     return rows
+
+
+def stated_run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int, list[Row]]:
+    """What the paper states and prints about its propositions.
+
+    Rows: as `pipelines.lconv.stated.run` has them.
+    """
+    return {seed: [Row(*row) for row in stated.run(seed)] for seed in seeds}
+
+
+def corollary_run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int, list[Row]]:
+    """All symmetries of Corollary 1, and what a row of ones does to them.
+
+    Rows: as `pipelines.lconv.stated.corollary` names them.
+    """
+    found = {seed: stated.corollary(seed, settings.samples) for seed in seeds}
+    return {seed: [Row(name, "", value) for name, value in one.items()] for seed, one in found.items()}

@@ -310,48 +310,6 @@ def dots(axes: Axes, samples: Mapping[float, Sample], look: Look) -> None:
     sns.pointplot(x=x, y=y, estimator="mean", errorbar=None, **mean, **common)
 
 
-def bars(
-    axes: Axes,
-    groups: Mapping[str, Mapping[str, Sample]],
-    looks: Mapping[str, Look],
-    baseline: float | None = None,
-) -> None:
-    """Groups of bars: means of samples by name, by the title of their group; looks in the order of the bars.
-
-    Without a ``baseline`` the axis begins a little below the lowest run, and the bars have their standard
-    deviation and each run as a dot.
-    """
-    rows = [
-        (title, name, value)
-        for title, samples in groups.items()
-        for name, sample in samples.items()
-        for value in sample.numbers
-    ]
-    if not rows:
-        axes.text(0.5, 0.5, "not run", transform=axes.transAxes, ha="center", color=MUTED)
-        axes.set(xticks=[], yticks=[])
-        return
-    import seaborn as sns
-
-    table = pd.DataFrame(rows, columns=["group", "name", "value"])
-    common = {"data": table, "x": "group", "y": "value", "hue": "name", "order": list(groups)}
-    common |= {"hue_order": list(looks), "dodge": True, "legend": False, "ax": axes}
-    colors = {name: look.color for name, look in looks.items()}
-    error = {"errorbar": "sd" if baseline is None else None, "err_kws": {"color": INK, "linewidth": 0.9}}
-    sns.barplot(**common, **error, palette=colors, saturation=1, gap=0.1, capsize=0.15)
-    for drawn, look in zip(axes.containers, looks.values()):
-        for bar in drawn:
-            bar.set(hatch=look.hatch, edgecolor="white", linewidth=0.5)
-    if baseline is None:
-        gray = dict.fromkeys(looks, MUTED)
-        sns.stripplot(**common, palette=gray, jitter=False, size=3, zorder=3)
-    low, high = table["value"].min(), table["value"].max()
-    margin = 0.15 * (high - low) + 0.5
-    bottom, top = (max(0.0, low - margin), high + margin) if baseline is None else (baseline, 1.08 * high)
-    axes.set(xlabel="", ylabel="", xlim=(-0.5, len(groups) - 0.5), ylim=(bottom, top))
-    axes.grid(axis="x", visible=False)
-
-
 def picture(
     axes: Axes, values: np.ndarray | None, title: str = "", *, like: Iterable[Any] = (), signed: bool = False
 ) -> None:

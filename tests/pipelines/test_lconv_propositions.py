@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pipelines.lconv import propositions, regression
+from pipelines.lconv import propositions, regression, stated
 
 SEEDS = (0, 1, 7)
 EXACT = 1e-10
@@ -159,3 +159,56 @@ def test_orthogonal_matrices():
     assert all(np.allclose(q @ q.T, np.eye(3)) for q in drawn)
     assert 5 < sum(np.linalg.det(q) > 0 for q in drawn) < 35
     assert all(np.linalg.det(regression.orthogonal(3, random, special=True)) > 0 for _ in range(20))
+
+
+def slope(steps, errors):
+    return np.polyfit(np.log(steps), np.log(errors), 1)[0]
+
+
+def test_proposition_1_as_printed_fails_for_the_relu_it_names():
+    """First order, no better than without L; for tanh order zero. The layer itself is near second order."""
+    errors = stated.activations(stated.ETAS, 0)
+    assert slope(stated.ETAS, errors["relu_printed"]) == pytest.approx(1, abs=0.1)
+    assert errors["relu_printed"][-1] > 0.9 * errors["relu_dropped"][-1]
+    assert min(errors["tanh_printed"]) > 0.3
+    assert slope(stated.ETAS, errors["tanh_layer"]) == pytest.approx(2, abs=0.05)
+    assert 1.3 < slope(stated.ETAS, errors["relu_layer"]) < 2.2
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_one_network_is_a_convolution_over_a_whole_group(seed):
+    """Proposition 2 for SO(3), and for an element of SL(2, R) without a logarithm: errors fall like 1 / n."""
+    for found in (stated.haar((128, 512), seed), stated.product((128, 512), seed)):
+        assert ratios(found) == pytest.approx([4], rel=0.15)
+        assert found[512] < 0.05
+
+
+def test_what_the_proofs_print():
+    found = stated.shifts(0)
+    assert found["commute_circular"] == found["commute_printed"] == 0
+    assert found["commute_centered"] == 1
+    assert found["printed_error"] > 0.5
+    assert stated.flow(0) > 0.1
+    assert stated.flow(0, rate=1.0) < EXACT
+    waves = stated.fractional((1, 4, 16))  # a cosine of half the phase
+    assert [waves[n] for n in (1, 4, 16)] == pytest.approx(
+        [1 - math.cos(math.pi * n / 64) for n in (1, 4, 16)]
+    )
+
+
+def test_rotation_of_pixels_is_sparse_and_not_of_low_rank():
+    assert stated.rotation(28)["entries"] == 4
+    assert stated.rotation(28)["rank"] == 28 * 27
+    assert stated.rotation(28)["low_rank"] < 0.4
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_corollary_counts_all_symmetries(seed):
+    """21 = 7 * 6 / 2 generators, and reflections too; a row of ones in place of a bias is not kept."""
+    found = stated.corollary(seed, 500)
+    assert found["c1_nullity"] == 21
+    assert found["c1_reflection"] < EXACT
+    assert found["c1_determinant"] == pytest.approx(-1)
+    assert found["bias_row"] > 0.1
+    # O(3) x O(5), and what of it keeps a vector: O(2) x O(4)
+    assert (found["bias_dimension"], found["bias_kept"]) == (3 + 10, 1 + 6)

@@ -9,7 +9,7 @@ import pytest
 
 from shared.base import paths
 from shared.base.errors import UserError
-from shared.report import captions, plots
+from shared.report import captions, groups, labels, plots
 from shared.report.figures import Figure, canvas, render
 from shared.report.plots import Decades, Look, Series
 from shared.report.results import Results
@@ -239,34 +239,45 @@ def test_dots_show_each_run_and_the_mean(axes):
     assert len([dots for dots in axes.collections if len(dots.get_offsets())]) == 2
 
 
-def test_bars_show_mean_deviation_and_runs_of_the_arms_that_ran(axes):
-    looks = {**LOOKS, "late": Look("late", SERIES[2], hatch="//")}
-    groups = {
+def test_groups_of_dots_show_the_runs_of_the_arms_that_ran(axes):
+    looks = {**LOOKS, "late": Look("late", SERIES[2])}
+    samples = {
         "first": {"plain": Sample({0: 80.0, 1: 90.0}, "lite"), "turned": Sample({}, "")},
         "second": {"late": Sample({0: 70.0}, "lite")},
     }
-    plots.bars(axes, groups, looks)
-    shown = [(bar.get_x() + bar.get_width() / 2, bar.get_height(), bar.get_hatch()) for bar in axes.patches]
-    assert shown == [pytest.approx((-0.8 / 3, 85.0, "")), pytest.approx((1 + 0.8 / 3, 70.0, "//"))]
-    deviations = np.concatenate([line.get_ydata() for line in axes.lines])
-    assert [np.nanmin(deviations), np.nanmax(deviations)] == pytest.approx([85 - 50**0.5, 85 + 50**0.5])
+    groups.dots(axes, samples, looks)
     runs = [point for dots in axes.collections for point in dots.get_offsets().tolist()]
-    assert sorted(runs) == [
-        pytest.approx(place) for place in ([-0.8 / 3, 80], [-0.8 / 3, 90], [1 + 0.8 / 3, 70])
-    ]
-    assert axes.get_ylim()[0] == 70 - 0.15 * 20 - 0.5
+    places = [-0.8 / 3, 80], [-0.8 / 3, 90], [1 + 0.8 / 3, 70]
+    assert sorted(runs) == [pytest.approx(place) for place in places]
+    assert [word.get_text() for word in axes.get_xticklabels()] == ["first", "second"]
 
 
-def test_bars_of_counts_begin_at_their_baseline(axes):
-    plots.bars(axes, {"": {"plain": Sample({0: 400.0, 1: 400.0}, "lite")}}, LOOKS, baseline=0)
+def test_bars_of_counts_begin_at_zero(axes):
+    samples = {
+        "": {"plain": Sample({0: 400.0, 1: 400.0}, "lite")},
+        "later": {"turned": Sample({0: 90.0}, "lite")},
+    }
+    groups.bars(axes, samples, {**LOOKS, "turned": Look("turned", SERIES[2], hatch="//")})
     assert axes.get_ylim() == (0, 1.08 * 400)
-    assert [bar.get_height() for bar in axes.patches] == [400]
-    assert not [dots for dots in axes.collections if len(dots.get_offsets())]
+    shown = [(bar.get_x() + bar.get_width() / 2, bar.get_height(), bar.get_hatch()) for bar in axes.patches]
+    assert shown == [pytest.approx((-0.2, 400.0, "")), pytest.approx((1.2, 90.0, "//"))]
+
+
+def test_labels_cover_neither_each_other_nor_marks(axes):
+    names = {f"a long name {i}": (0.5 + 0.01 * i, 0.5) for i in range(3)}
+    labels.place(axes, names, [(0.6, 0.52)])
+    axes.figure.canvas.draw()
+    boxes = [word.get_window_extent() for word in axes.texts]
+    assert sorted(word.get_text() for word in axes.texts) == sorted(names)
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    marks = [axes.transData.transform(place) for place in [*names.values(), (0.6, 0.52)]]
+    assert not any(box.contains(*mark) for box in boxes for mark in marks)
 
 
 def test_bars_without_results_say_so(axes):
-    plots.bars(axes, {"first": {"plain": Sample({}, "")}}, LOOKS)
-    assert [word.get_text() for word in axes.texts] == ["not run"]
+    groups.bars(axes, {"first": {"plain": Sample({}, "")}}, LOOKS)
+    groups.dots(axes, {"first": {"plain": Sample({}, "")}}, LOOKS)
+    assert [word.get_text() for word in axes.texts] == ["not run", "not run"]
 
 
 # -- pictures, squares, axes -------------------------------------------------------------------------------
