@@ -164,15 +164,13 @@ def eigenvalues(results: Results) -> Figure:
     parts = [results.curves(*where, f"eigenvalue_{part}") for part in ("real", "imag")]
 
     def draw() -> Canvas:
-        seeds = list(parts[0].index)[:5]
+        seeds = list(parts[0].index)[:5]  # as many panels as there are runs
         drawn, _ = canvas(7.6, 4.6)
         drawn.clear()
         upper, lower = drawn.subfigures(2, 1, height_ratios=[1, 1.35])
-        panels = upper.subplots(1, 5, squeeze=False, sharex=True, sharey=True)[0]
+        panels = upper.subplots(1, max(len(seeds), 1), squeeze=False, sharex=True, sharey=True)[0]
         for axes, seed in zip(panels, seeds):
             _plane(axes, parts[0].loc[seed], parts[1].loc[seed], 2, f"run {seed + 1}")
-        for axes in panels[len(seeds) :]:
-            axes.set_axis_off()
         for row, poses in enumerate(lower.subplots(2, 4)):
             for axes, (key, title) in zip(poses, GLYPHS.items()):
                 picture = results.picture(*where, f"glyph_{row}_{key}")
@@ -201,12 +199,13 @@ def paths(results: Results) -> Figure:
     shown = {title: _path(results, *where) for title, where in rows.items()}
 
     def draw() -> Canvas:
-        drawn, panels = canvas(8.4, 3.9, len(rows), len(STEPS), sharex=True, sharey=True)
-        for row, (title, path) in enumerate(shown.items()):
+        there = {title: path for title, path in shown.items() if path}
+        drawn, panels = canvas(
+            8.4, 1.95 * max(len(there), 1), max(len(there), 1), len(STEPS), sharex=True, sharey=True
+        )
+        for row, (title, path) in enumerate(there.items()):
             panels_of_row = panels[row * len(STEPS) :][: len(STEPS)]
-            steps = dict.fromkeys(
-                min(path, key=lambda one: abs(one - min(s, max(path)))) for s in STEPS if path
-            )
+            steps = dict.fromkeys(min(path, key=lambda one: abs(one - min(s, max(path)))) for s in STEPS)
             for axes, step in zip(panels_of_row, steps):
                 _plane(axes, *path[step], 3, f"step {step:,.0f}")
             for axes in panels_of_row[len(steps) :]:

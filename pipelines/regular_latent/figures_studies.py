@@ -79,13 +79,15 @@ def _draw_distances(axes: Axes, results: Results, one: Exploration) -> None:
         ("learned,\nfrom far", NETWORK, DISTANCE.of(results, (controls, "far")), (controls, "far")),
         ("null,\nfrom far", ALONE, alone_far, (null, "far")),
     ]
+    columns = [column for column in columns if column[2].n]
     for place, (_, look, sample, where) in enumerate(columns):
         plots.dots(axes, {place: sample}, look)
         before = DISTANCE_BEFORE.of(results, where) if where else Sample()
         if before.n:
             height = before.summary.mean
             axes.hlines(height, place - 0.35, place + 0.35, color=MUTED, linewidth=1, linestyle=DASHED)
-    plots.categories(axes, [name for name, *_ in columns], fontsize=6.5)
+    if columns:
+        plots.categories(axes, [name for name, *_ in columns], fontsize=6.5)
     axes.set(title=one.group, ylim=(-0.2, None))
 
 

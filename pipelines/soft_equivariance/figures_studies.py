@@ -136,9 +136,10 @@ def learned(results: Results) -> Figure:
     panels = {net: [_layers(results, net, strength) for strength in STRENGTHS] for net in ("t2", "n4")}
 
     def draw() -> Canvas:
-        whole, axes = canvas(8.6, 3.4, 1, 2)
+        there = {net: shown for net, shown in panels.items() if any(map(len, shown))}
+        whole, axes = canvas(4.3 * max(len(there), 1), 3.4, 1, max(len(there), 1))
         handles: list[Look] = []
-        for panel, (net, shown) in zip(axes, panels.items()):
+        for panel, (net, shown) in zip(axes, there.items()):
             handles += plots.curves(panel, shown)
             started = [
                 results.sample("table4_reduced", f"{net}_0", f"omega_{layer}", [0]) for layer in arms.LAYERS
@@ -170,21 +171,20 @@ def errors(results: Results) -> Figure:
     trained = [_after_training(results, angle) for angle in TURNS]
 
     def draw() -> Canvas:
-        whole, (left, right) = canvas(8.6, 3.4, 1, 2)
-        scale = Decades.around(exact) if any(map(len, exact)) else None
-        for one in exact:
-            if scale and len(one):
-                scale.band(left, one)
-        if scale:
-            scale.apply(left)
-        left.set(
-            title="untrained, whole frequencies frozen", xlabel="ω'", ylabel="relative change of the logits"
-        )
-        for one in trained:
-            plots.band(right, one)
-        if not any(map(len, trained)):
-            right.text(0.5, 0.5, "not run", transform=right.transAxes, ha="center", color=MUTED)
-        right.set(title="trained (CIFAR-10)", xlabel="ω'", yscale="log")
+        there = [shown for shown in (exact, trained) if any(map(len, shown))]
+        whole, panels = canvas(4.3 * max(len(there), 1), 3.4, 1, max(len(there), 1))
+        for panel, shown in zip(panels, there):
+            if shown is exact:
+                scale = Decades.around(exact)
+                for one in filter(len, exact):
+                    scale.band(panel, one)
+                scale.apply(panel)
+                panel.set(title="untrained, whole frequencies frozen", xlabel="ω'")
+            else:
+                for one in trained:
+                    plots.band(panel, one)
+                panel.set(title="trained (CIFAR-10)", xlabel="ω'", yscale="log")
+        panels[0].set_ylabel("relative change of the logits")
         plots.legend(whole, TURN_LOOKS.values())
         return whole
 

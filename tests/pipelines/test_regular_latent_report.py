@@ -279,3 +279,12 @@ def test_figures_draw_every_run(like_the_paper, name):
     if name == "equivariance":
         marks = sum(len(line.get_xdata()) for line in drawn.axes[0].lines)
         assert marks == 7 * 5, "CNN, the method and five controls, five runs each"
+
+
+def test_figures_of_few_results_have_no_empty_panels():
+    """As many planes as there are runs, and columns for what was run."""
+    one = {figure.name: figure for figure in drawings.figures(report(experiments=("table1",), seeds=1))}
+    planes = [axes for axes in one["figure3"].draw().axes if axes.get_title().startswith("run")]
+    assert len(planes) == 1
+    labels = [[tick.get_text() for tick in axes.get_xticklabels()] for axes in one["nulls"].draw().axes[:3]]
+    assert labels == [["printed", "learned"], ["printed"], ["printed"]]

@@ -357,3 +357,4 @@ def test_figures_of_few_results_are_drawn():
     one = report(experiments=("steps_cifar100", "exact"), seeds=1)
     assert render(figures_studies.steps(one))[0].startswith("<?xml")
     assert render(figures_studies.errors(one))[0].startswith("<?xml")
+    assert len(figures_studies.errors(one).draw().axes) == 1, "no panel for what was not run"
