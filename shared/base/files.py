@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +17,18 @@ from filelock import FileLock
 from shared.base import bounded
 from shared.base.errors import UserError
 
+try:
+    import fcntl
+except ImportError:  # where there is no Unix, nobody sweeps
+    fcntl = None
+
 #: What the system says if a disk has no room, or takes no files: no fault of what was to be written.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_WRITING = (*FULL, errno.EROFS)
+#: Names that `tempfile.mkstemp` makes of the prefix and suffix of `_temporary`.
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp", re.DOTALL)
+#: Folders that this process has swept.
+_swept: set[Path] = set()
 
 
 def is_unwritable(error: OSError, *folders: Path) -> bool:
@@ -38,25 +48,68 @@ def named(path: Path) -> Iterator[None]:
         raise
 
 
-def write_atomic(path: Path, data: str | bytes) -> None:
+def write_atomic(path: Path, data: str | bytes | memoryview) -> None:
     """Write ``data`` so that a reader, or a power cut, sees the old file or the new one, never a part.
 
-    The temporary file lies beside the target (a rename across file systems is not atomic).
+    The temporary file lies beside the target (a rename across file systems is not atomic). What killed
+    writers left there is removed, at the first write of a process in a folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     content = data.encode() if isinstance(data, str) else data
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with named(path), os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes private files; these are meant to be shared
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
+    with named(path):
+        _sweep(path.parent)
+        handle, temporary = _temporary(path)
+        with os.fdopen(handle, "wb") as file:  # open until it has its name: its lock says that we live
+            try:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+                os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes private files; these are to be shared
+                if fcntl is None:  # Windows renames no open file
+                    file.close()
+                os.replace(temporary, path)
+            except BaseException:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(temporary)
+                raise
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file of this name is one that `write_atomic` has not finished."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+def _temporary(path: Path) -> tuple[int, str]:
+    """A new file beside ``path``, locked as long as it is open, so that `_sweep` knows it is in use."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        try:
+            if fcntl is not None:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(handle).st_nlink:
+                return handle, name
+        except BlockingIOError:  # somebody has just found it, and sweeps it
+            pass
+        except OSError:  # a file system without locks, where nobody sweeps
+            return handle, name
+        os.close(handle)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the temporary files of a folder whose writers are dead; once for each process and folder."""
+    if fcntl is None or folder in _swept:
+        return
+    _swept.add(folder)
+    with os.scandir(folder) as entries:
+        left = [entry.path for entry in entries if is_temporary(entry.name)]
+    for name in left:
+        with contextlib.suppress(OSError):  # in use, or of another user
+            handle = os.open(name, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(name)
+            finally:
+                os.close(handle)
 
 
 def _umask() -> int:

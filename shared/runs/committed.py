@@ -187,7 +187,10 @@ def _damage(
         digest = environments.get(run, {}).get("rows")
         if run not in environments:
             found[run] = f"{name} holds run {run}, but {sidecar.name} does not; {_remedy(file, 'both files')}"
-        elif digest is not None and digest != rows_digest(rows.get(run, ())):
+        elif not isinstance(digest, str):  # whoever edits the rows could take it away, too
+            text = f"{sidecar.name} has no digest of the rows of run {run} in {name}"
+            found[run] = f"{text}; {_remedy(file, 'both files')}"
+        elif digest != rows_digest(rows.get(run, ())):
             text = f"the rows of run {run} in {name} do not match its sidecar {sidecar.name}"
             found[run] = f"{text}; {_remedy(file, 'both files')}"
     return found

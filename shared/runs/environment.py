@@ -75,6 +75,12 @@ def code() -> dict[str, Any]:
     return {"commit": (commit or "").strip() or "unknown", "dirty": bool(changed or new) if known else None}
 
 
+def deleted() -> set[str]:
+    """The results that git knows and that are gone, relative to the checkout; none where it cannot say."""
+    listed = _git("ls-files", "--deleted", "-z", "--", "pipelines/*/results/*")
+    return set((listed or "").split("\0")) - {""}
+
+
 def _git(*arguments: str) -> str | None:
     """What git prints; None if it is not there or refuses, as in a checkout of another user."""
     try:

@@ -12,7 +12,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from shared.base import paths
 from shared.base.errors import UserError
+from shared.base.files import is_unwritable
 from shared.runs import (
     batches,
     config,
@@ -20,6 +22,7 @@ from shared.runs import (
     environment,
     failures,
     fingerprint,
+    ledger,
     paper_modules,
     precisions,
     records,
@@ -85,7 +88,8 @@ def execute(
 
     Raises:
         UserError: for options that make no sense here (a precision that nobody knows or that a run does not
-            take, no such device).
+            take, no such device), or if nothing can be recorded: before the first training, or at the first
+            record that cannot be written.
     """
     options, runs = options or Options(), list(runs)
     precisions.check(runs, options.precision)
@@ -126,6 +130,7 @@ class Session:
             if not fitting:
                 self.outcome.left += [run for batch, _ in queue for run in batch]
                 return
+        records.check_writable()  # now, not after hours
         while queue:
             batch, wait = queue.popleft()
             if not self.budget.fits(batch):
@@ -168,7 +173,11 @@ class Session:
             said = "the checkpoint is kept" if kept else "no seed was finished"
             self.options.log(f"{names}: time is up, {said}")
             self.outcome.left += batch
+        except records.Unwritable:  # no fault of the training: the next one could not be recorded, either
+            raise
         except Exception as error:
+            if isinstance(error, OSError) and is_unwritable(error, paths.store()):
+                raise records.unwritable(error) from None
             if self.options.debug:
                 raise
             bad, parts = failures.isolate(batch, error)
@@ -280,9 +289,33 @@ class Session:
             self.outcome.failed.append((run, str(error)))
             self.options.log(str(error))
             return False
-        records.save(records.Record(run.id, run.inputs, checked, facts | _throughput(checked)))
+        made = records.Record(run.id, run.inputs, checked, facts | _throughput(checked))
+        problem = self._save(run, made)
+        if problem:
+            self.outcome.failed.append((run, problem))
+            self.options.log(problem)
+            return False
         self.outcome.done.append(run)
         return True
+
+    def _save(self, run: config.Run, made: records.Record) -> str:
+        """Store a record, the latest of its run; or say what in one that came meanwhile contradicts it.
+
+        Raises:
+            records.Unwritable: if it cannot be written.
+        """
+        try:
+            with records.writing():
+                if records.signature(run.id) != self.before.get(run.id):
+                    other = records.stored(run.id)
+                    if problem := other.contradiction(made) if other else None:
+                        return f"{run.spec}: a record that came meanwhile contradicts: {problem}; keep one"
+                number = ledger.of(run.paper).next_execution(run.id)
+                facts = {**made.environment, "execution": number}
+                records.save(dataclasses.replace(made, environment=facts))
+        except OSError as error:
+            raise records.unwritable(error) from None
+        return ""
 
 
 def data_notes(run: config.Run) -> list[str]:

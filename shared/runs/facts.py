@@ -62,7 +62,7 @@ _ENVIRONMENT: Mapping[str, _Kind] = {
     ),
     **dict.fromkeys(("finished", "fingerprint", "precision"), _TEXT),
     **dict.fromkeys(("wall_s", "peak_mb", "device_peak_mb", "throughput"), _NUMBER),
-    **dict.fromkeys(("replicas", "threads"), _WHOLE),
+    **dict.fromkeys(("execution", "replicas", "threads"), _WHOLE),
     "dirty": (lambda value: value is None or isinstance(value, bool), "true, false or null"),
     "resumed": (lambda value: isinstance(value, bool), "true or false"),
     "versions": _TEXTS,

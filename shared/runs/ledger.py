@@ -127,24 +127,41 @@ class Ledger:
         return found
 
     def _newest(self, run_id: str, places: Iterable[Committed]) -> Record | None:
-        """An intact record of the execution that was finished last; None if there is none.
+        """An intact record of the last execution (`records.order`); None if there is none.
 
         Of several it is the last collected one, so that committed facts stay as they are; but the store's if
         they have other rows of that very execution, since nobody edits the store.
         """
-        own, copies, times = self.stored(run_id), [], []
+        own, copies, facts = self.stored(run_id), [], []
         for place in places:
             if run_id in place.environments:
-                times.append(_finished(place.environments[run_id]))
+                facts.append(place.environments[run_id])
                 if run_id not in place.damage:
                     copies.append(place.record(run_id))
             elif own and place.rows.get(run_id, own.rows) != own.rows:
                 return None  # rows without their circumstances, which may be newer than the store's
-        last = max([*times, _finished(own.environment)] if own else times, default="")
-        newest = [copy for copy in copies if copy is not None and _finished(copy.environment) == last]
-        if own and _finished(own.environment) == last:
-            newest = [copy for copy in newest if copy.rows == own.rows] or [own]
+        known = [*facts, own.environment] if own else facts
+        last = max(map(records.order, known), default=(0, ""))
+        newest = [copy for copy in copies if copy is not None and records.order(copy.environment) == last]
+        if own and records.order(own.environment) == last:
+            others = [entry for entry in facts if records.order(entry) == last]
+            if all(records.is_same_execution(entry, own.environment) for entry in others):
+                newest = [copy for copy in newest if copy.rows == own.rows] or [own]
         return newest[-1] if newest else None
+
+    def next_execution(self, run_id: str) -> int:
+        """The number of an execution that is recorded now, while `records.writing` is held.
+
+        Raises:
+            UserError: if a record claims a number that nobody can have come to: none could be later.
+        """
+        own = self.stored(run_id)
+        known = [place.environments.get(run_id, {}) for place in self._at(run_id)]
+        known += [own.environment] if own else []
+        last = max((records.order(facts)[0] for facts in known), default=0)
+        if last >= records.MOST_EXECUTIONS:
+            raise UserError(f"a record of {run_id} claims to be execution {last} of it; delete or restore it")
+        return 1 + last
 
     def why_stale(self, run: Run) -> list[str]:
         """Why a run has no valid result; empty if it has one.
@@ -338,10 +355,11 @@ class Ledger:
 
     def _stamp_stored(self, run_id: str, facts: Mapping[str, Any]) -> None:
         """Bring the stored record of the same execution up to date with the sidecar."""
-        record = self.stored(run_id)
-        if record is not None and record.environment.get("finished") == facts.get("finished"):
-            new = {key: value for key, value in facts.items() if key not in ("inputs", "rows")}
-            records.save(Record(run_id, record.inputs, record.rows, new))
+        with records.writing():
+            record = self.stored(run_id)
+            if record is not None and records.is_same_execution(record.environment, facts):
+                new = {key: value for key, value in facts.items() if key not in ("inputs", "rows")}
+                records.save(Record(run_id, record.inputs, record.rows, new))
 
     @contextlib.contextmanager
     def _locked(self, experiment: Experiment, tier: str) -> Iterator[Path]:
@@ -401,10 +419,6 @@ def _frame(rows: Iterable[tuple[Any, ...]]) -> pd.DataFrame:
     frame["step"] = pd.to_numeric(frame["step"], errors="coerce").astype(float)
     kinds = {"seed": "int64", "value": "float64", "run": str, "experiment": str, "arm": str, "metric": str}
     return frame.astype(kinds)
-
-
-def _finished(facts: Mapping[str, Any]) -> str:
-    return str(facts.get("finished", ""))
 
 
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

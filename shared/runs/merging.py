@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,20 +40,15 @@ def merge(source: Path) -> Merged:
         found[record.run] = record
     if not found:
         raise UserError(f"{source} holds no run records; give a record, a results folder or a checkout")
-    fresh = []
     papers = config.papers(include_templates=True)
-    ledgers = {paper: ledger.of(paper) for paper in papers}
-    for record in found.values():
-        paper = str(record.inputs.get("paper"))
-        here = ledgers[paper].record(record.run) if paper in ledgers else records.stored(record.run)
-        _agree(here, record, "here", "there")
-        if here is None:
-            fresh.append(record)
-    touched = list(ledger.sharing(papers, found))
-    for experiment, tier in touched:
-        ledgers[experiment.paper].verify(experiment, tier)  # before anything is written
-    for record in fresh:
-        records.save(record)
+    with records.writing():  # two merges at once, which contradict each other, must not both find nothing
+        ledgers = {paper: ledger.of(paper) for paper in papers}
+        fresh = _new(found, ledgers)
+        touched = list(ledger.sharing(papers, found))
+        for experiment, tier in touched:
+            ledgers[experiment.paper].verify(experiment, tier)  # before anything is written
+        for record in fresh:
+            records.save(record)
     begun = _begun(files)
     asked = [
         (experiment, tier)
@@ -67,6 +62,22 @@ def merge(source: Path) -> Merged:
         undeclared=len(found.keys() - declared),
         changed=[f"{e.paper}/{e.name} ({tier})" for e, tier in ledger.collect(asked, touched)],
     )
+
+
+def _new(found: Mapping[str, records.Record], ledgers: Mapping[str, ledger.Ledger]) -> list[records.Record]:
+    """The records of runs that are not known here.
+
+    Raises:
+        UserError: if one has other rows than ours.
+    """
+    fresh = []
+    for record in found.values():
+        paper = str(record.inputs.get("paper"))
+        here = ledgers[paper].record(record.run) if paper in ledgers else records.stored(record.run)
+        _agree(here, record, "here", "there")
+        if here is None:
+            fresh.append(record)
+    return fresh
 
 
 def _agree(mine: records.Record | None, theirs: records.Record, here: str, there: str) -> None:

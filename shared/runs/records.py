@@ -6,11 +6,13 @@ A record says what it was made from (`inputs`), what came out (`rows`) and under
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
 import math
 import re
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +20,18 @@ from typing import Any
 
 from shared.base import bounded, paths
 from shared.base.errors import UserError
-from shared.base.files import write_json
+from shared.base.files import lock, named, write_json
 from shared.runs import config, facts
 from shared.runs.api import Row
 
 _TIMING = re.compile(r"(.*_)?(seconds|mb)|.*_per_second")
 _METRIC = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+#: A number of an execution that is only claimed.
+MOST_EXECUTIONS = 10**9
+
+
+class Unwritable(UserError):
+    """Nothing can be recorded here, whatever is computed."""
 
 
 @dataclass(frozen=True)
@@ -126,8 +134,31 @@ def lock_path(name: str) -> Path:
     return paths.store() / "locks" / name
 
 
+def writing() -> contextlib.AbstractContextManager[None]:
+    """The lock to hold from looking at what the store has of a run until `save`: nobody else writes then.
+
+    It is held for moments, and whoever holds it waits for no other lock.
+    """
+    return lock(lock_path("store"))
+
+
+def order(environment: Mapping[str, Any]) -> tuple[int, str]:
+    """What tells which of two executions of a run is the later one, from their circumstances; no clock.
+
+    Each execution has a number, one more than any that was known of when it was recorded. Executions recorded
+    before there were numbers have 0 and are told apart by when they were finished, as far as that is true.
+    """
+    number = environment.get("execution", 0)
+    return (number, "") if number else (0, environment.get("finished", ""))
+
+
+def is_same_execution(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
+    """Whether the circumstances are those of one execution of a run."""
+    return order(mine) == order(theirs) and mine.get("finished") == theirs.get("finished")
+
+
 def save(record: Record) -> None:
-    """Write a record to the store, whole or not at all."""
+    """Write a record to the store, whole or not at all; `writing` is to be held."""
     write_json(
         stored_path(record.run),
         {
@@ -136,6 +167,30 @@ def save(record: Record) -> None:
             "rows": [list(row) for row in record.rows],
             "environment": record.environment,
         },
+    )
+
+
+def check_writable() -> None:
+    """Look whether records and checkpoints can be written, before anything is computed for them.
+
+    Raises:
+        Unwritable: if not, with the reason.
+    """
+    for folder in (stored_path("").parent, paths.store() / "checkpoints"):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with named(folder), tempfile.TemporaryFile(dir=folder, buffering=0) as probe:
+                probe.write(bytes(4096))
+        except OSError as error:
+            raise unwritable(error) from None
+
+
+def unwritable(error: OSError) -> Unwritable:
+    """What to say of an error of writing in the store."""
+    file = Path(error.filename) if isinstance(error.filename, str) else paths.store()
+    return Unwritable(
+        f"{paths.shown(file)} cannot be written ({error.strerror}), so no further run was begun; see to "
+        "space and permissions there, then give the same command again: it goes on from what is recorded"
     )
 
 

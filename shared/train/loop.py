@@ -47,7 +47,7 @@ def fit(
     The generators of the process (torch, numpy, random), from which layers and transforms of others draw, are
     set from the seed in each epoch, and stand afterwards where they stood.
     With a checkpoint the state is saved after each epoch; a training that was killed goes on from
-    there, and ends with the same bits on a CPU.
+    there, and ends with the same bits on a CPU. A damaged checkpoint is named in the log and not used.
 
     Args:
         models: networks of one architecture, each initialized from its own seed.
@@ -65,7 +65,7 @@ def fit(
         TrainingDiverged: if a loss, weight or score is not finite; the models are then worthless.
         TrainingInterrupted: if the deadline came first.
         UserError: if precision and device do not go together, seeds that shall be trained together cannot be,
-            or the checkpoint is damaged or of other seeds, settings, data or networks.
+            or the checkpoint is of other seeds, settings, data or networks.
         ValueError: if there is not one seed, list of training images and list of validation images for each
             model, nothing to select the best epoch by, or models or checkpoints of two seeds are the same.
     """
@@ -78,7 +78,7 @@ def fit(
         return _one_by_one(models, data, settings, seeds, checkpoint, options)
     session = Session(models, seeds, settings, device)
     session.of(data, observe_every)
-    saved = load_checkpoint(checkpoint, device) if checkpoint else None
+    saved = _saved(checkpoint, device, log) if checkpoint else None
     if saved is not None:
         session.restore(saved)
         log(f"resumed after epoch {session.epoch} of {settings.epochs}")
@@ -100,6 +100,15 @@ def fit(
         if settings.selection == "best" and best is not None:
             model.load_state_dict(best[1])
     return session.fit
+
+
+def _saved(checkpoint: Path, device: str, log: Callable[[str], None]) -> dict[str, Any] | None:
+    """What a checkpoint holds; None if there is none, or it is damaged: training then begins anew."""
+    try:
+        return load_checkpoint(checkpoint, device)
+    except UserError as error:
+        log(f"{str(error).partition(';')[0]}: it is not used, training begins anew")
+        return None
 
 
 def _check(

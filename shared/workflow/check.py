@@ -6,16 +6,17 @@ Needs no data, no torch and no GPU, so that it can run for every change.
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from shared.base import paths
 from shared.base.errors import UserError
+from shared.base.files import is_temporary
 from shared.data import catalogue
 from shared.report import captions, published
 from shared.report.contents import Report
-from shared.runs import config, fingerprint, ledger, records
+from shared.runs import config, environment, fingerprint, ledger, records
 from shared.runs.committed import Committed
 from shared.workflow import dvc_files
 
@@ -41,10 +42,11 @@ def check(paper: str, strict_code: bool = False) -> list[Problem]:
         return [Problem(str(error))]
     parts = (_hand_written(paper), _names(declared), _code(declared), _stage(declared), _leftovers(declared))
     found = [problem for part in parts for problem in part]
+    gone = dvc_files.locked() | environment.deleted()
     for experiment in declared.experiments.values():
         for tier in experiment.tiers:
             try:
-                found += _tier(experiment, tier)
+                found += _tier(experiment, tier, gone)
             except UserError as error:
                 found.append(Problem(str(error)))
     found += _contradictions(declared)
@@ -136,6 +138,10 @@ def _leftovers(paper: config.Paper) -> Iterator[Problem]:
             yield Problem(f"{shown} is none of {', '.join(paths.COMMITTED_TIERS)}; delete or move it")
     for tier in paths.COMMITTED_TIERS:
         for file in sorted(paths.results(paper.name, tier).glob("*")):
+            if is_temporary(file.name):
+                text = "is what a killed command left; the next one that writes there removes it"
+                yield Problem(f"{paths.shown(file)} {text}", warning=True)
+                continue
             name = file.name.removesuffix(".csv").removesuffix(paths.SIDECAR)
             experiment = paper.experiments.get(name)
             if experiment is None or tier not in experiment.tiers:
@@ -143,8 +149,14 @@ def _leftovers(paper: config.Paper) -> Iterator[Problem]:
                 yield Problem(f"{shown} belongs to no declared experiment; delete it or declare it")
 
 
-def _tier(experiment: config.Experiment, tier: str) -> Iterator[Problem]:
-    """Problems of one experiment at one tier: its settings, and its results if they are committed."""
+def _tier(experiment: config.Experiment, tier: str, gone: Collection[str]) -> Iterator[Problem]:
+    """Problems of one experiment at one tier: its settings, and its results if they are committed.
+
+    Args:
+        experiment: which.
+        tier: which.
+        gone: files that git or dvc.lock knows, among them all that are not there any more.
+    """
     where = f"{experiment.paper}/{experiment.name} ({tier})"
     declared = experiment.runs(tier)
     if tier not in paths.COMMITTED_TIERS:
@@ -159,6 +171,9 @@ def _tier(experiment: config.Experiment, tier: str) -> Iterator[Problem]:
     here = known.committed(experiment.name, tier)
     yield from (Problem(f"{where}: {text}") for text in here.problems)
     if not here.rows and not here.environments:
+        file = paths.shown(paths.collected(experiment.paper, experiment.name, tier))
+        if file in gone:
+            yield Problem(f"{where}: {file} was recorded and is gone; restore it and its sidecar from git")
         return
     if here.damage:
         yield Problem(_damage(experiment, tier, here))
@@ -209,10 +224,6 @@ def _entries(here: Committed, where: str) -> Iterator[Problem]:
         if config.identity(facts.get("inputs", {})) != run:
             yield Problem(
                 f"{where}: the inputs of run {run} do not give its name; restore the sidecar from git"
-            )
-        elif "rows" not in facts:
-            yield Problem(
-                f"{where}: the sidecar has no digest of the rows of run {run}; restore the sidecar from git"
             )
 
 

@@ -11,7 +11,17 @@ from pathlib import Path
 
 from shared.base import paths
 from shared.base.errors import UserError, each, unknown
-from shared.runs import batches, config, declarations, devices, environment, ledger, merging, supervise
+from shared.runs import (
+    batches,
+    config,
+    declarations,
+    devices,
+    environment,
+    ledger,
+    merging,
+    records,
+    supervise,
+)
 from shared.runs.execution import Options, Outcome, execute
 from shared.workflow import jobs, progress
 
@@ -93,7 +103,7 @@ def _compute(
     finally:  # also after an interruption: what is finished shall be in the CSV
         if collecting and (outcome.done or outcome.valid):
             _collect(runs, outcome)
-    return _report(runs, outcome)
+    return _report(runs, outcome, _lost(outcome, collecting))
 
 
 def do_rerun(args: argparse.Namespace) -> int:
@@ -135,7 +145,29 @@ def _collect(runs: Iterable[config.Run], outcome: Outcome) -> None:
     ledger.collect(asked, ledger.sharing(papers, {run.id for run in outcome.done}))
 
 
-def _report(runs: list[config.Run], outcome: Outcome) -> int:
+def _lost(outcome: Outcome, collected: bool) -> list[config.Run]:
+    """The runs that have a result, and are not where it should stand: somebody changed things meanwhile.
+
+    Args:
+        outcome: what has become of the runs.
+        collected: whether the CSV should hold them, or the store alone.
+    """
+    lost = []
+    for run in outcome.done + outcome.valid:
+        known = ledger.of(run.paper)
+        own = known.stored(run.id)
+        here = known.committed(run.experiment, run.tier)
+        facts = here.environments.get(run.id)
+        if collected and (facts is None or here.runs.get((run.arm, run.seed)) != run.id):
+            lost.append(run)
+        elif collected and run in outcome.done and own:
+            lost += [] if records.is_same_execution(facts or {}, own.environment) else [run]
+        elif not collected and known.record(run) is None:
+            lost.append(run)
+    return lost
+
+
+def _report(runs: list[config.Run], outcome: Outcome, lost: list[config.Run]) -> int:
     parts = [f"{_number(outcome.done)} trained", f"{_number(outcome.valid)} valid already"]
     parts += [f"{_number(run for run, _ in outcome.failed)} failed"] if outcome.failed else []
     parts += [f"{_number(outcome.left)} left"] if outcome.left else []
@@ -145,7 +177,14 @@ def _report(runs: list[config.Run], outcome: Outcome) -> int:
     if outcome.left:
         left = ", ".join(f"{run.experiment}/{run.arm}/{run.seed}" for run in outcome.left)
         print(f"left for another time: {left}")
-    return 1 if outcome.failed else 0
+    if lost:
+        where = dict.fromkeys(f"{run.paper}/{run.experiment} ({run.tier})" for run in lost)
+        print(
+            f"error: {_number(lost)} of these runs are not in the results of {', '.join(where)}: records or "
+            "settings were changed meanwhile; the same command trains what is missing",
+            file=sys.stderr,
+        )
+    return 1 if outcome.failed or lost else 0
 
 
 def _number(runs: Iterable[config.Run]) -> int:

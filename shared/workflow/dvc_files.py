@@ -9,6 +9,7 @@ DVC calls changed and whose runs are all valid and collected.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -101,6 +102,15 @@ def recorded() -> dict[str, dict[str, str]]:
         raise UserError(
             f"dvc.yaml has no readable variable 'recorded' ({error}); restore it from git"
         ) from None
+
+
+def locked() -> set[str]:
+    """The results that dvc.lock has on record, relative to the checkout; none where it cannot be read."""
+    try:
+        text = (paths.root() / "dvc.lock").read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return set()
+    return set(re.findall(r"^ +- path: (pipelines/\S+/results/\S+)$", text, re.MULTILINE))
 
 
 def expected_stage(paper: str, data: Iterable[str]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ RELATIVE = 1e-5
 #: more than over the recorded seeds.
 ABSOLUTE = 1e-6
 #: Circumstances that cannot change a number, or that the fingerprint of the code stands for.
-_NO_CAUSE = {"accepted", "commit", "dirty", "finished", "resumed", "throughput", "wall_s"}
+_NO_CAUSE = {"accepted", "commit", "dirty", "execution", "finished", "resumed", "throughput", "wall_s"}
 _NO_CAUSE |= {"peak_mb", "device_peak_mb"}
 
 UNKNOWN = "not recorded"

@@ -19,6 +19,7 @@ def keep_only(tier, wanted):
     head, *lines = file.read_text().splitlines()
     kept = [line for line in lines if wanted(line.split(",")[2], int(line.split(",")[3]))]
     file.write_text("\n".join([head, *kept]) + "\n")
+    mini_paper.sign(tier)
 
 
 def test_arms_are_shown_at_one_tier_the_highest_with_seeds_enough(mini):
@@ -80,6 +81,7 @@ def test_curves_have_a_row_per_seed_and_a_column_per_step(mini):
     head, *lines = file.read_text().splitlines()
     lost = [line for line in lines if ",plain,1,loss,2," not in line]
     file.write_text("\n".join([head, *reversed(lost)]) + "\n")
+    mini_paper.sign()
     curves = Results("mini").curves("table1", "plain", "loss")
     assert (curves.index.name, curves.columns.name) == ("seed", "step")
     assert (curves.index.tolist(), curves.columns.tolist()) == ([0, 1, 2], [0.0, 1.0, 2.0, 3.0])
@@ -97,6 +99,7 @@ def test_two_values_at_one_step_are_refused(mini):
     text = file.read_text()
     line = next(line for line in text.splitlines() if ",plain,1,loss,2," in line)
     file.write_text(f"{text}{line}\n")
+    mini_paper.sign()
     with pytest.raises(UserError, match="plain has loss twice for one seed and step; collect it again"):
         Results("mini").curves("table1", "plain", "loss")
 
@@ -110,6 +113,7 @@ def test_pictures_are_square_arrays_of_the_first_seed(mini):
     file = mini / "pipelines/mini/results/paper/table1.csv"
     lines = [line for line in file.read_text().splitlines() if ",plain,0,loss,3," not in line]
     file.write_text("\n".join(lines) + "\n")
+    mini_paper.sign()
     assert Results("mini").picture("table1", "plain", "loss") is None, "a pixel is missing"
 
 

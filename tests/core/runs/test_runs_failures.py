@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
-from toy_results import arms_and_seeds, execute
+from toy_results import ON_CPU, arms_and_seeds, call, execute
 
 from shared.runs import ledger, records
 
@@ -87,6 +89,43 @@ def test_reasons_that_differ_by_run_are_told_for_each(toy):
     outcome = execute(toy.runs(), replicas=1)
     told = [sentence.split(":")[0] for _, sentence in outcome.failed]
     assert sorted(told) == ["toy/walk fast seed 1", "toy/walk slow seed 1"]
+
+
+def no_space(*arguments):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_without_room_for_records_nothing_is_trained(toy):
+    (toy.root / ".repro").mkdir()
+    (toy.root / ".repro/runs").write_text("a file, where the folder of records should be")
+    with pytest.raises(records.Unwritable, match=r"\.repro/runs cannot be written .* no further run"):
+        execute(toy.runs())
+    assert toy.trained() == []
+
+
+def test_the_first_record_that_cannot_be_written_stops_all(toy, monkeypatch):
+    """The disk is full now, for the other seeds and arms, too; to train them, or these again, is in vain."""
+    monkeypatch.setattr(records, "save", no_space)
+    with pytest.raises(records.Unwritable, match=r"cannot be written .No space left on device.*same command"):
+        execute(toy.runs(), replicas=3)
+    assert toy.trained() == ["0.25 0", "0.25 1", "0.25 2"]
+
+
+def test_a_checkpoint_that_cannot_be_written_stops_all(toy):
+    """It comes out of the training, but is no fault of its seeds."""
+    said = 'raise OSError(28, "No space left on device", str(context.checkpoint))'
+    toy.edit("experiment.py", "    trouble(settings.trouble, seeds, context)", f"    {said}")
+    with pytest.raises(records.Unwritable, match=r"\.repro/checkpoints/.*pt cannot be written"):
+        execute(toy.runs(), replicas=3)
+    assert toy.trained() == ["0.25 0", "0.25 1", "0.25 2"]
+
+
+def test_a_full_disk_ends_the_command_with_one_sentence(toy, capsys, monkeypatch):
+    monkeypatch.setattr(records, "save", no_space)
+    assert call("run", "toy/walk", "--tier", "lite", *ON_CPU) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: .repro cannot be written (No space left on device)")
+    assert err.count("\n") == 1
 
 
 def test_debug_lets_errors_through(toy):
