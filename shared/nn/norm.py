@@ -22,7 +22,9 @@ def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
     in one pass, four times as fast.
     """
     if x.device.type == "cpu":
-        running = [torch.zeros(x.shape[1]) for _ in range(2)]  # their float32 decides that of the result
+        running = [
+            torch.zeros(x.shape[1], dtype=torch.float32) for _ in range(2)
+        ]  # decides that of the result
         return torch.ops.aten.batch_norm_update_stats(x, *running, 0.0)
     return _moments_of_rows(_rows(x))
 
