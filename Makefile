@@ -60,6 +60,12 @@ torture: $(READY) ## kills, damaged files, many writers, mutated inputs in the l
 	@OMP_NUM_THREADS=1 python -m pytest -m torture tests/core
 	@echo "Counts: docs/reliability.md"
 
+# Minutes of `make fuzz`, and the seed of its first network.
+MINUTES ?= 20
+SEED    ?= 1000000
+fuzz: $(READY) ## random networks: atlas, measurement and training must agree (MINUTES=20 SEED=1000000)
+	@OMP_NUM_THREADS=1 PYTHONPATH=. python tests/core/differential.py --minutes $(MINUTES) --seed $(SEED)
+
 lint: $(READY) ## style of Python and of the Snakefile
 	@ruff check $(CODE) && ruff format --check $(CODE) && snakefmt --check Snakefile && snakemake --lint
 

@@ -11,7 +11,10 @@ from torch import Tensor, nn
 
 from shared import nn as ours
 from shared.algebra.groups import Group
+from shared.nn.copies import copied
+from shared.testing import parts
 from shared.testing.parts import Concatenation, Gate, Residual
+from shared.testing.scripts import source
 
 Choose = Callable[[Sequence[Any]], Any]
 _CHANNELS = 2
@@ -20,12 +23,18 @@ _LARGEST = 24
 
 @dataclass(frozen=True)
 class RandomNetwork:
-    """A network in float64, the group of its filters, and the size of its input (in_channels is 2)."""
+    """A network in float64, the group of its filters, and the size of its input (in_channels is 2).
+
+    ``layers`` are the calls that build its parts, and ``edits`` those that were done to it then; see
+    `shared.testing.scripts`.
+    """
 
     module: nn.Module
     group: Group
     size: tuple[int, int]
     in_channels: int = _CHANNELS
+    layers: tuple[str, ...] = ()
+    edits: tuple[str, ...] = ()
 
 
 @dataclass
@@ -35,6 +44,7 @@ class _Maker:
     choose: Choose
     group: Group
     ordinary: bool
+    strange: bool = False  # with what networks of others do, which the atlas need not know
     normalized: bool = False  # by statistics of the input: twice would blow up rounding on constant maps
 
     def layer(self, x: Tensor) -> nn.Module:
@@ -45,6 +55,7 @@ class _Maker:
         kinds += ["fitted"]
         kinds += ["pool_group"] if features else ["map", "lift", "lift"]
         kinds += ["branches"] * 3
+        kinds += ["function"] * 8 + ["other"] * 5 if self.strange else []
         return getattr(self, "_" + self.choose(kinds))(x)
 
     def _windows(self, largest: int = 5) -> dict[str, Any]:
@@ -159,6 +170,36 @@ class _Maker:
     def _pool_group(self, x: Tensor) -> nn.Module:
         return ours.GroupPool(self.choose(["max", "mean"]))
 
+    def _function(self, x: Tensor) -> nn.Module:
+        return parts.Apply(self.choose(list(parts.FUNCTIONS)))
+
+    def _other(self, x: Tensor) -> nn.Module:
+        """A layer of torch that `random_network` has not else."""
+        channels = x.shape[1]
+        if x.dim() == 5:
+            kinds = [nn.ELU(), nn.GroupNorm(channels, channels), nn.LeakyReLU(self.choose([0.1, -0.5, 2.0]))]
+            return self.choose([*kinds, nn.Softmax(self.choose([1, 2])), nn.Flatten(1, 2), nn.Dropout(0.3)])
+        windows = {"kernel_size": self.choose([1, 2, 3]), "stride": self.choose([1, 2])}
+        return self.choose(
+            [
+                nn.ConvTranspose2d(channels, _CHANNELS, **windows, padding=self.choose([0, 1])),
+                parts.MirroredConv2d(channels, _CHANNELS, 1),
+                ours.Conv2d(channels, _CHANNELS, **windows),
+                nn.Conv2d(channels, 4 * channels, 1, groups=self.choose([1, channels])),
+                nn.PixelShuffle(2),
+                nn.PixelUnshuffle(2),
+                nn.ChannelShuffle(2),
+                nn.GroupNorm(self.choose([1, channels]), channels),
+                nn.InstanceNorm2d(channels, affine=True, track_running_stats=self.choose([False, True])),
+                nn.LocalResponseNorm(2),
+                nn.LeakyReLU(self.choose([0.1, -0.5, 2.0])),
+                nn.ReLU6(),
+                nn.Softmax(1),
+                nn.Dropout2d(0.3),
+                nn.Unflatten(1, (1, channels)),
+            ]
+        )
+
     def _branches(self, x: Tensor) -> nn.Module:
         """A residual block or a concatenation; the paths are of one design, so that they often meet."""
         windows = self._windows(3)
@@ -189,11 +230,16 @@ def _runs(layer: nn.Module, x: Tensor) -> Tensor | None:
             y = layer.double().eval()(x)
     except (RuntimeError, ValueError):
         return None  # does not fit this size; the next draw will
-    return y if y.numel() and max(y.shape[-2:]) <= _LARGEST and torch.isfinite(y).all() else None
+    fits = y.dim() > 1 and y.numel() and max(y.shape[-2:]) <= _LARGEST
+    return y if fits and torch.isfinite(y).all() else None
 
 
 def random_network(
-    choose: Choose, group: Group, depth: int = 6, sides: Sequence[int] = range(4, 17)
+    choose: Choose,
+    group: Group,
+    depth: int = 6,
+    sides: Sequence[int] = range(4, 17),
+    strange: bool = False,
 ) -> RandomNetwork:
     """Build a network from random choices, of the layers that the atlas knows.
 
@@ -202,19 +248,45 @@ def random_network(
         group: of the tied convolutions.
         depth: largest number of layers before the head; residual blocks count as one.
         sides: heights and widths to choose from.
+        strange: also layers and functions that the atlas may not know, hooks, and tied and frozen weights.
     """
     side = choose(sides)
     size = (side, side) if choose([True, True, True, False]) else (side, choose(sides))
-    maker = _Maker(choose, group, ordinary=choose([False] * 9 + [True]))
-    x, layers = torch.randn(1, _CHANNELS, *size, dtype=torch.float64), []
+    maker = _Maker(choose, group, choose([False] * (2 if strange else 9) + [True]), strange)
+    x, layers = torch.randn(3 if strange else 1, _CHANNELS, *size, dtype=torch.float64), []
     for step in range(choose(range(2, depth + 1))):
-        lift = step == 0 and choose([True, True, True, False])
+        lift = step == 0 and not (strange and maker.ordinary) and choose([True, True, True, False])
         layer = maker._lift(x) if lift else maker.layer(x)
         y = _runs(layer, x)
         if y is not None:
             layers.append(layer)
             x = y
-    return RandomNetwork(nn.Sequential(*layers, *_head(choose, x)).double(), group, size)
+    network = nn.Sequential(*layers, *_head(choose, x)).double()
+    sources = tuple(source(layer) for layer in network)
+    edits = _edited(choose, network, x.new_zeros(3, _CHANNELS, *size)) if strange else ()
+    return RandomNetwork(network, group, size, layers=sources, edits=edits)
+
+
+def _edited(choose: Choose, network: nn.Module, x: Tensor) -> tuple[str, ...]:
+    """Freeze, tie or hook parts of the network, if it still runs then; returns what was done."""
+    done: list[str] = []
+    for _ in range(choose([0, 0, 1, 2])):
+        named = [(name, p.shape) for name, p in network.named_parameters()]
+        pairs = [(a, b) for a, s in named for b, t in named if a < b and s == t]
+        layers = [name for name, layer in network.named_modules() if name and not list(layer.children())]
+        edits = [f"change(network, {choose(layers)!r}, {choose(list(parts.HOOKS))!r})"]
+        edits += [f"freeze(network, {choose(layers)!r})"]
+        edits += [f"tie(network, {', '.join(map(repr, choose(pairs)))})"] * 2 if pairs else []
+        edit = f"parts.{choose(edits)}"
+        try:
+            tried = copied(network)
+            eval(edit, {"parts": parts, "network": tried})
+            if _runs(tried, x) is not None:
+                eval(edit, {"parts": parts, "network": network})
+                done.append(edit)
+        except (AttributeError, RuntimeError, TypeError, ValueError, KeyError):
+            continue  # this layer takes no such edit
+    return tuple(done)
 
 
 def _head(choose: Choose, x: Tensor) -> list[nn.Module]:

@@ -7,6 +7,7 @@ All combinations, in float64, measured on the layers themselves. That broken rot
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 
 import pytest
 import torch
@@ -47,6 +48,14 @@ def lifting(kernel: int, stride: Pair = 1, padding: Pair = 0) -> LiftingConv:
     return layer
 
 
+@torch.no_grad()
+def errors_of(layer: nn.Module, x: Tensor, elements: Iterable[int]) -> float:
+    """The largest error, by hand: a map of one pixel does not move, so `measure` refuses it."""
+    y = layer(x)
+    act = act_features if y.dim() == 5 else act_image
+    return max(compare(layer(act_image(D4, g, x)), act(D4, g, y)).relative_max for g in elements)
+
+
 def check(error: float, exact: bool, case: object) -> bool:
     """Assert that an error is rounding, or plainly more than it; return which."""
     assert (error < ROUNDING) if exact else (error > BROKEN), (case, error)
@@ -60,9 +69,9 @@ class TestCondition:
         seen = []
         for (k, s, p), n in itertools.product(windows(), range(1, LARGEST + 1)):
             if n + 2 * p >= k:
-                error = equivariance_error(lifting(k, s, p), noise(2, 1, n, n), D4, elements=[1])
+                error = errors_of(lifting(k, s, p), noise(2, 1, n, n), [1])
                 exact = (n + 2 * p - k) % s == 0
-                seen.append(check(error.relative_max, exact, (k, s, p, n)))
+                seen.append(check(error, exact, (k, s, p, n)))
         assert len(seen) >= 406  # as many as the fact sheet's
         assert min(seen.count(True), seen.count(False)) > 150
 
@@ -74,8 +83,7 @@ class TestCondition:
         for (k, s, p), n in itertools.product(windows(), x):
             if n + 2 * p >= k:
                 exact = (n + 2 * p - k) % s == 0 or n <= k - p
-                error = equivariance_error(pool(k, s, p), x[n], D4, elements=[1])
-                seen.append(check(error.relative_max, exact, (k, s, p, n)))
+                seen.append(check(errors_of(pool(k, s, p), x[n], [1]), exact, (k, s, p, n)))
         assert len(seen) >= 406
         assert min(seen.count(True), seen.count(False)) > 150
 
@@ -104,13 +112,12 @@ class TestCondition:
     @pytest.mark.parametrize("kind", [nn.AdaptiveMaxPool2d, nn.AdaptiveAvgPool2d])
     def test_adaptive_pooling_is_exact_at_every_size(self, kind: type[nn.Module]) -> None:
         for n, out in itertools.product(range(1, LARGEST + 1), repeat=2):
-            error = equivariance_error(kind(out), noise(2, 1, n, n), D4)
-            check(error.relative_max, True, (n, out))
+            check(errors_of(kind(out), noise(2, 1, n, n), range(8)), True, (n, out))
 
     def test_bilinear_resizing_is_exact_at_every_size(self) -> None:
         for n, out in itertools.product(range(1, LARGEST + 1), repeat=2):
-            error = equivariance_error(nn.Upsample((out, out), mode="bilinear"), noise(2, 1, n, n), D4)
-            check(error.relative_max, True, (n, out))
+            resize = nn.Upsample((out, out), mode="bilinear")
+            check(errors_of(resize, noise(2, 1, n, n), range(8)), True, (n, out))
 
 
 #: Which of (height, width) must leave no remainder.

@@ -9,7 +9,7 @@ from torch import nn
 
 from shared.algebra.groups import cyclic, dihedral
 from shared.atlas import Layer, atlas
-from shared.measure import equivariance_error
+from shared.measure import compare, equivariance_error, find_action
 from shared.nn import (
     GlobalAvgPool,
     GroupBatchNorm,
@@ -23,6 +23,16 @@ from shared.nn import (
 C4, D4 = cyclic(4), dihedral(4)
 LIFT, FULL, THREE = LiftingConv(1, 1, 3), SpatialMaxPool(3), nn.Upsample((3, 3), mode="bilinear")
 LATE, EARLY = (0, 1, 0, 1), (1, 0, 1, 0)  # (left, right, top, bottom)
+
+
+def largest_error(network: nn.Module, x: torch.Tensor) -> float:
+    """One pixel does not move, so `measure` refuses it; the output may move all the same."""
+    if x.shape[-1] > 1:
+        return equivariance_error(network, x, C4).relative_max
+    with torch.no_grad():
+        y = network.eval()(x)
+    act = find_action(None, y, C4, "out")
+    return max(compare(y, act(C4, g, y)).relative_max for g in range(4))
 
 
 class TestSubtleCases:
@@ -86,7 +96,7 @@ class TestSubtleCases:
                 for parameter in network.parameters():
                     parameter.copy_(torch.randn(parameter.shape, generator=generator))
             x = torch.randn(8, 1, size, size, generator=generator, dtype=torch.float64)
-            worst = max(worst, equivariance_error(network, x, C4).relative_max)
+            worst = max(worst, largest_error(network, x))
         assert (worst < 1e-10) == exact
 
     def test_dead_activations_clear_nothing(self) -> None:
