@@ -225,14 +225,15 @@ class Results:
     ) -> Cell:
         """A table cell for ``sample`` beside the paper's number at this place, with the verdict if any.
 
-        What is ``counted``, such as parameters, has no chance in it and must be the same number. What was
+        What is ``counted``, such as parameters, has no chance in it and must be the same number, as far as it is printed. What was
         measured at another ``protocol`` than the paper's number is shown with the difference alone
         (`verdicts.comparable`).
         """
         paper = self.published(table, row, column)
         verdict = None
         if paper is not None and counted:
-            verdict = verdicts.exactly(sample.numbers, paper.value, tier=sample.tier)
+            exact = {"rounding": paper.rounding, "tier": sample.tier}
+            verdict = verdicts.exactly(sample.numbers, paper.value, **exact)
         elif paper is not None and sample.n:
             verdict = verdicts.cell(
                 sample.numbers,

@@ -184,6 +184,12 @@ def with_known_error(difference: Difference, se: float) -> Difference:
     return replace(difference, se=math.hypot(difference.se, share * se))
 
 
+def nearer(difference: Difference, rounding: float) -> Difference:
+    """The same difference, as much nearer to 0 as the rounding of a printed number allows."""
+    value = math.copysign(max(0.0, abs(difference.value) - rounding), difference.value)
+    return replace(difference, value=value)
+
+
 def drawn_error(deviation: float, count: int, whole: float = math.inf) -> float:
     """Standard error of a mean over ``count`` items drawn without replacement from ``whole``.
 

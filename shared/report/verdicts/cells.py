@@ -67,7 +67,7 @@ def cell(
     between_runs = against(mine, paper_value, spread, n, spread_kind)
     difference = stats.with_known_error(between_runs, shared_se) if shared_se else between_runs
     low, high = difference.interval()
-    found = facts(difference, tier, p=difference.p_different())
+    found = facts(difference, tier, p=stats.nearer(difference, rounding).p_different())
     if low - rounding > 0 or high + rounding < 0:
         return replace(found, status=DIFFERS, reason="the 95 % interval of the difference leaves out 0")
     theirs = deviation_of(spread, n, spread_kind)
@@ -80,7 +80,9 @@ def cell(
     return replace(found, status=REPRODUCED, reason="the 95 % interval of the difference holds 0")
 
 
-def exactly(ours: Measured | Sequence[float], value: float, *, tier: str | None = None) -> Verdict:
+def exactly(
+    ours: Measured | Sequence[float], value: float, *, rounding: float = 0.0, tier: str | None = None
+) -> Verdict:
     """Compare a quantity in which there is no chance, such as a number of parameters; one run is enough.
 
     Args, Raises: as `cell`.
@@ -89,7 +91,7 @@ def exactly(ours: Measured | Sequence[float], value: float, *, tier: str | None 
     early = unjudged(len(numbers), tier, least=1)
     if early:
         return replace(early, method=EQUALITY)
-    wrong = [number for number in numbers if number != value]
+    wrong = [number for number in numbers if not abs(number - value) <= rounding]
     found = Verdict(DIFFERS if wrong else REPRODUCED, tier, len(numbers), (wrong or [value])[0] - value)
     return replace(found, method=EQUALITY, reason="not the same number" if wrong else "the same number")
 

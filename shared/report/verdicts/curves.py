@@ -50,7 +50,7 @@ def curve(
     found = _differences(mine, papers)
     count = distinct(list(ours.values()))
     level = math.exp(math.log(0.95) / count)
-    tests = {step: nearer(one, papers[step].rounding).p_different() for step, one in found.items()}
+    tests = {step: stats.nearer(one, papers[step].rounding).p_different() for step, one in found.items()}
     furthest = min(tests, key=lambda step: (tests[step], -abs(found[step].value)))
     p = -math.expm1(count * math.log1p(-min(tests[furthest], 1 - 1e-16)))
     said = f"largest of {len(ours)} distances" + (f" ({count} distinct)" if count < len(ours) else "")
@@ -104,12 +104,6 @@ def _mostly_wide(
         widest = max(WIDEST * (mine[step].sd if theirs is None else theirs), known.rounding)
         wide += (high - low) / 2 > widest
     return wide > len(papers) / 2
-
-
-def nearer(difference: stats.Difference, rounding: float) -> stats.Difference:
-    """The same difference, as much nearer to 0 as the rounding of the printed number allows."""
-    value = math.copysign(max(0.0, abs(difference.value) - rounding), difference.value)
-    return replace(difference, value=value)
 
 
 def distinct(samples: Sequence[Sequence[float]]) -> int:

@@ -72,9 +72,9 @@ class Verdict:
         """The difference as a standard normal deviate, if it is that of a measured number; else None.
 
         It has the p-value and the sign of the difference, so that runs like the paper's give a standard
-        normal distribution, however few they are.
+        normal distribution, however few they are. Without any spread there is no chance in it, and no score.
         """
-        if self.p is None or self.difference is None:
+        if self.p is None or self.difference is None or self.low == self.high:
             return None
         size = -stats.normal_quantile(max(self.p, sys.float_info.min) / 2)
         return math.copysign(max(size, 0.0), self.difference)

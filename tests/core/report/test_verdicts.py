@@ -83,6 +83,10 @@ def test_an_interval_too_wide_to_disagree_decides_nothing_with_and_without_a_pri
 def test_rounding_of_the_printed_number_is_forgiven():
     exact = [97.6949, 97.6948, 97.6947]
     assert verdicts.cell(exact, 97.69).status == DIFFERS
+    assert verdicts.cell(exact, 97.69).p < 0.001
+    assert verdicts.cell(exact, 97.69, rounding=0.005).p == 1.0
+    assert verdicts.cell(exact, 97.69, rounding=0.005).score == 0.0
+    assert verdicts.cell([1.0, 1.0, 1.0], 1.0).score is None, "no chance in it"
     assert verdicts.cell(exact, 97.69, rounding=0.005).status == REPRODUCED
     assert verdicts.cell([97.7049, 97.7048, 97.7047], 97.69, rounding=0.005).status == DIFFERS
 
@@ -301,6 +305,9 @@ def test_a_sample_is_judged_by_its_values_and_its_tier():
     assert verdicts.cell(SAMPLE, 8.0).text == "differs (lite)"
     assert verdicts.exactly(SAMPLE.map(lambda value: 3.0), 3).text == "equal", "at any protocol"
     assert verdicts.exactly(SAMPLE.map(lambda value: 3.0), 4).text == "not equal"
+    assert verdicts.exactly([0.29574], 0.2957, rounding=0.00005).text == "equal", "as far as it is printed"
+    assert verdicts.exactly([0.29574, math.nan], 0.2957, rounding=0.00005).text == "not equal"
+    assert verdicts.exactly([452_171], 452_170, rounding=0.5).text == "not equal"
     assert verdicts.within(SAMPLE, most=1, tier="paper").text == "reproduced"
     assert verdicts.within(Sample(), most=1).status == NOT_RUN
 
