@@ -37,6 +37,14 @@ def rows(printed: str) -> list[str]:
     return [line for line in lines if line not in ("variant", "---")]
 
 
+@pytest.fixture(autouse=True)
+def libraries(request: pytest.FixtureRequest) -> None:
+    """`steerable` is about layers of escnn and e2cnn; the others leave out what is missing."""
+    parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    if parameters.get("name") == "steerable" and not all(map(baselines.available, baselines.INSTALL)):
+        pytest.skip("escnn or e2cnn is not installed")
+
+
 @pytest.mark.parametrize("name", runner.NAMES)
 def test_prints_a_row_for_each_variant(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     runner.main((name,), TINY)

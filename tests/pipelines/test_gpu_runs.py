@@ -56,7 +56,9 @@ def cases(runs: list[config.Run], quick: tuple[str, ...] = ()) -> list:
         )
         seen.add(network)
         name = f"{run.paper}-{run.experiment}-{run.arm}"
-        made.append(pytest.param(run, id=name, marks=[pytest.mark.slow] if slow else []))
+        lacking = config.load(run.paper).experiment(run.experiment).lacking
+        marks = [pytest.mark.skipif(bool(lacking), reason=f"no {', '.join(lacking)}")]
+        made.append(pytest.param(run, id=name, marks=marks + [pytest.mark.slow] * bool(slow)))
     return made
 
 
