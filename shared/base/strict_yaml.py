@@ -31,6 +31,8 @@ _CORE = {
 }
 #: Letters of a file, levels of nesting, and values, each counted wherever an alias repeats it.
 MOST_LETTERS, MOST_DEPTH, MOST_NODES = 1 << 20, 40, 200_000
+#: Values of a file that another program wrote.
+_MOST_LOOKED_AT = 20_000_000
 #: Letters of a number; every whole number of so many fits into 64 bits.
 _LONGEST_NUMBER = 18
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
@@ -154,6 +156,37 @@ def _is_plain(kind: str, number: str) -> bool:
 
 
 _Strict.add_constructor(f"{_TAG}map", _Strict.construct_yaml_map)
+
+
+def look(text: str, name: str) -> None:
+    """Look at a file that another program wrote and will read, which may be larger than what people write.
+
+    Whether it is YAML at all is left for that program to say.
+
+    Raises:
+        UserError: if its values, counted wherever an alias repeats them, are far too many or nested too deep.
+    """
+    sizes: dict[str, tuple[int, int]] = {}
+    open_ones: list[list[Any]] = [[None, 0, 0]]  # anchor, values and height, from the outside in
+    try:
+        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            if isinstance(event, yaml.CollectionStartEvent):
+                open_ones.append([event.anchor, 0, 0])
+                nodes, height = 0, 0
+            elif isinstance(event, yaml.CollectionEndEvent):
+                anchor, nodes, height = open_ones.pop()
+                sizes[anchor] = nodes, height = nodes + 1, height + 1
+            elif isinstance(event, yaml.AliasEvent):
+                nodes, height = sizes.get(event.anchor, (1, MOST_DEPTH))
+            else:
+                nodes, height = int(isinstance(event, yaml.ScalarEvent)), 1
+            outer = open_ones[-1]
+            outer[1:] = outer[1] + nodes, max(outer[2], height)
+            if outer[1] > _MOST_LOOKED_AT or len(open_ones) + height > MOST_DEPTH:
+                place = f"{name}, line {event.start_mark.line + 1}"
+                raise UserError(f"{place}: with its aliases it has far too many values; restore it from git")
+    except yaml.YAMLError:
+        return
 
 
 def load(text: str, name: str) -> Any:

@@ -28,7 +28,7 @@ _STRUCTURES, _TEXT = 2, 4
 _COMPLEX = 0x0800
 #: Structures within structures.
 _MOST_DEPTH = 8
-_ERRORS = (ValueError, OverflowError, MemoryError, struct.error, zlib.error)
+_ERRORS = (ValueError, LookupError, ArithmeticError, MemoryError, struct.error, zlib.error)
 
 
 def read_mat(content: bytes, name: str, limit: int = 16 << 20) -> dict[str, Any]:

@@ -64,11 +64,13 @@ def read_idx(path: Path) -> np.ndarray:
         raise _damaged(path, "it ends within its header")
     shape = struct.unpack(f">{content[3]}I", content[4:start])
     kind = np.dtype(_IDX_TYPES[content[2]])
+    if content[3] > 32:
+        raise _damaged(path, f"it has {content[3]} axes")
     wanted = start + math.prod(shape) * kind.itemsize
     if len(content) != wanted:
         raise _damaged(path, f"its header promises {wanted} bytes and it has {len(content)}")
-    if content[3] > 32:
-        raise _damaged(path, f"it has {content[3]} axes")
+    if math.prod(size for size in shape if size) * kind.itemsize >= 1 << 63:  # beside a size of 0
+        raise _damaged(path, f"it has the sizes {shape}, more than an array can have")
     array = np.frombuffer(content, kind, offset=start).reshape(shape)
     return array.astype(kind.newbyteorder("="))
 

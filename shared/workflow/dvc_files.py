@@ -8,6 +8,7 @@ DVC calls changed and whose runs are all valid and collected.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
@@ -18,12 +19,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from shared.base import paths, strict_yaml
+from shared.base import bounded, paths, strict_yaml
 from shared.base.errors import UserError, unknown
+from shared.data import catalogue
 from shared.runs import config, ledger
 
 #: How often and how long to wait when another DVC process holds its lock or one of the files.
 TRIES, WAIT_SECONDS = 10, 1.0
+#: How long DVC may take for one command, and how it is called.
+SECONDS = 1800
+_CALL: dict[str, Any] = {"capture_output": True, "text": True, "stdin": subprocess.DEVNULL}
+#: Bytes of a file that DVC writes.
+_MOST_BYTES = 64 << 20
 #: What reading dvc.yaml may raise if it is missing or of another form.
 _UNREADABLE = (OSError, AttributeError, KeyError, TypeError, ValueError)
 #: The stage of a paper called PAPER, without the data sets that its results are made from.
@@ -52,7 +59,7 @@ def _declared() -> tuple[Any, Any]:
     Raises:
         UserError: if it is not YAML.
     """
-    content = strict_yaml.load((paths.root() / "dvc.yaml").read_text(encoding="utf-8"), "dvc.yaml")
+    content = strict_yaml.load(bounded.read_text(paths.root() / "dvc.yaml", "dvc.yaml"), "dvc.yaml")
     (found,) = (
         entry["recorded"] for entry in content["vars"] if isinstance(entry, dict) and "recorded" in entry
     )
@@ -229,6 +236,7 @@ def sync() -> int:
     if not (paths.root() / ".git").exists():  # a folder, or the file of a worktree
         print("this copy is no git repository, and DVC needs one; dvc.lock stays as it is")
         return 0
+    _look()
     changed = set(json.loads(_dvc("status", "--json") or "{}"))
     stages = {
         f"{paper}@{name}": (paper, name, tier)
@@ -247,6 +255,21 @@ def sync() -> int:
     if not valid and not behind:
         print("dvc.lock: in step")
     return 0
+
+
+def _look() -> None:
+    """Read what DVC is going to read: a few lines of aliases could hold it for hours.
+
+    Raises:
+        UserError: if one of its files makes no sense or is far too large.
+    """
+    recorded()
+    catalogue.load()
+    for paper in config.papers():
+        config.load(paper)
+    for name in ("data.dvc", "dvc.lock"):
+        with contextlib.suppress(FileNotFoundError):
+            strict_yaml.look(bounded.read_text(paths.root() / name, name, _MOST_BYTES), name)
 
 
 def _is_settled(paper: str, experiment: str, tier: str) -> bool:
@@ -269,7 +292,11 @@ def _dvc(*arguments: str) -> str:
     """Call DVC and return what it prints; wait while another DVC process is at work."""
     command: list[Any] = [_dvc_path(), "--wait-for-lock", *arguments]
     for attempt in range(TRIES):
-        done = subprocess.run(command, cwd=paths.root(), capture_output=True, text=True)
+        try:
+            done = subprocess.run(command, cwd=paths.root(), timeout=SECONDS, **_CALL)
+        except subprocess.TimeoutExpired:
+            said = f"`dvc {' '.join(arguments)[:200]}` did not end in {SECONDS} seconds and was stopped"
+            raise UserError(f"{said}; look for one of its files that is far too large") from None
         if done.returncode == 0:
             return done.stdout
         busy = "is busy" in done.stderr or "acquire lock" in done.stderr

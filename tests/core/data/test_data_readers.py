@@ -63,6 +63,15 @@ def test_idx_refuses(tmp_path: Path, content: bytes, says: str) -> None:
         readers.read_idx(put(tmp_path, content))
 
 
+@pytest.mark.parametrize(
+    "sizes", [(0, 2**32 - 1, 2**32 - 1, 2**32 - 1), (2**32 - 1, 2**32 - 1, 0), (2**31,) * 32]
+)
+def test_idx_sizes_whose_product_no_array_has(tmp_path: Path, sizes: tuple[int, ...]) -> None:
+    header = struct.pack(f">HBB{len(sizes)}I", 0, 0x08, len(sizes), *sizes)
+    with pytest.raises(UserError, match=r"is damaged: (it has the sizes|its header promises)"):
+        readers.read_idx(put(tmp_path, header))
+
+
 def test_idx_bytes_takes_only_bytes() -> None:
     with pytest.raises(ValueError, match="uint8"):
         readers.idx_bytes(np.zeros(3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import data_server
 import pytest
@@ -10,6 +11,7 @@ import yaml
 from toy_plans import train
 
 from shared import runs
+from shared.base import strict_yaml
 from shared.base.errors import UserError
 from shared.runs import config
 from shared.workflow import dvc_files
@@ -108,3 +110,42 @@ def test_a_stage_names_the_data_sets_of_what_is_recorded(toy):
     assert said() == ["dvc.yaml: the stage toy lacks `do: params: datasets.yaml: other.checksum`"]
     toy.edit("../../dvc.yaml", "{walk: paper, race: lite}", "{}")
     assert said() == []
+
+
+BOMB = "\n".join(["x0: &x0 [a, b]", *(f"x{n}: &x{n} [*x{n - 1}, *x{n - 1}]" for n in range(1, 40))])
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("dvc.yaml", BOMB, "dvc.yaml, line .*: not valid YAML .with its aliases it has more than 200,000"),
+        ("datasets.yaml", BOMB, "datasets.yaml, line .*with its aliases"),
+        ("pipelines/toy/experiments.yaml", BOMB, "pipelines/toy/experiments.yaml, line .*with its aliases"),
+        ("data.dvc", BOMB, "data.dvc, line 2.: with its aliases it has far too many values"),
+        ("dvc.lock", BOMB, "dvc.lock, line 2.: with its aliases"),
+        ("dvc.lock", "a: &a [*a]", "dvc.lock, line 1: with its aliases"),
+        ("dvc.lock", "[" * 100_000, "dvc.lock, line 1: with its aliases"),
+        ("dvc.lock", b"\xff", "dvc.lock is not text in UTF-8"),
+    ],
+)
+def test_what_dvc_would_choke_on_is_refused_before_it_is_asked(toy, dvc, file, text, said):
+    (toy.root / file).write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UserError, match=said):
+        dvc_files.sync()
+    assert dvc == []
+
+
+def test_the_files_of_the_project_are_let_through():
+    for file in ("data.dvc", "dvc.lock"):
+        strict_yaml.look((Path(__file__).resolve().parents[3] / file).read_text(), file)
+    strict_yaml.look("a: [", "what DVC says itself")
+
+
+def test_dvc_has_a_time_limit(toy, monkeypatch):
+    script = toy.root / "dvc"
+    script.write_text("#!/bin/sh\nexec sleep 60\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(dvc_files, "_dvc_path", lambda: str(script))
+    monkeypatch.setattr(dvc_files, "SECONDS", 0.1)
+    with pytest.raises(UserError, match=r"`dvc status` did not end in 0\.1 seconds and was stopped"):
+        dvc_files._dvc("status")
