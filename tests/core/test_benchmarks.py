@@ -56,7 +56,7 @@ def test_prints_a_row_for_each_variant(name: str, capsys: pytest.CaptureFixture[
     assert "**tiny** sizes" in printed
 
 
-SLOW_ON_A_PRETENDED_GPU = ("seeds", "resnet")
+SLOW_ON_A_PRETENDED_GPU = ("seeds", "resnet", "steerable")
 
 
 @pytest.mark.parametrize(
