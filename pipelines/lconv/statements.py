@@ -38,8 +38,8 @@ class Statement(NamedTuple):
 
     @property
     def quantity(self) -> Quantity:
-        """Its number, by seed."""
-        return Quantity(self.metric, None if self.step is None else [self.step], decimals=4)
+        """Its number, by seed; what the notebooks print of such an identity is it, as far as printed."""
+        return Quantity(self.metric, None if self.step is None else [self.step], decimals=4, counted=True)
 
     @property
     def bounds(self) -> str:

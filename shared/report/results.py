@@ -225,9 +225,9 @@ class Results:
     ) -> Cell:
         """A table cell for ``sample`` beside the paper's number at this place, with the verdict if any.
 
-        What is ``counted``, such as parameters, has no chance in it and must be the same number, as far as it is printed. What was
-        measured at another ``protocol`` than the paper's number is shown with the difference alone
-        (`verdicts.comparable`).
+        What is ``counted``, such as parameters, has no chance in it and must be the same number, as far as it
+        is printed. What was measured at another ``protocol`` than the paper's number is shown with the
+        difference alone (`verdicts.comparable`).
         """
         paper = self.published(table, row, column)
         verdict = None
