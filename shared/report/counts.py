@@ -96,6 +96,10 @@ def _once(found: Iterable[Judged]) -> Iterator[Judged]:
 
 
 def _same(first: Mapping[int, float], second: Mapping[int, float]) -> bool:
+    """Whether two samples are one measurement; of samples of different size the smaller is a part."""
+    seed = next(iter(first))
+    if seed in second and abs(first[seed] - second[seed]) > max(first.values()) - min(first.values()):
+        return False  # most pairs, at once
     seeds = sorted(first.keys() & second.keys())
     if not seeds or len(seeds) < min(len(first), len(second)):
         return False
