@@ -427,3 +427,21 @@ def test_a_curve_is_one_cell_which_shows_its_furthest_step(mini, results):
     assert {("curves", "plain", str(step)) for step in range(3)} <= found.asked
     assert cells["late"].verdict.status == "not run"
     assert cells["turned"] == Cell("-"), "no numbers of the paper"
+
+
+def test_a_claim_is_judged_by_a_shorter_protocol_only_if_its_row_says_so():
+    def text(*parts, **options):
+        return claims.row("C", "said", parts, **options).cells[0].verdict.text
+
+    gap = {seed: 1.0 + seed / 10 for seed in range(4)}
+    lite, full = (claims.part("", "", [Sample(gap, tier)], claims.above()) for tier in ("lite", "paper"))
+    counted = verdicts.exactly([3.0], 3.0, tier="lite")
+    fact = claims.Part("", "", "3", counted)
+    assert (text(full), text(lite)) == ("reproduced", "not judged (lite)")
+    assert text(lite, at_lite=True) == "reproduced (lite)"
+    assert text(lite, ours=True) == "holds (lite)"
+    assert text(lite, ours=True, at_lite=False) == "not judged (lite)"
+    assert text(full, lite) == "not judged (lite)", "all parts have to hold"
+    assert text(fact) == "reproduced (lite)", "a fact does not depend on the protocol"
+    assert text(claims.part("", "", [Sample()], claims.above())) == "not run"
+    assert claims.row("C", "said", [lite]).parts[0].verdict.difference is not None, "shown all the same"
