@@ -1,7 +1,11 @@
 """What a paper's tables, figures and claims say in words, from its ``captions.md``, where a writer finds it.
 
-A block for each table, by its name, for each figure, by its file, for each claim, and for sentences that
-several of them say::
+A block for the paper, for each table, by its name, for each figure, by its file, for each claim, and for
+sentences that several of them say::
+
+    ## paper: Authors, venue, year
+
+    What the paper claims, in one sentence.
 
     ## figure5: Figure 5 in numbers: accuracy by the rotation of the test images
 

@@ -137,7 +137,7 @@ def effect(
         return Part(label, reference, "", verdict)
     low, high = difference.interval()
     ours = f"{text.signed(difference.value, decimals)} {text.interval(low, high, decimals)}"
-    return Part(label, reference, ours, verdict, ours)
+    return Part(label, reference, ours, verdict, ours, (difference.value, low, high))
 
 
 def reference(value: PaperValue | None) -> str:
@@ -171,7 +171,7 @@ def row(
         Cell("\n".join(part.label or "-" for part in parts)),
         Cell("\n".join(part.reference or "-" for part in parts)),
         Cell("\n".join(part.ours or "-" for part in parts)),
-        Cell("\n".join(_test(part.verdict) if part.ours else "-" for part in parts)),
+        Cell("\n".join(part.test if part.ours else "-" for part in parts)),
     )
     return Row(key, f"**{key}** {statement}", cells, headline, tuple(parts))
 
@@ -222,12 +222,3 @@ def table(results: Results, rows: Iterable[Row], experiments: Iterable[str], **f
     commands = tuple(dict.fromkeys(results.command(experiment) for experiment in experiments))
     made = tuple(rows)
     return Table("claims", said.title, COLUMNS, made, said.caption, commands, said.notes, claims=True)
-
-
-def _test(verdict: Verdict) -> str:
-    """``paired t, n = 5, p = 3e-4, d = 2.1``, as far as known."""
-    known = [verdict.method] if verdict.method else []
-    known += [f"n = {verdict.n}"] if verdict.n else []
-    known += [text.p_value(verdict.p)] if verdict.p is not None else []
-    known += [text.effect_size(verdict.effect)] if verdict.effect is not None else []
-    return ", ".join(known) or "-"

@@ -1,5 +1,4 @@
-"""HTML from the files in ``templates/``: valid, accessible, without scripts and without anything loaded from
-elsewhere.
+"""HTML from the files in ``templates/``: valid, accessible, without anything loaded from elsewhere.
 
 Every value that a template shows is escaped, and a name that it does not have is an error.
 """
@@ -13,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from shared.report import text, theme, verdicts
+from shared.report import text, theme, trail, verdicts
 
 #: Not color alone: each status has a sign of its own.
 SIGNS = {
@@ -21,7 +20,7 @@ SIGNS = {
     verdicts.DIFFERS: ("bad", "≠"),
     verdicts.TOO_FEW: ("open", "…"),
     verdicts.NOT_RUN: ("none", "○"),
-    None: ("none", "-"),
+    None: ("unjudged", "-"),
 }
 
 
@@ -51,9 +50,17 @@ def environment() -> Environment:
     )
     made.filters["inline"] = lambda markdown: text.inline_html(str(markdown))  # str fails if undefined
     made.filters["plain"] = lambda markdown: text.plain(str(markdown))
-    made.globals |= {"signs": SIGNS, "light": theme.LIGHT, "dark": theme.DARK}
+    made.globals |= {"signs": SIGNS, "light": theme.LIGHT, "dark": theme.DARK, "anchor": trail.anchor}
     made.globals["declarations"] = theme.declarations
     return made
+
+
+def source(template: str) -> Markup:
+    """A file of ``templates/`` as it is, for what must not be escaped: a script."""
+    loader = environment().loader
+    if loader is None:
+        raise ValueError("the templates have no loader; use `environment`")
+    return Markup(loader.get_source(environment(), template)[0])
 
 
 def inline_svg(svg: str, prefix: str, title: str, description: str) -> Markup:

@@ -1,4 +1,4 @@
-"""Writing a paper's report: one file per table and figure, and ``report.md`` that shows them together.
+"""Writing a paper's report: one file per table and figure, ``report.md`` and ``index.html`` with all of them.
 
 Everything is made from collected results and hand-written tables; nothing is trained. The same inputs give
 the same bytes on every processor, so a changed file in git means a changed number. Of a PNG only this is
@@ -13,13 +13,13 @@ from pathlib import Path
 
 from shared.base import paths
 from shared.base.files import write_atomic
-from shared.report import agreement, contents, counts, markdown
+from shared.report import agreement, contents, counts, markdown, paper_page
 from shared.report.contents import Report
 from shared.report.tables import Table
 from shared.runs import config
 
 #: Endings of generated files; others in a report's folder are left alone.
-_GENERATED = (".md", ".csv", ".svg", ".png")
+_GENERATED = (".md", ".csv", ".svg", ".png", ".html")
 
 
 def render_all(demo: bool = False) -> None:
@@ -50,7 +50,8 @@ def render(paper: str, demo: bool = False) -> Path:
         write_atomic(folder / f"{table.name}.csv", markdown.to_csv(table))
     render_figures(report)
     write_atomic(folder / "report.md", report_markdown(report))
-    expected = {"report.md"}
+    write_atomic(folder / "index.html", paper_page.page(report))
+    expected = {"report.md", "index.html"}
     expected |= {f"{table.name}{ending}" for table in report.tables for ending in (".md", ".csv")}
     expected |= {f"{figure.name}{ending}" for figure in report.figures for ending in (".svg", ".png")}
     for file in folder.iterdir():

@@ -156,6 +156,7 @@ class Part:
         verdict: the verdict on this part alone.
         effect: the difference that the verdict is about, as text; "" if it is about each run. Where ``ours``
             says it in another unit, the two differ.
+        found: this difference and the ends of its 95 % interval.
         sources: experiment and arm of the runs, as far as known.
     """
 
@@ -164,6 +165,7 @@ class Part:
     ours: str
     verdict: Verdict
     effect: str = ""
+    found: tuple[float, float, float] | None = None
     sources: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
     @property
@@ -178,6 +180,16 @@ class Part:
         value, kind, size = float(found[1]), found[2], float(found[3] or 0)
         half = {"se": stats.t_quantile(0.975, math.inf) * size, "±": size}.get(kind, 0.0)
         return value, value - half, value + half
+
+    @property
+    def test(self) -> str:
+        """``paired t, n = 5, p = 3e-4, d = 2.1``, as far as known."""
+        verdict = self.verdict
+        known = [verdict.method] if verdict.method else []
+        known += [f"n = {verdict.n}"] if verdict.n else []
+        known += [text.p_value(verdict.p)] if verdict.p is not None else []
+        known += [text.effect_size(verdict.effect)] if verdict.effect is not None else []
+        return ", ".join(known) or "-"
 
 
 #: A number with its sign, and what it is known by; references that say more are sentences.

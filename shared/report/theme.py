@@ -26,6 +26,14 @@ SWAPS = {
     SERIES[5]: ("--series-5", "#86c5ea"),
 }
 
+#: Bars of verdicts (Okabe and Ito): told apart under the common forms of color blindness, light and dark.
+BARS = {
+    "--good-fill": "#009e73",
+    "--bad-fill": "#d55e00",
+    "--open-fill": "#e6b800",
+    "--unjudged-fill": "#7fb3d9",
+}
+
 #: The page's own colors, as the variables that its style sheet uses.
 LIGHT = {
     "--ground": "#fbfaf8",
@@ -44,6 +52,9 @@ LIGHT = {
     "--open-ground": "#fbf0d6",
     "--none": "#565e67",
     "--none-ground": "#eeece8",
+    **BARS,
+    "--none-fill": "#b6bec7",
+    "--band": "#dfe9f3",
     **{variable: color for color, (variable, _) in SWAPS.items()},
 }
 DARK = {
@@ -63,6 +74,9 @@ DARK = {
     "--open-ground": "#352a10",
     "--none": "#a2abb4",
     "--none-ground": "#2a3037",
+    **BARS,
+    "--none-fill": "#56616c",
+    "--band": "#24364a",
     **dict(SWAPS.values()),
 }
 

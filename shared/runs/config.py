@@ -190,7 +190,7 @@ class Paper:
         tables = {f"{name}{end}": ("Tables", name) for name in self.tables for end in (".md", ".csv")}
         names = (*self.figures, AGREEMENT)
         figures = {f"{name}{end}": ("Figures", name) for name in names for end in (".svg", ".png")}
-        return {"report.md": ("Report", "report")} | tables | figures
+        return dict.fromkeys(("index.html", "report.md"), ("Report", "report")) | tables | figures
 
     def experiment(self, name: str) -> Experiment:
         """The experiment called ``name``.

@@ -108,8 +108,8 @@ def _known() -> dict[str, list[str]]:
 
 
 def report_sources(paper: str, folder: str, seen: _Seen | None = None) -> str:
-    """Digest of everything a report is made from."""
-    return _state([*_of_paper(paper, folder), *(paths.root() / "shared").rglob("*.py")], seen)
+    """Digest of everything a report is made from, templates too."""
+    return _state([*_of_paper(paper, folder), *(paths.root() / "shared").rglob("*")], seen)
 
 
 def page_sources(folder: str, seen: _Seen | None = None) -> str:

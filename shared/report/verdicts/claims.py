@@ -28,7 +28,7 @@ def beats(difference: stats.Difference | None, *, threshold: float = 0.0, tier: 
     """Judge the claim that a difference exceeds ``threshold``; None stands for "no runs"."""
     early = unjudged(difference.n if difference else 0, tier)
     if early or difference is None:
-        return early
+        return early and replace(early, least=threshold)
     low, high = difference.interval()
     found = replace(facts(difference, tier, p=difference.p_greater(threshold)), least=threshold)
     if low > threshold:
@@ -44,7 +44,7 @@ def same(difference: stats.Difference | None, *, margin: float, tier: str = "pap
     """Judge the claim that a difference is smaller than ``margin`` in size; None stands for "no runs"."""
     early = unjudged(difference.n if difference else 0, tier)
     if early or difference is None:
-        return early
+        return early and replace(early, least=-margin, most=margin)
     found = facts(difference, tier, p=difference.p_within(margin), method=f"TOST ({difference.method})")
     found = replace(found, least=-margin, most=margin)
     if found.p is not None and found.p < 0.05:

@@ -10,7 +10,7 @@ import pytest
 
 from shared.base.errors import UserError
 from shared.report import html, markdown, published, text, verdicts
-from shared.report.tables import Cell, Column, Row, Sample, Table, measured
+from shared.report.tables import Column, Row, Sample, Table, measured
 
 
 def value(**changes):
@@ -135,21 +135,6 @@ def test_inline_markup_becomes_html_and_nothing_else_does():
     assert "<script>" not in text.inline_html("<script>alert(1)</script>")
     assert "<a" not in text.inline_html("[x](javascript:alert(1))")
     assert text.plain("a `b` **c** [d](e)") == "a b c d"
-
-
-def as_html(found):
-    return html.fill("table.html", block={"anchor": "anchor", "table": found})
-
-
-def test_html_escapes_and_labels():
-    shown = as_html(table())
-    assert "Exact <code>p4</code>" in shown
-    assert 'class="badge good"' in shown
-    assert "not run" in shown
-    assert 'scope="row"' in shown
-    evil = Table("t", "T", (Column("a", "A"), Column("b", "B")), (Row("r", "<b>", (Cell("<img>"),)),))
-    assert "<img" not in as_html(evil)
-    assert "<b>" not in as_html(evil)
 
 
 def test_statuses_differ_in_more_than_color():

@@ -1,0 +1,166 @@
+"""A paper in a minute: what it claims, whether that holds, and its claims, those first that need a look."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from shared.report import captions, verdicts
+from shared.report.contents import Report
+from shared.report.forest import Forest, forest, weakest
+from shared.report.tables import Cell, Part, Row
+from shared.report.verdicts import Verdict
+
+#: Block of a paper's captions.md: the heading says who wrote it, one sentence below what it claims.
+BLOCK = "paper"
+#: What the page calls a claim with each verdict, in the order in which claims stand.
+WORDS = {
+    verdicts.DIFFERS: "differs",
+    verdicts.TOO_FEW: "open",
+    None: "not judged",
+    verdicts.REPRODUCED: "holds",
+    verdicts.NOT_RUN: "not run",
+}
+#: The order in which a bar shows them.
+BAR = (verdicts.REPRODUCED, verdicts.DIFFERS, verdicts.TOO_FEW, None, verdicts.NOT_RUN)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim as the page shows it.
+
+    Attributes:
+        key, statement: its name and what it says, in Markdown.
+        verdict: on the whole.
+        parts: its comparisons.
+        forest: their picture.
+        note: why it is open.
+        command: computes it.
+        headline: whether it stands for the paper.
+    """
+
+    key: str
+    statement: str
+    verdict: Verdict
+    parts: tuple[Part, ...]
+    forest: Forest
+    note: str
+    command: str
+    headline: bool
+
+    @property
+    def word(self) -> str:
+        """``holds``, ``differs``, ``open``, ``not judged`` or ``not run``."""
+        return WORDS[self.verdict.status]
+
+    @property
+    def protocol(self) -> str:
+        """``shorter protocol (lite)``; "" for the paper's."""
+        tier = self.verdict.tier
+        return "" if tier in ("", "paper") or not self.verdict.n else f"shorter protocol ({tier})"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the start page says of a paper.
+
+    Attributes:
+        citation, says: authors and place, and the paper's claim in one sentence; Markdown, "" if not written.
+        answer: whether it holds, in one sentence.
+        bar: how many claims of the paper hold, differ and so on: status, word and number.
+        headline: the claim that stands for the paper, its picture cut to what decides it; None without one.
+        claims: of the paper.
+        own: claims of ours.
+    """
+
+    citation: str
+    says: str
+    answer: str
+    bar: tuple[tuple[str | None, str, int], ...]
+    headline: Claim | None
+    claims: tuple[Claim, ...]
+    own: tuple[Claim, ...]
+
+    def those(self, status: str | None) -> list[Claim]:
+        """The paper's claims with this verdict."""
+        return [claim for claim in self.claims if claim.verdict.status == status]
+
+
+def summary(report: Report) -> Summary:
+    """Sum up the report of one paper."""
+    blocks = captions.read(report.paper)
+    said = captions.words(report.results, BLOCK, {}) if BLOCK in blocks else captions.Words()
+    found = [made for table in report.tables if table.claims for row in table.rows if (made := _claim(row))]
+    order = list(WORDS)
+    found.sort(key=lambda claim: order.index(claim.verdict.status))
+    claims = tuple(claim for claim in found if not claim.verdict.ours)
+    own = tuple(claim for claim in found if claim.verdict.ours)
+    counts = Counter(claim.verdict.status for claim in claims)
+    bar = tuple((status, _word(status, counts[status]), counts[status]) for status in BAR if counts[status])
+    headline = _headline(report, found)
+    answer = "" if report.demo else _answer(headline, counts)
+    return Summary(said.title, said.caption, answer, bar, headline, claims, own)
+
+
+def _claim(row: Row) -> Claim | None:
+    judged = next((cell for cell in row.cells if isinstance(cell, Cell) and cell.verdict is not None), None)
+    if judged is None or judged.verdict is None:
+        return None
+    statement = row.title.removeprefix(f"**{row.key}** ")
+    statement = statement[:1].upper() + statement[1:]
+    note = judged.note
+    return Claim(
+        row.key, statement, judged.verdict, row.parts, forest(row.parts), note, judged.command, row.headline
+    )
+
+
+def _headline(report: Report, claims: list[Claim]) -> Claim | None:
+    """The claim marked as headline, or else the number: its cell as a claim that it is the paper's."""
+    for claim in claims:
+        if claim.headline:
+            parts = weakest(claim.parts)
+            return Claim(
+                claim.key,
+                claim.statement,
+                claim.verdict,
+                claim.parts,
+                forest(parts),
+                claim.note,
+                claim.command,
+                True,
+            )
+    found = report.headline()
+    if found is None:
+        return None
+    part = Part("", found.paper, found.ours, found.verdict)
+    command = next(iter(found.table.commands), "")
+    return Claim(found.row.key, found.row.title, found.verdict, (part,), forest([part]), "", command, True)
+
+
+_HEADLINES = {
+    verdicts.REPRODUCED: "Its headline holds",
+    verdicts.DIFFERS: "Its headline does not hold",
+    verdicts.TOO_FEW: "Its headline is open",
+    None: "Its headline is measured, but at no protocol that can be judged",
+    verdicts.NOT_RUN: "Its headline has not been run",
+}
+
+
+def _answer(headline: Claim | None, counts: Counter[str | None]) -> str:
+    """``Its headline holds; 1 of its 39 claims is contradicted.``"""
+    said = []
+    if headline:
+        short = headline.protocol and headline.verdict.status in (verdicts.REPRODUCED, verdicts.DIFFERS)
+        said.append(_HEADLINES[headline.verdict.status] + (" at a shorter protocol" if short else ""))
+    decided = counts[verdicts.REPRODUCED] + counts[verdicts.DIFFERS]
+    if decided:
+        differs = counts[verdicts.DIFFERS]
+        verb = "is" if differs < 2 else "are"
+        said.append(f"{differs or 'none'} of {decided} decided claims {verb} contradicted")
+    return f"{'; '.join(said)}." if said else ""
+
+
+def _word(status: str | None, count: int) -> str:
+    """``17 hold, 1 differs``: the word for so many claims."""
+    many = {verdicts.REPRODUCED: "hold", verdicts.DIFFERS: "differ"}
+    return WORDS[status] if count == 1 else many.get(status or "", WORDS[status])
