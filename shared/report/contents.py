@@ -142,11 +142,6 @@ class Report:
         """How often each status and tier occurs in each of `counts.CLASSES`."""
         return counts.count(self.judged)
 
-    def counts(self) -> tuple[Counter[counts.Kind], Counter[counts.Kind]]:
-        """The same of all numbers, and of the claims; to be replaced by `tally`, which adds up nothing."""
-        claims, *numbers = self.tally().values()
-        return sum(numbers, Counter()), claims
-
     def headline(self) -> Headline | None:
         """The first row marked as headline, read from its first cell that has a verdict."""
         for table in self.tables:

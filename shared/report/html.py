@@ -74,6 +74,7 @@ def inline_svg(svg: str, prefix: str, title: str, description: str) -> Markup:
     body = svg[svg.index("<svg") :]
     # metadata (license boilerplate of the writer) is of no use inside a page and would be repeated per figure
     body = re.sub(r"<metadata>.*?</metadata>\s*", "", body, flags=re.DOTALL)
+    body = re.sub(r"\s*\n\s*", " ", body).replace("> <", "><")  # text is drawn as paths: blanks are nothing
     body = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', body)
     body = re.sub(r'href="#([^"]+)"', rf'href="#{prefix}-\1"', body)
     body = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", body)

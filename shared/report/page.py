@@ -82,9 +82,10 @@ def verdict_table(reports: list[Report] | None = None) -> str:
     """
     rows = []
     for report in [Report(paper) for paper in config.papers()] if reports is None else reports:
-        cells, claims = report.counts()
-        tallies = ("\n".join(counts.phrases(found).values()) or "-" for found in (claims, cells))
-        rows.append((report.title, *_headline(summary(report).headline), *tallies))
+        found = summary(report)
+        claims = "\n".join(counts.phrases(report.tally()["claims"]).values()) or "-"
+        numbers = "\n".join(f"{words}: {', '.join(said.values())}" for words, said in found.numbers.items())
+        rows.append((report.title, *_headline(found.headline), claims, numbers or "-"))
     return markdown.grid(("Paper", "Headline claim", "Does it hold?", "All claims", "All numbers"), rows)
 
 

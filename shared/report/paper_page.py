@@ -20,6 +20,7 @@ from shared.report.contents import Report
 from shared.report.figures import Figure
 from shared.report.summary import summary
 from shared.report.tables import Cell, Row, Table
+from shared.runs import config
 
 #: Up to how many columns a table has which class; style.css says on what width each is set as cards.
 _WIDTHS = ((3, "narrow"), (5, "medium"), (8, "wide"))
@@ -58,6 +59,7 @@ def page(report: Report) -> str:
         warning=contents.DEMO_WARNING if report.demo else "",
         summary=summary(report),
         claims=next((table for table in report.tables if table.claims), None),
+        agreement=[(f, picture(report, f)) for f in report.figures if f.name == config.AGREEMENT],
         groups=[_shown(report, group) for group in groups(report)],
         deviations=report.deviations,
         runs=_runs(report),
@@ -80,11 +82,13 @@ def script_hash() -> str:
 
 
 def groups(report: Report) -> list[Group]:
-    """Tables with the figures that belong to them, in reading order; claims are not among them."""
+    """Tables with the figures that belong to them, in reading order, without claims and agreement."""
     found: list[list[Table | Figure]] = []
     for block in report.blocks():
+        if block.name == config.AGREEMENT or (isinstance(block, Table) and block.claims):
+            continue
         if isinstance(block, Table):
-            found += [] if block.claims else [[block]]
+            found.append([block])
         elif found and isinstance(found[-1][0], Table) and _belongs(block, found[-1][0]):
             found[-1].append(block)
         else:
@@ -135,8 +139,10 @@ def picture(report: Report, figure: Figure) -> str:
     if figure.draw is None:
         return ""
     file = paths.reports(report.demo) / report.paper / f"{figure.name}.svg"
-    anchor = f"figure-{trail.slug(figure.name)}"
-    return html.inline_svg(file.read_text(encoding="utf-8"), anchor, figure.title, figure.alt)
+    prefix = (
+        f"f{[one.name for one in report.figures].index(figure.name)}"  # short: it stands in each reference
+    )
+    return html.inline_svg(file.read_text(encoding="utf-8"), prefix, figure.title, figure.alt)
 
 
 def _row(table: Table, row: Row) -> dict[str, Any]:

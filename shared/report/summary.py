@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from shared.report import captions, verdicts
+from shared.report import agreement, captions, counts, verdicts
 from shared.report.contents import Report
 from shared.report.forest import Forest, forest, weakest
 from shared.report.tables import Cell, Part, Row
@@ -71,6 +71,8 @@ class Summary:
         headline: the claim that stands for the paper, its picture cut to what decides it; None without one.
         claims: of the paper.
         own: claims of ours.
+        numbers: what counts apart from claims (`counts.CLASSES`) in words, with its verdicts by status.
+        sure: whether more numbers differ than chance makes differ, in one sentence.
     """
 
     citation: str
@@ -80,6 +82,8 @@ class Summary:
     headline: Claim | None
     claims: tuple[Claim, ...]
     own: tuple[Claim, ...]
+    numbers: dict[str, dict[str | None, str]]
+    sure: str
 
     def those(self, status: str | None) -> list[Claim]:
         """The paper's claims with this verdict."""
@@ -95,11 +99,19 @@ def summary(report: Report) -> Summary:
     found.sort(key=lambda claim: order.index(claim.verdict.status))
     claims = tuple(claim for claim in found if not claim.verdict.ours)
     own = tuple(claim for claim in found if claim.verdict.ours)
-    counts = Counter(claim.verdict.status for claim in claims)
-    bar = tuple((status, _word(status, counts[status]), counts[status]) for status in BAR if counts[status])
+    statuses = Counter(claim.verdict.status for claim in claims)
+    bar = tuple(
+        (status, _word(status, statuses[status]), statuses[status]) for status in BAR if statuses[status]
+    )
     headline = _headline(report, found)
-    answer = "" if report.demo else _answer(headline, counts)
-    return Summary(said.title, said.caption, answer, bar, headline, claims, own)
+    answer = "" if report.demo else _answer(headline, statuses)
+    numbers = {
+        words: counts.phrases(counted, of)
+        for of, words in counts.CLASSES.items()
+        if of != "claims" and (counted := report.tally()[of])
+    }
+    sure = "" if report.demo else agreement.sentence(report.judged)
+    return Summary(said.title, said.caption, answer, bar, headline, claims, own, numbers, sure)
 
 
 def _claim(row: Row) -> Claim | None:
@@ -146,15 +158,15 @@ _HEADLINES = {
 }
 
 
-def _answer(headline: Claim | None, counts: Counter[str | None]) -> str:
+def _answer(headline: Claim | None, statuses: Counter[str | None]) -> str:
     """``Its headline holds; 1 of its 39 claims is contradicted.``"""
     said = []
     if headline:
         short = headline.protocol and headline.verdict.status in (verdicts.REPRODUCED, verdicts.DIFFERS)
         said.append(_HEADLINES[headline.verdict.status] + (" at a shorter protocol" if short else ""))
-    decided = counts[verdicts.REPRODUCED] + counts[verdicts.DIFFERS]
+    decided = statuses[verdicts.REPRODUCED] + statuses[verdicts.DIFFERS]
     if decided:
-        differs = counts[verdicts.DIFFERS]
+        differs = statuses[verdicts.DIFFERS]
         verb = "is" if differs < 2 else "are"
         said.append(f"{differs or 'none'} of {decided} decided claims {verb} contradicted")
     return f"{'; '.join(said)}." if said else ""

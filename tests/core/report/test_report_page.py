@@ -177,9 +177,13 @@ def test_repeated_numbers_count_once_and_claims_of_ours_do_not(mini):
     own = [replace(row, cells=tuple(_own(cell) for cell in row.cells)) for row in claims.rows]
     again = [table, replace(table, name="again"), replace(claims, rows=tuple(own))]
     report.__dict__["tables"] = again  # in place of what the pipeline makes
-    cells, counted = report.counts()
-    assert dict(cells) == {("reproduced", "paper"): 2, ("not run", ""): 2}, "what is not run waits twice"
-    assert not counted
+    counted = report.tally()
+    assert dict(counted["printed"]) == {
+        ("reproduced", "paper"): 1,
+        ("too few runs", "paper"): 1,
+        ("not run", ""): 2,
+    }, "what is not run waits twice"
+    assert not counted["claims"]
     assert any("**holds**" in cell.lines() for _, _, cell in again[2].cells())
 
 
@@ -192,11 +196,13 @@ def _own(cell):
 def test_counts_and_headline(mini):
     mini_paper.record()
     report = Report("mini")
-    cells, claims = report.counts()
-    assert dict(cells) == {("reproduced", "paper"): 2, ("not run", ""): 1}
-    assert dict(claims) == {("reproduced", "paper"): 1}
-    assert counts.tally(cells) == "2 reproduced, 1 not run"
-    assert counts.tally({**cells, ("reproduced", "lite"): 3}) == "5 reproduced (3 lite), 1 not run"
+    counted = report.tally()
+    cells = counted["printed"]
+    assert dict(cells) == {("reproduced", "paper"): 1, ("too few runs", "paper"): 1, ("not run", ""): 1}
+    assert dict(counted["claims"]) == {("reproduced", "paper"): 1}
+    assert counts.tally(cells) == "1 reproduced, 1 too few runs, 1 not run"
+    lite = {**cells, ("reproduced", "lite"): 3}
+    assert counts.tally(lite) == "4 reproduced (3 lite), 1 too few runs, 1 not run"
     headline = report.headline()
     assert headline.row.key == "C1"
     assert headline.ours.startswith("+2.04 [")
