@@ -187,6 +187,7 @@ def _add_for_both(add: Callable[[str, str], argparse.ArgumentParser], paper: str
     targets(listing)
     listing.add_argument("--tier", choices=TIERS, help="only this tier")
     listing.add_argument("--runs", action="store_true", help="also each run without a valid result, and why")
+    listing.add_argument("--verdicts", action="store_true", help="also how claims and numbers stand")
     running = add("run", "compute the runs that have no valid result, then collect the results")
     targets(running)
     running.add_argument(

@@ -46,7 +46,7 @@ def do_list(args: argparse.Namespace) -> int:
     """Print experiments and tiers with their runs, costs and what is left."""
     from shared.workflow import listing
 
-    print(listing.text(_experiments(args), args.tier, args.runs))
+    print(listing.text(_experiments(args), args.tier, args.runs, args.verdicts))
     return 0
 
 

@@ -9,13 +9,19 @@ from shared.runs import batches, config, devices, ledger
 _HEADER = ("experiment", "tier", "valid", "time of all", "time left", "memory", "cost from")
 
 
-def text(experiments: Sequence[config.Experiment], tier: str | None = None, show_runs: bool = False) -> str:
+def text(
+    experiments: Sequence[config.Experiment],
+    tier: str | None = None,
+    show_runs: bool = False,
+    show_verdicts: bool = False,
+) -> str:
     """A table per paper.
 
     Args:
         experiments: what to list.
         tier: only this one; None for all.
         show_runs: also name each run without a valid result, and why.
+        show_verdicts: also count verdicts, of what is judged apart.
     """
     kind = "cuda" if devices.gpus() else "cpu"
     parts = []
@@ -32,7 +38,17 @@ def text(experiments: Sequence[config.Experiment], tier: str | None = None, show
             parts.append(
                 "\n".join(f"  {run.spec}: {'; '.join(why)}" for run, why in stale) or "  all runs are valid"
             )
+        parts += [_verdicts(paper)] if show_verdicts else []
     return "\n".join(parts)
+
+
+def _verdicts(paper: str) -> str:
+    from shared.report import agreement, counts
+    from shared.report.contents import Report
+
+    report = Report(paper)
+    lines = [f"{what}: {said}" for what, said in counts.lines(report.tally()).items()]
+    return "\n".join(f"  {line}" for line in (*lines, agreement.sentence(report.judged)))
 
 
 def _row(

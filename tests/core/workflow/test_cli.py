@@ -263,6 +263,15 @@ def test_list(toy, capsys):
     assert ["toy/walk/lite/slow/0:", "missing"] in rows
 
 
+def test_list_counts_verdicts_if_asked(toy, capsys):
+    assert call("list") == 0
+    assert "measured numbers" not in capsys.readouterr().out
+    assert call("list", "--verdicts") == 0
+    told = capsys.readouterr().out
+    assert "  measured numbers that the paper prints: 1 not run\n" in told
+    assert "  No measured number of this paper has been tested yet.\n" in told
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(None, "-"), (0.2, "< 1 s"), (40, "40 s"), (100, "2 min"), (3600, "60 min"), (12000, "3 h 20 min")],
