@@ -183,5 +183,9 @@ rule sync:
         "bash scripts/logged.sh {log} python -m pipelines sync"
 
 
+onstart:
+    orchestrate.begin()
+
+
 onsuccess:
     orchestrate.finish(PLAN)

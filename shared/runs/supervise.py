@@ -13,9 +13,11 @@ import ctypes
 import faulthandler
 import json
 import os
+import select
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -25,6 +27,8 @@ if TYPE_CHECKING:  # what waits stays small
     from shared.runs import config
     from shared.runs.execution import Outcome
 
+#: Environment variable: the process number of the Snakemake that started this command.
+ABOVE = "REPRO_SNAKEMAKE"
 #: Signals by which somebody ends the whole command; after any other one the work goes on.
 ENDING = {getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")}
 
@@ -122,10 +126,39 @@ def _wait_for_worker(told: IO[str], trace: IO[str]) -> tuple[int | None, int]:
 
     before = {number: signal.signal(number, pass_on) for number in passed_on}
     signal.pthread_sigmask(signal.SIG_UNBLOCK, passed_on)
+    _end_with(_snakemake(), os.getpid())
     status = os.waitpid(worker, 0)[1]
     for number, handler in before.items():
         signal.signal(number, handler)
     return status, stopped
+
+
+def _snakemake() -> int | None:
+    """The Snakemake that this command works for, if it is above this process on this machine (Linux)."""
+    named, above = os.environ.get(ABOVE, ""), os.getppid()
+    with contextlib.suppress(OSError, ValueError):
+        while above > 1:
+            if str(above) == named:
+                return above
+            with open(f"/proc/{above}/stat") as file:
+                above = int(file.read().rpartition(") ")[2].split()[1])
+    return None
+
+
+def _end_with(number: int | None, me: int) -> None:
+    """Let this process be told to end when another one ends, however that ends: nobody waits for it then."""
+    if number is None or not hasattr(os, "pidfd_open"):
+        return
+    try:
+        handle = os.pidfd_open(number)
+    except OSError:  # it has ended, or the system cannot watch it
+        return
+
+    def wait() -> None:
+        select.select([handle], [], [])
+        os.kill(me, signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _is_heard(number: int) -> bool:

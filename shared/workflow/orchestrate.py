@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -20,12 +22,12 @@ from shared.base import paths
 from shared.base.errors import Mistakes, UserError
 from shared.base.files import write_json
 from shared.data import catalogue
-from shared.runs import config, devices, ledger
+from shared.runs import config, devices, ledger, supervise
 from shared.workflow import cli, dvc_files, progress, staleness
 from shared.workflow.jobs import Cutter, Job, identifier, read
 from shared.workflow.options import REMOTE_THREADS, Request
 
-__all__ = ["Collection", "Job", "Plan", "Request", "finish", "plan", "staleness"]
+__all__ = ["Collection", "Job", "Plan", "Request", "begin", "finish", "plan", "staleness"]
 
 #: Days after which the file of a job that nobody runs any more is removed.
 KEEP_DAYS = 14
@@ -242,6 +244,40 @@ def _write_stamps(made: Plan) -> None:
         write_json(folder / f"{job.name}.json", asdict(job))
         staleness.renew(job.stamp)
     staleness.renew_outdated(made.reports)
+
+
+def begin() -> None:
+    """Let SIGTERM end what Snakemake has started, and Snakemake with it; trainings keep their checkpoints.
+
+    By itself Snakemake waits then for all that is running: hours, until a scheduler kills it and leaves the
+    trainings behind. Called by the Snakefile's ``onstart``, after Snakemake has set its own handler.
+    """
+
+    def stop(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        threading.Thread(target=_end_commands, daemon=True).start()
+        raise KeyboardInterrupt  # on which Snakemake ends its jobs on a cluster, and waits for those here
+
+    os.environ[supervise.ABOVE] = str(os.getpid())
+    signal.signal(signal.SIGTERM, stop)
+
+
+def _end_commands() -> None:
+    """Tell each command below this process once to end, also those that are only being started."""
+    import psutil  # Snakemake needs it, and this project does not
+
+    told: set[int] = set()
+    while True:
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                python = Path(process.exe()) == Path(sys.executable).resolve()
+                below = Path(process.parent().exe()) == Path(sys.executable).resolve()
+                # a shell would die at once, and nobody wait for the training; a command passes it on
+                first = not below or process.ppid() == os.getpid()
+                if python and first and process.pid not in told:
+                    told.add(process.pid)
+                    process.terminate()
+        time.sleep(0.2)
 
 
 def finish(made: Plan) -> None:
