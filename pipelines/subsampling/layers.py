@@ -33,24 +33,30 @@ def combinations(largest: int) -> Iterator[tuple[int, int, int, int]]:
                 yield kernel, stride, padding, side
 
 
-def case(layer: str, kernel: int, stride: int, padding: int, side: int) -> str:
-    """What is expected: ``exact`` without remainder, ``excepted`` or ``broken`` with one.
+def case(kernel: int, stride: int, padding: int, side: int) -> str:
+    """``exact`` without remainder, ``broken`` with one; ``covered`` if the first window holds the whole map.
 
-    Excepted is a pool with padding whose first window holds the whole map: whatever is left over, nothing of
-    the image is.
+    Then whatever is left over, nothing of the image is, and a pool is exact all the same; a convolution is
+    not, since its weights do not lie symmetrically on the map. It takes padding.
     """
     if (side + 2 * padding - kernel) % stride == 0:
         return "exact"
-    return "excepted" if layer == "pool" and side <= kernel - padding else "broken"
+    return "covered" if side <= kernel - padding else "broken"
+
+
+def is_exact(layer: str, case: str) -> bool:
+    """Whether a ``layer`` ("convolution" or "pool") is expected to be equivariant in this `case`."""
+    return case == "exact" or (case == "covered" and layer == "pool")
 
 
 def run(settings: Settings, seeds: Sequence[int], context: Context) -> dict[int, list[Row]]:
     """Measure the kind of layer ``settings.network`` ("convolution" or "pool") at all sizes to ``size``.
 
-    Rows, each by padding: for every `case` the largest (``turn_exact``, ``turn_excepted``) or smallest error
-    (``turn_broken``) under a quarter turn, relative to the features, in float64; ``cases_exact`` and so on:
-    how many combinations there are; ``printed_wrong``: at how many Eq. 3 as printed, without the padding,
-    says something else than the measured error. ``mirror_exact`` and so on: the same under a mirror.
+    Rows, each by padding: for every `case` the error that comes nearest to contradicting `is_exact`, so the
+    largest or the smallest, under a quarter turn (``turn_exact`` and so on), relative to the features, in
+    float64; ``cases_exact`` and so on: how many combinations there are; ``printed_wrong``: at how many Eq. 3
+    as printed, without the padding, says something else than the measured error. ``mirror_exact`` and so on:
+    the same under a mirror.
     """
     return {seed: list(_measure(settings, seed, context)) for seed in seeds}
 
@@ -62,14 +68,15 @@ def _measure(settings: Settings, seed: int, context: Context) -> Iterator[Row]:
     for kernel, stride, padding, side in combinations(settings.size):
         layer, x = _layer(settings.network, kernel, stride, padding, side, generator)
         measured = equivariance_error(layer, x, D4, elements=list(MOVES.values())).elements
-        expected = case(settings.network, kernel, stride, padding, side)
+        expected = case(kernel, stride, padding, side)
         for move, element in MOVES.items():
             error = measured[D4.element_names[element]].relative_max
             errors[move, expected, padding].append(error)
             if move == "turn":
                 wrong[padding] += (error < ROUNDING) != ((side - kernel) % stride == 0)
     for (move, expected, padding), found in errors.items():
-        yield Row(f"{move}_{expected}", padding, min(found) if expected == "broken" else max(found))
+        nearest = max if is_exact(settings.network, expected) else min
+        yield Row(f"{move}_{expected}", padding, nearest(found))
         if move == "turn":
             yield Row(f"cases_{expected}", padding, float(len(found)))
     for padding, count in sorted(wrong.items()):

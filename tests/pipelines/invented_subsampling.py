@@ -52,8 +52,8 @@ def single_layers():
         for seed in range(3):
             for padding in range(3):
                 values = {"exact": 1e-16, "broken": 0.2}
-                if kind == "pool" and padding:
-                    values["excepted"] = 0.0
+                if padding:
+                    values["covered"] = 0.0 if kind == "pool" else 0.2
                 found = [
                     (f"{move}_{case}", padding, v)
                     for move in ("turn", "mirror")

@@ -13,11 +13,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pipelines.subsampling import layers
+from pipelines.subsampling.settings import Settings
 from shared.algebra.actions import act_features, act_image
 from shared.algebra.groups import cyclic, dihedral
 from shared.atlas import SYMMETRIES, atlas
 from shared.measure import compare, equivariance_error
 from shared.nn import LiftingConv, SpatialAvgPool, SpatialMaxPool
+from shared.runs.api import Context
 from shared.testing import randomize
 
 C4, D4 = cyclic(4), dihedral(4)
@@ -86,6 +89,20 @@ class TestCondition:
                 seen.append(check(errors_of(pool(k, s, p), x[n], [1]), exact, (k, s, p, n)))
         assert len(seen) >= 406
         assert min(seen.count(True), seen.count(False)) > 150
+
+    @pytest.mark.parametrize("kind", ["convolution", "pool"])
+    def test_what_is_recorded_says_the_same(self, kind: str) -> None:
+        """The experiment ``layers``; Eq. 3 as printed is right without padding and wrong with it."""
+        settings = Settings(model="layers", network=kind, dataset="", size=7)
+        rows = layers.run(settings, [3], Context(log=lambda line: None))[3]
+        found = {(row.metric, row.step): row.value for row in rows}
+        for move, padding in itertools.product(("turn", "mirror"), range(3)):
+            check(found[f"{move}_exact", padding], True, padding)
+            check(found[f"{move}_broken", padding], False, padding)
+            if padding:
+                check(found[f"{move}_covered", padding], kind == "pool", padding)
+        assert [found["printed_wrong", padding] > 0 for padding in range(3)] == [False, True, True]
+        assert ("cases_covered", 0) not in found
 
     def test_ceil_mode_asks_for_the_same(self) -> None:
         """A window that hangs over the far edge is no help; it may be dropped, or hold all there is."""
