@@ -93,7 +93,7 @@ class TestCondition:
     @pytest.mark.parametrize("kind", ["convolution", "pool"])
     def test_what_is_recorded_says_the_same(self, kind: str) -> None:
         """The experiment ``layers``; Eq. 3 as printed is right without padding and wrong with it."""
-        settings = Settings(model="layers", network=kind, dataset="", size=7)
+        settings = Settings(model="layers", network=kind, dataset="", size=5)
         rows = layers.run(settings, [3], Context(log=lambda line: None))[3]
         found = {(row.metric, row.step): row.value for row in rows}
         for move, padding in itertools.product(("turn", "mirror"), range(3)):
