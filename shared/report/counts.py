@@ -21,10 +21,10 @@ Kind = tuple[str | None, str]
 #: What is counted apart, in the order in which it is told.
 CLASSES = {
     "claims": "claims",
-    "printed": "measured numbers that the paper prints",
-    "logged": "measured numbers of its logs, or read off its figures",
-    "curves": "curves of its logs and figures",
-    "facts": "facts without chance, such as parameter counts",
+    "printed": "measured, printed in the paper",
+    "logged": "measured, in its logs or figures",
+    "curves": "curves in its logs or figures",
+    "facts": "facts, such as parameter counts",
 }
 #: The class of a measured number by the origin of the paper's; what is derived follows from others.
 _MEASURED = {"printed": "printed", "logged": "logged", "read": "logged"}

@@ -58,7 +58,7 @@ def test_measured_numbers_facts_curves_and_claims_are_counted_apart():
         "facts": {lite: 1, ("not run", ""): 1},
     }, "what is derived from other numbers is not counted"
     words = counts.lines(counts.count(counts.judged([table((fact, waits))])))
-    assert words == {"facts without chance, such as parameter counts": "1 equal, 1 not run"}
+    assert words == {"facts, such as parameter counts": "1 equal, 1 not run"}
 
 
 def test_one_measurement_counts_once_and_as_the_paper_prints_it():

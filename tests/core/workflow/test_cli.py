@@ -265,10 +265,10 @@ def test_list(toy, capsys):
 
 def test_list_counts_verdicts_if_asked(toy, capsys):
     assert call("list") == 0
-    assert "measured numbers" not in capsys.readouterr().out
+    assert "measured, printed" not in capsys.readouterr().out
     assert call("list", "--verdicts") == 0
     told = capsys.readouterr().out
-    assert "  measured numbers that the paper prints: 1 not run\n" in told
+    assert "  measured, printed in the paper: 1 not run\n" in told
     assert "  No measured number of this paper has been tested yet.\n" in told
 
 
