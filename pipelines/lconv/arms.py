@@ -38,6 +38,12 @@ MATCHED = {
     "lconv": ("m16_K6_r6", "m16_K6_r8", "m16_K8_r6", "m24_K6_r6"),
     "cnn": ("m24_2x2", "m32_2x2", "m32_2x3", "m32_3x3", "m32_4x4", "m32_5x5"),
 }
+#: Networks of which the authors' notebooks print an accuracy: of Figure 5, and of Figure 3 (one layer).
+LOGGED = {
+    "lconv": ("m16_K6_r8", "m16_K8_r6"),
+    "cnn": ("m24_2x2", "m32_2x3", "m32_3x3", "m32_4x4", "m32_5x5"),
+}
+LOGGED3 = (("fc_shallow", "default"), ("cnn_pool", "scrambled"))
 #: CNN kernels with 32 filters, by growing area (claim L12).
 KERNELS = ("2x2", "2x3", "3x3", "4x4", "5x5")
 

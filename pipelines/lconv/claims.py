@@ -208,7 +208,7 @@ def _sizes(results: Results) -> Iterator[Row]:
         return label, ("figure5", first), ("figure5", second), known
 
     def logged(label: str, first: str, second: str) -> Pair:
-        printed = [results.published("figure5", arm, "accuracy") for arm in (first, second)]
+        printed = [results.published("logs", arm, "accuracy") for arm in (first, second)]
         return pair(
             label, first, second, f"{printed[0].value - printed[1].value:+.2f}" if all(printed) else ""
         )

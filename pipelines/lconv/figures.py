@@ -244,8 +244,9 @@ def _draw_sizes(results: Results, points: Mapping[tuple[str, str], Series]) -> C
 
 def _cross(results: Results, axes: Axes, key: tuple[str, str], tier: str) -> list[tuple[float, float]]:
     """The authors' run of a network after as many epochs as ours, if its log is known."""
-    column = "accuracy" if tier == "paper" else "accuracy_3"
-    known = [results.published("figure5", "_".join(key), name) for name in ("parameters", column)]
+    column = "accuracy" if tier == "paper" else "epochs_3"
+    places = (("figure5", "parameters"), ("logs", column))
+    known = [results.published(table, "_".join(key), name) for table, name in places]
     if results.demo or not all(known):
         return []
     x, y = (value.value for value in known if value)

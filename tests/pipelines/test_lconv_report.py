@@ -108,12 +108,22 @@ def test_what_is_false_as_printed_differs_and_what_is_corrected_holds():
     assert {one.claim for one in (*PROPOSITIONS, *THEOREM) if one.claim} == printed | theory
 
 
-def test_logs_by_epoch_are_judged_at_their_own_protocol():
-    rows = {row.key: row for row in tables.figure5(Results("lconv")).rows}
-    whole, three = rows["cnn_m32_2x3"].cells[:2]
-    assert (whole.paper, three.paper) == ("90.47, n = 1", "88.89, n = 1")
-    assert three.verdict.status is not None
-    assert rows["lconv_m24_K6_r6"].cells[0].verdict is None  # its only reference was another network's
+def test_logs_are_judged_after_as_many_epochs():
+    rows = {row.key: row for row in tables.logs(Results("lconv")).rows}
+    three, five, whole = rows["cnn_m32_2x3"].cells
+    assert [cell.paper for cell in (three, five, whole)] == ["88.89, n = 1", "89.68, n = 1", "90.47, n = 1"]
+    assert (three.verdict.status, three.verdict.tier) != (None, "paper")
+    assert rows["cnn_m32_3x3"].cells[0] == "-"  # only the best of 30 epochs is known
+    assert not [place for place in PAPER if place[1] == "lconv_m24_K6_r6" and place[2] != "parameters"]
+    known = config.load("lconv").experiment("logs").arms
+    assert {key for key in rows if not key.endswith(("default", "scrambled"))} == set(known)
+
+
+def test_logged_networks_are_those_of_figure_5():
+    declared = config.load("lconv").experiments
+    for arm in declared["logs"].arms:
+        ids = {declared[name].runs("paper", [arm], [0])[0].id for name in ("logs", "figure5")}
+        assert len(ids) == 1, arm
 
 
 def test_the_best_epoch_is_shown_first_and_the_others_below(like_the_paper):
@@ -274,7 +284,8 @@ def test_figure_5_has_every_network_at_its_size_and_the_papers_runs(recorded):
         best = results.sample("figure5", name, "accuracy", reduce=np.max)
         place = (results.sample("figure5", name, "parameters").summary.mean, best.summary.mean)
         assert np.isclose(points(left), place, rtol=1e-9).all(1).any(), name
-    known = [PAPER["figure5", "cnn_m32_2x3", column].value for column in ("parameters", "accuracy_3")]
+    places = ("figure5", "cnn_m32_2x3", "parameters"), ("logs", "cnn_m32_2x3", "epochs_3")
+    known = [PAPER[place].value for place in places]
     assert (points(right) == known).all(1).any()
 
 

@@ -96,6 +96,12 @@ def test_scrambling_moves_the_pixels_of_the_turned_images():
     assert scrambled.fingerprint != plain.fingerprint
 
 
+def test_images_may_be_scrambled_and_not_turned():
+    plain, moved = (data.load(replace(SMALL, variant=variant)) for variant in ("default", "scrambled"))
+    assert torch.equal(moved.pool.flatten(2), plain.pool.flatten(2)[..., moved.permutation])
+    assert torch.equal(moved.permutation, data.load(SMALL).permutation)
+
+
 def test_clipping_is_a_switch():
     settings = replace(SMALL, size=0, variant="rotated")
     images, clipped = data.load(settings).pool, data.load(replace(settings, clip=True)).pool
@@ -194,6 +200,24 @@ def test_a_run_of_lconv_returns_every_metric():
     assert len(found["eigenvalue_real"]) == 4
     assert found["permutation"][""] == data.load(SMALL).fingerprint
     assert "test_accuracy" not in rows_of(SMALL)
+
+
+def test_symmetries_of_the_theorem_do_not_violate_its_condition():
+    """H^(1/2) L' H^(-1/2) does not; random generators do by 0.71; of a run it is recorded if asked for."""
+    images = data.load(SMALL)
+    network = models.build(replace(SMALL, rank=0), 0, 1, 10, 10)
+    h = readout.moments(images) + 1e-3 * torch.eye(100)
+    values, vectors = torch.linalg.eigh(h)
+    root, inverse = (vectors * values**power @ vectors.T for power in (0.5, -0.5))
+    drawn = torch.from_numpy(np.random.RandomState(0).standard_normal((2, 100, 100)))
+    layer = network.layers[0].requires_grad_(False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(readout, "moments", lambda _: h)
+        for generators, expected in ((root @ (drawn - drawn.mT) @ inverse, 0), (drawn, math.sqrt(0.5))):
+            layer.dense.copy_(generators)
+            assert readout.covariance_row(network, images, 0).value == pytest.approx(expected, abs=0.03)
+    assert set(rows_of(replace(SMALL, epochs=1, covariance=True))["covariance"]) == {0, 1}
+    assert "covariance" not in rows_of(replace(SMALL, epochs=1))
 
 
 def test_known_generators_follow_the_pixels():
