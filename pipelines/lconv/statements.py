@@ -142,15 +142,23 @@ PROPOSITIONS = (
     ),
     Statement("p2_16", "", "notebook: sixteen layers", "p2_correlation", 16, 0.9, 1),
     Statement("p2_64", "", "64 layers (the limit is 0.97468)", "p2_correlation", 64, 0.97, 0.98),
-    Statement("p3", "L15-P3", "one-hot generators and a sum make a fully connected layer", "p3_error"),
-    Statement("p3_printed", "L15-P3-printed", "with the weights of Equation 11", "p3_printed_error"),
+    Statement("p3", "L15-P3", "one-hot generators and a sum, a fully connected layer: error", "p3_error"),
     Statement(
-        "p4_circular", "L15-P4", "circular shifts: a circularly padded convolution", "p4_circular_error"
+        "p3_printed",
+        "L15-P3-printed",
+        "one-hot generators with the weights of Equation 11: error",
+        "p3_printed_error",
     ),
     Statement(
-        "p4_zero", "L15-P4", "shifts with rows set to zero: a zero-padded convolution", "p4_zero_error"
+        "p4_circular",
+        "L15-P4",
+        "circular shifts, a circularly padded convolution: error",
+        "p4_circular_error",
     ),
-    Statement("p4_flat", "L15-P4", "shifts of the flattened image: an unpadded one, inside", "p4_flat_error"),
+    Statement("p4_zero", "L15-P4", "shifts with rows set to zero, a zero-padded one: error", "p4_zero_error"),
+    Statement(
+        "p4_flat", "L15-P4", "shifts of the flattened image, an unpadded one, inside: error", "p4_flat_error"
+    ),
     _stated("p4_commute_circular", "L15-P4-commute", "commutator of circular shifts", "p4_commute_circular"),
     _stated(
         "p4_commute_printed",
@@ -159,7 +167,10 @@ PROPOSITIONS = (
         "p4_commute_printed",
     ),
     _stated(
-        "p4_printed", "L15-P4-printed", "Equation 12 beside the generators printed for it", "p4_printed_error"
+        "p4_printed",
+        "L15-P4-printed",
+        "Equation 12 beside the generators printed for it: error",
+        "p4_printed_error",
     ),
     _stated(
         "p4_commute_centered",
@@ -182,33 +193,54 @@ PROPOSITIONS = (
     _stated(
         "p4_fractional_16",
         "L15-P4-beyond",
-        "the same on sixteen waves",
+        "half a pixel by (1 + L) / 2: error on sixteen waves in 64 pixels",
         "p4_fractional_error",
         16,
         0.1,
         math.inf,
     ),
-    Statement("p5", "L15-P5", "the generator A - I makes a graph convolution", "p5_error"),
-    Statement("p5_group", "L15-P5", "exp(s L) exp(t L) = exp((s + t) L)", "p5_group_law_error"),
+    Statement("p5", "L15-P5", "the generator A - I, a graph convolution: error", "p5_error"),
+    Statement("p5_group", "L15-P5", "exp(s L) exp(t L) beside exp((s + t) L): error", "p5_group_law_error"),
     _stated(
         "p5_printed",
         "L15-P5-printed",
-        "the generator λ (A - I) with the same weights, λ = 0.3",
+        "the generator λ (A - I) with the same weights, λ = 0.3: error",
         "p5_printed_error",
     ),
-    Statement("p5_lambda", "", "and with weights divided by λ", "p5_lambda_error"),
-    Statement("e1_shift", "L15-E1", "circular shifts", "e1_shift_error"),
-    Statement("e1_plain", "L15-E1", "rotations of space, with the generators of so(3)", "e1_plain_error"),
+    Statement("p5_lambda", "", "the generator λ (A - I) with weights divided by λ: error", "p5_lambda_error"),
+    Statement("e1_shift", "L15-E1", "equivariance under circular shifts: error", "e1_shift_error"),
     Statement(
-        "e1_adjoint", "L15-E1-adjoint", "the same, weights turned by the adjoint action", "e1_adjoint_error"
+        "e1_plain", "L15-E1", "equivariance under SO(3) with the generators of so(3): error", "e1_plain_error"
     ),
-    Statement("e2", "L15-E2", "input, generators and classifier permuted", "e2_error"),
-    _stated("rotation_entries", "L15-rank", "nonzero entries of a row", "rotation_entries", None, 0, 4),
-    _stated("rotation_rank", "L15-rank", "rank, of 784", "rotation_rank", None, 756, 756),
+    Statement(
+        "e1_adjoint",
+        "L15-E1-adjoint",
+        "equivariance under SO(3), weights turned along: error",
+        "e1_adjoint_error",
+    ),
+    Statement("e2", "L15-E2", "input, generators and classifier permuted: error", "e2_error"),
+    _stated(
+        "rotation_entries",
+        "L15-rank",
+        "rotation of 28 x 28 pixels: nonzero entries of a row",
+        "rotation_entries",
+        None,
+        0,
+        4,
+    ),
+    _stated(
+        "rotation_rank",
+        "L15-rank",
+        "rotation of 28 x 28 pixels: rank, of 784",
+        "rotation_rank",
+        None,
+        756,
+        756,
+    ),
     _stated(
         "rotation_low_rank",
         "L15-rank",
-        "cosine with the nearest matrix of rank 16",
+        "rotation of 28 x 28 pixels: cosine with the nearest matrix of rank 16",
         "rotation_low_rank",
         None,
         0,
@@ -249,7 +281,7 @@ THEOREM = (
         1,
         1,
     ),
-    _stated("c1_reflection", "", "which keeps H: error", "c1_reflection"),
+    _stated("c1_reflection", "", "H^(1/2) diag(-1, 1, ...) H^(-1/2) keeps H: error", "c1_reflection"),
     Statement(
         "t4_second_moment",
         "L15-T-beyond",
