@@ -16,7 +16,7 @@ from pipelines.regular_latent.training import check_batches, curves, how
 from shared.nn import latent
 from shared.nn.train_mode import restored_modes
 from shared.runs.api import Context, Row
-from shared.train import TrainingSet, fit, precision
+from shared.train import TrainingSet, fit, guesses, precision
 from shared.train.session import Loss
 
 #: Random streams of a run beside those of the engine.
@@ -150,7 +150,7 @@ def _validation(network: nn.Module, stored: Tensor, labels: Tensor, action: pair
     for digits, classes in zip(stored.split(BATCH), labels.split(BATCH)):
         g = action.elements(len(digits), random)
         moved = action.augment(pairs.pixels(digits), g, random)
-        right += (network(pairs.compose(moved)).argmax(1) == classes).sum().item()
+        right += (guesses(network(pairs.compose(moved))) == classes).sum().item()
     return right / len(stored)
 
 
@@ -168,7 +168,7 @@ def _accuracies(settings: Settings, network: nn.Module, action: pairs.PairAction
 
 
 def _accuracy(network: nn.Module, digits: Tensor, labels: Tensor) -> float:
-    answers = [network(pairs.compose(part)).argmax(1) for part in digits.split(BATCH)]
+    answers = [guesses(network(pairs.compose(part))) for part in digits.split(BATCH)]
     return (torch.cat(answers) == labels).float().mean().item()
 
 
@@ -181,7 +181,7 @@ def _orbit(network: nn.Module, action: pairs.PairAction, test: Test) -> float:
         for element in chosen[:ORBIT]:
             g = torch.full((len(digits),), element, device=digits.device)
             mean = mean + network(pairs.compose(action.exact(digits, g))).softmax(1)
-        right += (mean.argmax(1) == labels).sum().item()
+        right += (guesses(mean) == labels).sum().item()
     return right / len(test.augmented)
 
 

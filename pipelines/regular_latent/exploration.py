@@ -17,7 +17,7 @@ from pipelines.regular_latent.exploration_study import Pair, Study, study
 from pipelines.regular_latent.settings import Settings
 from shared.base.errors import UserError
 from shared.runs.api import Context, Row
-from shared.train import Fit, FitSettings, TrainingSet, fit
+from shared.train import Fit, FitSettings, TrainingSet, fit, guesses
 
 #: What a validation loss must fall by, to count as better for the patience (released code).
 MARGIN = 0.001
@@ -329,7 +329,7 @@ def measure(
             "change": F.mse_loss(code, moved_code),
         }
         if not explored.autoencoder:
-            found["correct"] = 100 * (parts.answers.argmax(1) == truth).float().mean()
+            found["correct"] = 100 * (guesses(parts.answers) == truth).float().mean()
         for name, value in found.items():
             sums[name] = sums.get(name, 0.0) + float(value) * len(images)
     means = {name: value / len(stored) for name, value in sums.items()}

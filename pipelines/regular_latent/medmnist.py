@@ -19,7 +19,7 @@ from shared.data import catalogue
 from shared.nn import latent
 from shared.nn.train_mode import restored_modes
 from shared.runs.api import Context, Row
-from shared.train import TrainingSet, fit, precision
+from shared.train import TrainingSet, fit, guesses, precision
 from shared.train.session import Loss
 
 #: The rotations of the cube, S4; element i is matrix i of `shared.algebra.groups.cube_rotations`.
@@ -159,7 +159,7 @@ def _accuracy(network: nn.Module, data: Split, action: VolumeAction, turns: Gene
         x = voxels(stored)
         if turns is not None:
             x = action(x, action.elements(len(x), turns))
-        right += (network(x).argmax(1) == labels).sum().item()
+        right += (guesses(network(x)) == labels).sum().item()
     return right / len(data.labels)
 
 
@@ -187,7 +187,7 @@ def _orbit(network: nn.Module, test: Split, action: VolumeAction) -> float:
         for element in range(GROUP.order):
             g = torch.full((len(stored),), element, device=stored.device)
             mean = mean + network(action(voxels(stored), g)).softmax(1)
-        right += (mean.argmax(1) == labels).sum().item()
+        right += (guesses(mean) == labels).sum().item()
     return right / len(test.labels)
 
 

@@ -13,7 +13,7 @@ from pipelines.subsampling.settings import Settings
 from shared.algebra.actions import act_features, act_image
 from shared.algebra.groups import cyclic
 from shared.runs.api import Context, OutOfTime, Row
-from shared.train import precision
+from shared.train import guesses, precision
 
 C4 = cyclic(4)
 #: Steps between recorded values of the loss and of the gap between the two logits.
@@ -65,7 +65,7 @@ def _train(settings: Settings, seed: int, context: Context) -> list[Row]:
             optimizer.step()
     context.log(f"toy, {settings.size} pixels, seed {seed}: loss {loss.item():.4f} at step {settings.steps}")
     # with equal logits the two samples get one class, so half of them are right
-    rows.append(Row("accuracy", "", 100 * (logits.argmax(1) == labels).double().mean().item()))
+    rows.append(Row("accuracy", "", 100 * (guesses(logits) == labels).double().mean().item()))
     return rows + _pictures(network, x) if seed == PICTURED_SEED else rows
 
 

@@ -44,8 +44,8 @@ ACTIONS: Mapping[str, Action] = {
 def find_action(action: str | Action | None, x: Tensor, group: Group, what: str) -> Action:
     """Take an action as given, by name, or guess it from the shape.
 
-    (B, C, |G|) are orientations, (B, C, H, W) images, (B, C, |G|, H, W) features. Outputs (B, C) and (B,) are
-    invariants; how such an input moves, nobody can tell: vectors, points, amounts?
+    (B, C, H, W) are images, (B, C, |G|, H, W) features; outputs (B, C, |G|) are orientations, outputs (B, C)
+    and (B,) invariants. How inputs of these last shapes move, nobody can tell: points, vectors, amounts?
 
     Args:
         action: name, function (which gets a copy, and may change it), or None to guess.
@@ -63,9 +63,10 @@ def find_action(action: str | Action | None, x: Tensor, group: Group, what: str)
             raise UserError(unknown("action", action, ACTIONS))
         return ACTIONS[action]
     regular = x.ndim in (3, 5) and x.shape[2] == group.order
-    invariant = "trivial" if what == "out" else None
-    guess = {1: invariant, 2: invariant, 3: "orientations" if regular else None, 4: "image"}
-    name = guess.get(x.ndim, "features" if x.ndim == 5 and regular else None)
+    guess = {4: "image", 5: "features" if regular else None}
+    if what == "out":
+        guess |= {1: "trivial", 2: "trivial", 3: "orientations" if regular else None}
+    name = guess.get(x.ndim)
     if name is None:
         raise UserError(
             f"cannot tell how {group.name} acts on the {what}put of shape {tuple(x.shape)}; give act_{what}: "

@@ -45,6 +45,11 @@ def copied(module: nn.Module, dtype: torch.dtype | None = None) -> nn.Module:
             f"{type(module).__name__} cannot be copied ({why}); put it in eval mode and in the type to "
             "measure in, and give a function that calls it, such as lambda x: module(x)"
         ) from error
+    if {id(t) for t in _tensors(clone)} & {id(t) for t in _tensors(module)}:
+        raise UserError(
+            f"{type(module).__name__} copies itself without its weights; measure it in its own type, and give "
+            "a test a function that calls it, such as lambda x: module(x)"
+        )
     if dtype is not None:
         clone._apply(lambda t: _number(t, dtype))
         for part in clone.modules():
@@ -52,6 +57,10 @@ def copied(module: nn.Module, dtype: torch.dtype | None = None) -> nn.Module:
                 if not key.startswith("_"):
                     part.__dict__[key] = _numbers(value, dtype)
     return clone
+
+
+def _tensors(module: nn.Module) -> list[Tensor]:
+    return [*module.parameters(), *module.buffers()]
 
 
 def _remember(value: Any, memo: dict[int, Any], seen: set[int]) -> None:

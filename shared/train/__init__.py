@@ -6,7 +6,7 @@ from shared.train import FitSettings, TrainingSet, fit
 from shared.train.checkpoints import load_checkpoint, save_checkpoint
 from shared.train.loop import fit
 from shared.train.precision import precision
-from shared.train.predict import accuracy, predict
+from shared.train.predict import accuracy, guesses, predict
 from shared.train.replicas import stack, unstack
 from shared.train.session import Fit, TrainingSet
 from shared.train.settings import FitSettings, TrainingDiverged, TrainingInterrupted
@@ -19,6 +19,7 @@ __all__ = [
     "TrainingSet",
     "accuracy",
     "fit",
+    "guesses",
     "load_checkpoint",
     "precision",
     "predict",

@@ -43,11 +43,27 @@ def predict(
     return torch.cat(outputs)
 
 
+def guesses(outputs: Tensor) -> Tensor:
+    """Class of each row of ``outputs`` (count, classes, ...), the one of its largest entry; (count, ...).
+
+    Raises:
+        UserError: if a row has no largest entry, because it holds a NaN or an infinite one.
+    """
+    lost = int((~outputs.amax(1).isfinite()).sum()) if outputs.is_floating_point() and outputs.numel() else 0
+    if lost:
+        count = outputs[:, 0].numel()
+        raise UserError(
+            f"{lost} of {count} outputs of the network are not finite, so they have no class; lower the "
+            "learning rate or train in float32"
+        )
+    return outputs.argmax(1)
+
+
 def accuracy(outputs: Tensor, labels: Tensor) -> float:
     """Percentage of outputs (count, classes, ...) whose largest entry is at the labels (count, ...).
 
     Raises:
-        UserError: if a row has no largest entry, because it holds a NaN or an infinite one.
+        UserError: if an output has no largest entry; see `guesses`.
         ValueError: if there are fewer than two classes, or another number of labels.
     """
     if outputs.dim() < 2 or outputs.shape[1] < 2 or labels.shape != outputs[:, 0].shape:
@@ -55,11 +71,4 @@ def accuracy(outputs: Tensor, labels: Tensor) -> float:
             "accuracy needs outputs (count, classes, ...) of two classes or more and labels (count, ...), "
             f"not {tuple(outputs.shape)} and {tuple(labels.shape)}"
         )
-    largest, guessed = outputs.max(1)
-    lost = int((~largest.isfinite()).sum()) if largest.is_floating_point() else 0
-    if lost:
-        raise UserError(
-            f"{lost} of {largest.numel()} outputs of the network are not finite, so they have no accuracy; "
-            "lower the learning rate or train in float32"
-        )
-    return 100 * (guessed == labels).double().mean().item()
+    return 100 * (guesses(outputs) == labels).double().mean().item()

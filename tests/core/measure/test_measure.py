@@ -241,7 +241,7 @@ class TestActions:
     def test_refusals(self) -> None:
         with pytest.raises(UserError, match=r"cannot tell how C4 acts on the output.*give act_out"):
             find_action(None, torch.zeros(2, 3, 5, 6, 6), C4, "out")
-        for shape in [(2, 3), (2,)]:  # vectors, points, amounts?
+        for shape in [(2, 3), (2,), (2, 5, 4)]:  # vectors, points, amounts?
             with pytest.raises(UserError, match=r"cannot tell how C4 acts on the input.*give act_in"):
                 find_action(None, torch.zeros(shape), C4, "in")
         with pytest.raises(UserError, match="did you mean 'image'"):

@@ -48,7 +48,9 @@ class Call(nn.Module):
 
 class TestInputsThatDoNotMove:
     @pytest.mark.parametrize(
-        "x", [POINTS, POINTS[:, 0], POINTS[:, :, None]], ids=["(B, C)", "(B,)", "(B, C, 1)"]
+        "x",
+        [POINTS, POINTS[:, 0], POINTS[:, :, None], torch.randn(8, 5, 4)],
+        ids=lambda x: str(tuple(x.shape)),
     )
     def test_shapes_that_do_not_say_how_they_move(self, x: Tensor) -> None:
         for measure in measures(torch.square, x):
@@ -66,7 +68,7 @@ class TestInputsThatDoNotMove:
             (torch.ones(2, 1, 5, 5), {}),
             (X[..., :1, :1], {}),
             (torch.randn(2, 1, 1, 5), {"elements": []}),
-            (torch.ones(2, 3, 4), {}),
+            (torch.ones(2, 3, 4), {"act_in": "orientations"}),
             (torch.ones(2, 1, 5, 5), {"dtype": torch.float64}),
         ],
     )
@@ -268,8 +270,7 @@ class TestCopies:
         net = wrap(LiftingConv(1, 2, 3, padding=1))
         net(X)  # used once, as after training
         assert equivariance_error(net, X, C4, dtype=torch.float64).relative_max < 1e-12
-        if wrap is not torch.nn.utils.spectral_norm:  # its weights may not be perturbed one by one
-            assert_equivariant(net, "p4", size=9)
+        assert_equivariant(net, "p4", size=9)
         assert next(net.parameters()).dtype == torch.float32
 
     def test_what_a_module_keeps_is_copied_and_converted(self) -> None:
@@ -289,6 +290,23 @@ class TestCopies:
             assert_equivariant(net, "p4", size=9)
         assert equivariance_error(net, X, C4).relative_max < 1e-5
         assert_equivariant(lambda x: net(x), "p4", x=X, dtype=torch.float32)
+
+    def test_a_copy_that_shares_its_weights_would_be_changed_itself(self) -> None:
+        class Shared(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.conv = nn.Conv2d(1, 1, 3)
+
+            def forward(self, x: Tensor) -> Tensor:
+                return self.conv(x)
+
+            def __deepcopy__(self, memo: dict) -> nn.Module:
+                return self
+
+        net = Shared()
+        with pytest.raises(UserError, match="copies itself without its weights"):
+            equivariance_error(net, X, C4, dtype=torch.float64)
+        assert net.conv.weight.dtype == torch.float32
 
     def test_a_module_that_knows_one_type_is_refused_with_what_to_do(self) -> None:
         with pytest.raises(UserError, match=r"cannot compute in float64.*leave dtype out"):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from shared.base.errors import UserError
 from shared.nn import Dropout, GlobalAvgPool
-from shared.train import FitSettings, TrainingDiverged, TrainingSet, accuracy, fit, save_checkpoint
+from shared.train import FitSettings, TrainingDiverged, TrainingSet, accuracy, fit, guesses, save_checkpoint
 
 _DICE = torch.Generator().manual_seed(0)
 IMAGES = torch.randint(0, 256, (32, 1, 7, 7), dtype=torch.uint8, generator=_DICE)
@@ -174,6 +174,8 @@ NAN, INF = float("nan"), float("inf")
 def test_outputs_that_are_no_numbers_have_no_accuracy(outputs: Tensor) -> None:
     with pytest.raises(UserError, match="of 4 outputs of the network are not finite"):
         accuracy(outputs, torch.tensor([0, 0, 0, 1]))
+    with pytest.raises(UserError, match="have no class"):
+        guesses(outputs)
 
 
 def test_a_class_that_is_ruled_out_is_no_fault() -> None:
