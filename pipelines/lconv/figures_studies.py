@@ -9,7 +9,7 @@ import numpy as np
 from pipelines.lconv import arms
 from pipelines.lconv.quantities import BEST
 from shared.report import plots
-from shared.report.build import Quantity, declared
+from shared.report.build import Quantity, Where, declared
 from shared.report.figures import Axes, Canvas, Figure, canvas
 from shared.report.plots import DASHED, Look, Series
 from shared.report.results import Results
@@ -48,9 +48,12 @@ PENALIZED = {
 }
 #: Metrics of propositions and theorem that are drawn over steps.
 LINES = {
-    "p1_error": Look("P1", SERIES[0]),
+    "p1_error": Look("linear f", SERIES[0]),
+    "p1_relu_printed": Look("ReLU, as printed", SERIES[1], "s"),
+    "p1_relu_layer": Look("ReLU outside", SERIES[2], "^"),
     "p2_error": Look("exponential", SERIES[0]),
-    "p2_group_error": Look("group sum", SERIES[1]),
+    "p2_group_error": Look("six elements", SERIES[1], "s"),
+    "p2_haar_error": Look("SO(3)", SERIES[2], "^"),
     "p2_correlation": Look("n layers", SERIES[0]),
     "transfer": Look("mean over seeds", SERIES[0]),
 }
@@ -146,9 +149,9 @@ def _draw_penalty(results: Results) -> Canvas:
     return drawn
 
 
-def _of_all(results: Results, experiment: str, *metrics: str) -> list[Series]:
-    """Metrics of an experiment's only arm."""
-    shown = (plots.series(results, metric, {metric: (experiment, "all")}, LINES) for metric in metrics)
+def _of(results: Results, where: Where, *metrics: str) -> list[Series]:
+    """Metrics of one arm."""
+    shown = (plots.series(results, metric, {metric: where}, LINES) for metric in metrics)
     return [one for series in shown for one in series]
 
 
@@ -173,14 +176,17 @@ def _steps_as_ticks(axes: Axes, one: Series) -> None:
 
 def propositions(results: Results) -> Figure:
     """The rates of Propositions 1 and 2."""
-    shown = _of_all(results, "propositions", "p1_error", "p2_error", "p2_group_error", "p2_correlation")
+    near = _of(results, ("propositions", "all"), "p1_error")
+    near += _of(results, ("propositions", "stated"), "p1_relu_printed", "p1_relu_layer")
+    deep = _of(results, ("propositions", "all"), "p2_error", "p2_group_error")
+    deep += _of(results, ("propositions", "stated"), "p2_haar_error")
+    (correlation,) = _of(results, ("propositions", "all"), "p2_correlation")
 
     def draw() -> Canvas:
-        drawn, (first, second, third) = canvas(9.4, 3.0, 1, 3)
-        one, exponential, group, correlation = shown
-        _rates(first, [one], 1.3, 2, xlabel="half width η", ylabel="relative error")
-        _steps_as_ticks(first, one)
-        _rates(second, [exponential, group], 1.4, -1, xlabel="layers n", ylabel="relative error")
+        drawn, (first, second, third) = canvas(9.4, 3.2, 1, 3)
+        _rates(first, near, 1.3, 2, xlabel="half width η", ylabel="relative error")
+        _steps_as_ticks(first, near[0])
+        _rates(second, deep, 1.4, -1, xlabel="layers n", ylabel="relative error")
         rising = correlation.at([step for step in correlation.values if step > 0])
         looks = plots.curves(third, [rising], plots.band, errorbar=None)
         third.set(xscale="log", xlabel="layers n", ylabel="correlation with the shift")
@@ -189,12 +195,12 @@ def propositions(results: Results) -> Figure:
         plots.legend(third, [*looks, Look("limit", INK, "", DASHED)], loc="best", ncols=1)
         return drawn
 
-    return plots.figure(results, "propositions", draw, shown=shown, demo="")
+    return plots.figure(results, "propositions", draw, shown=[*near, *deep, correlation], demo="")
 
 
 def theorem1(results: Results) -> Figure:
     """Symmetries of regression: exact where the theorem says so, and how they transfer to new samples."""
-    shown = _of_all(results, "theorem1", "transfer")
+    shown = _of(results, ("theorem1", "all"), "transfer")
 
     def draw() -> Canvas:
         import seaborn as sns
