@@ -145,8 +145,8 @@ PROPOSITIONS = (
     Statement("p3", "L15-P3", "one-hot generators and a sum, a fully connected layer: error", "p3_error"),
     Statement(
         "p3_printed",
-        "L15-P3-printed",
-        "one-hot generators with the weights of Equation 11: error",
+        "L15-proofs",
+        "Proposition 3 with the weights of Equation 11: error",
         "p3_printed_error",
     ),
     Statement(
@@ -168,8 +168,8 @@ PROPOSITIONS = (
     ),
     _stated(
         "p4_printed",
-        "L15-P4-printed",
-        "Equation 12 beside the generators printed for it: error",
+        "L15-proofs",
+        "Proposition 4, Equation 12 beside the generators printed for it: error",
         "p4_printed_error",
     ),
     _stated(
@@ -203,8 +203,8 @@ PROPOSITIONS = (
     Statement("p5_group", "L15-P5", "exp(s L) exp(t L) beside exp((s + t) L): error", "p5_group_law_error"),
     _stated(
         "p5_printed",
-        "L15-P5-printed",
-        "the generator λ (A - I) with the same weights, λ = 0.3: error",
+        "L15-proofs",
+        "Proposition 5, generator λ (A - I) with the same weights, λ = 0.3: error",
         "p5_printed_error",
     ),
     Statement("p5_lambda", "", "the generator λ (A - I) with weights divided by λ: error", "p5_lambda_error"),
