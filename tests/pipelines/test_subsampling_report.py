@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from invented_subsampling import ANGLES, PAPER, Invented, report, statuses
 
-from pipelines.subsampling import tables
+from pipelines.subsampling import claims_digits, tables
 from pipelines.subsampling.arms import APPROXIMATE, BIASES, DATASETS, EXACT, NETWORKS, biased
+from shared.report import stats
 from shared.report.markdown import of_table as to_markdown
 from shared.report.markdown import to_csv
 from shared.report.results import Results
@@ -121,6 +122,27 @@ def test_five_seeds_cannot_decide_a_tenth_of_a_point():
         if (row.key, column.key) == ("S13-logs", "verdict")
     )
     assert "seeds would decide" in note
+
+
+@pytest.mark.parametrize(
+    ("values", "within", "apart"),
+    [
+        ([0.75, 0.78, 0.80, 0.77, 0.79, 0.78], "reproduced", "differs"),
+        ([1.2, 1.3, 1.25, 1.22, 1.28, 1.24], "differs", "differs"),
+        ([-6.0, -6.3, -6.2, -5.9, -6.1, -6.4], "differs", "reproduced"),
+        ([0.6, 1.0, 0.9, 0.7, 1.1, 0.8], "too few runs", "differs"),
+        ([4.0, 6.5, 5.5, 3.5, 7.0, 4.5], "differs", "too few runs"),
+        ([0.90, 0.93, 0.91, 0.92, 0.90, 0.89], "too few runs", "differs"),
+    ],
+)
+def test_rules_of_a_range_and_of_a_size(values, within, apart):
+    """S11-drop: between 0.65 and 0.91; S28: more than 5 points, in either direction."""
+    found = stats.one_sample(values)
+    between, distant = claims_digits.between(0.65, 0.91), claims_digits.distant(5.0)
+    assert (between(found, "paper").status, distant(found, "paper").status) == (within, apart)
+    for verdict in (between(found, "paper"), distant(found, "paper")):
+        assert verdict.difference == pytest.approx(np.mean(values))
+        assert (verdict.low, verdict.high) == found.interval()
 
 
 def tilted(angle):
