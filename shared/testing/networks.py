@@ -291,6 +291,8 @@ def _edited(choose: Choose, network: nn.Module, x: Tensor) -> tuple[str, ...]:
 
 def _head(choose: Choose, x: Tensor) -> list[nn.Module]:
     """Nothing, a pool to invariants, or a dense layer, on regular features or on images."""
+    if x.dim() not in (4, 5):
+        return []
     pools = (
         [ours.GlobalAvgPool(), ours.GroupPool(choose(["max", "mean"]))]
         if x.dim() == 5
