@@ -182,23 +182,27 @@ class _Maker:
         windows = {"kernel_size": self.choose([1, 2, 3]), "stride": self.choose([1, 2])}
         return self.choose(
             [
-                nn.ConvTranspose2d(channels, _CHANNELS, **windows, padding=self.choose([0, 1])),
-                parts.MirroredConv2d(channels, _CHANNELS, 1),
-                ours.Conv2d(channels, _CHANNELS, **windows),
-                nn.Conv2d(channels, 4 * channels, 1, groups=self.choose([1, channels])),
-                nn.PixelShuffle(2),
-                nn.PixelUnshuffle(2),
-                nn.ChannelShuffle(2),
-                nn.GroupNorm(self.choose([1, channels]), channels),
-                nn.InstanceNorm2d(channels, affine=True, track_running_stats=self.choose([False, True])),
-                nn.LocalResponseNorm(2),
-                nn.LeakyReLU(self.choose([0.1, -0.5, 2.0])),
-                nn.ReLU6(),
-                nn.Softmax(1),
-                nn.Dropout2d(0.3),
-                nn.Unflatten(1, (1, channels)),
+                lambda: nn.ConvTranspose2d(channels, _CHANNELS, **windows, padding=self.choose([0, 1])),
+                lambda: parts.MirroredConv2d(channels, _CHANNELS, 1),
+                lambda: ours.Conv2d(channels, _CHANNELS, **windows),
+                lambda: nn.Conv2d(channels, 4 * channels, 1, groups=self.choose([1, channels])),
+                lambda: nn.PixelShuffle(2),
+                lambda: nn.PixelUnshuffle(2),
+                lambda: nn.ChannelShuffle(2),
+                lambda: nn.GroupNorm(self.choose([1, channels]), channels),
+                lambda: nn.InstanceNorm2d(
+                    channels, affine=True, track_running_stats=self.choose([False, True])
+                ),
+                lambda: nn.LocalResponseNorm(2),
+                lambda: nn.LeakyReLU(self.choose([0.1, -0.5, 2.0])),
+                lambda: nn.ReLU6(),
+                lambda: nn.Softmax(1),
+                lambda: nn.Dropout2d(0.3),
+                lambda: nn.Unflatten(1, (1, channels)),
+                lambda: parts.Continuous(channels, self.group.order),
+                lambda: parts.OnPixels(channels, *x.shape[-2:]),
             ]
-        )
+        )()
 
     def _branches(self, x: Tensor) -> nn.Module:
         """A residual block or a concatenation; the paths are of one design, so that they often meet."""

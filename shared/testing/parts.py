@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
+from shared import nn as ours
+
 
 class Residual(nn.Module):
     """Sum of branches; a branch without layers is the identity."""
@@ -102,6 +104,30 @@ class Apply(nn.Module):
 
     def extra_repr(self) -> str:
         return self.name
+
+
+class Continuous(nn.Module):
+    """A lifting to ``angles`` orientations with continuous kernels, without the angles that it returns."""
+
+    def __init__(self, channels: int, angles: int) -> None:
+        super().__init__()
+        self.channels, self.angles = channels, angles
+        self.layer = ours.ContinuousLifting(channels, channels, ours.FixedAngles(angles), kernel_size=3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x)[0]
+
+
+class OnPixels(nn.Module):
+    """A Lie algebra convolution on the flattened pixels of an image."""
+
+    def __init__(self, channels: int, height: int, width: int) -> None:
+        super().__init__()
+        self.channels, self.height, self.width = channels, height, width
+        self.layer = ours.LConv(channels, channels, height * width, 2, rank=3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x.flatten(2).transpose(1, 2)).transpose(1, 2).view_as(x)
 
 
 class MirroredConv2d(nn.Conv2d):
