@@ -60,7 +60,7 @@ OURS = ("L15-P1-layer", "L15-P4-beyond", "L15-E1-adjoint", "L15-E2", "L15-rank",
 
 
 def rows(results: Results) -> Iterator[Row]:
-    """L15 and L17 to L23."""
+    """L15, L17 to L19 and L22 to L24."""
     for experiment, statements in (("propositions", PROPOSITIONS), ("theorem1", THEOREM)):
         for key in dict.fromkeys(one.claim for one in statements if one.claim):
             yield _identities(results, key, experiment, [one for one in statements if one.claim == key])
@@ -70,6 +70,7 @@ def rows(results: Results) -> Iterator[Row]:
     yield from _penalized(results)
     yield _cost(results)
     yield _upright(results)
+    yield _rescaled(results)
 
 
 def _identities(results: Results, key: str, experiment: str, statements: Sequence[Statement]) -> Row:
@@ -177,3 +178,12 @@ def _upright(results: Results) -> Row:
         for model in ("cnn", "random", "fc")
     ]
     return claim(results, "L23", compare(results, BEST, above(), pairs), "upright", ours=True)
+
+
+def _rescaled(results: Results) -> Row:
+    """L24: learned generators beat random ones of the size of the identity, which beat those as drawn."""
+    pairs = [
+        ("learned - random, rescaled", ("scale", "lconv"), ("scale", "random_unit"), ""),
+        ("random, rescaled - as drawn", ("scale", "random_unit"), ("scale", "random"), ""),
+    ]
+    return claim(results, "L24", compare(results, BEST, above(), pairs), "scale", ours=True)

@@ -25,6 +25,7 @@ def tables(results: Results) -> list[Table]:
         figure5(results),
         logs(results),
         switches(results),
+        scale(results),
         upright(results),
         studies.symmetries(results),
         studies.covariance(results),
@@ -189,6 +190,16 @@ def switches(results: Results) -> Table:
     )
     rows = declared(results, "switches")
     return table(results, "switches", columns, rows, protocol=training(results, "switches"))
+
+
+def scale(results: Results) -> Table:
+    """How much of the loss of random generators is their size."""
+    columns = (
+        Column("generators", "Generators"),
+        plain("accuracy", "Accuracy, %", BEST),
+        change("difference", "Less learned [95 % interval]", BEST),
+    )
+    return table(results, "scale", columns, declared(results, "scale"), protocol=training(results, "scale"))
 
 
 def upright(results: Results) -> Table:
