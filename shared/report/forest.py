@@ -8,6 +8,7 @@ the interval has to lie in a band.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ from shared.report.tables import Part
 #: Part of the picture's width left free at either end, in percent.
 MARGIN = 4.0
 #: As many comparisons fit on a card of the start page.
-SHORT = 3
+SHORT = 4
 #: How little of a claim a verdict supports: what comes first decides a claim of several parts.
 _ORDER = (verdicts.DIFFERS, verdicts.TOO_FEW, None, verdicts.REPRODUCED, verdicts.NOT_RUN)
 
@@ -122,7 +123,7 @@ def weakest(parts: Sequence[Part], most: int = SHORT) -> tuple[Part, ...]:
         return tuple(parts)
     groups: dict[str, list[Part]] = {}
     for part in parts:
-        groups.setdefault(part.label.partition(":")[0], []).append(part)
+        groups.setdefault(re.split("[,:]", part.label)[0], []).append(part)
     if len(groups) <= most:
         return tuple(min(group, key=support) for group in groups.values())
     first = sorted(parts, key=support)[:most]

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from shared.report import text, theme, trail, verdicts
+from shared.report import counts, text, theme, trail, verdicts
 
 #: Not color alone: each status has a sign of its own.
 SIGNS = {
@@ -51,6 +51,7 @@ def environment() -> Environment:
     made.filters["inline"] = lambda markdown: text.inline_html(str(markdown))  # str fails if undefined
     made.filters["plain"] = lambda markdown: text.plain(str(markdown))
     made.globals |= {"signs": SIGNS, "light": theme.LIGHT, "dark": theme.DARK, "anchor": trail.anchor}
+    made.globals["class_names"] = counts.CLASSES
     made.globals["declarations"] = theme.declarations
     return made
 

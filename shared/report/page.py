@@ -84,7 +84,7 @@ def verdict_table(reports: list[Report] | None = None) -> str:
     for report in [Report(paper) for paper in config.papers()] if reports is None else reports:
         found = summary(report)
         claims = "\n".join(counts.phrases(report.tally()["claims"]).values()) or "-"
-        numbers = "\n".join(f"{words}: {', '.join(said.values())}" for words, said in found.numbers.items())
+        numbers = "\n".join(f"{of}: {', '.join(said.values())}" for of, said in found.numbers.items())
         rows.append((report.title, *_headline(found.headline), claims, numbers or "-"))
     return markdown.grid(("Paper", "Headline claim", "Does it hold?", "All claims", "All numbers"), rows)
 

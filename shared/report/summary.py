@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.report import agreement, captions, counts, verdicts
@@ -50,8 +51,14 @@ class Claim:
 
     @property
     def word(self) -> str:
-        """``holds``, ``differs``, ``open``, ``not judged`` or ``not run``."""
-        return WORDS[self.verdict.status]
+        """``holds``, ``differs``, ``open``, ``not judged``, ``run in part`` or ``not run``."""
+        in_part = self.verdict.status == verdicts.NOT_RUN and not self.waits
+        return "run in part" if in_part else WORDS[self.verdict.status]
+
+    @property
+    def waits(self) -> bool:
+        """Whether none of its comparisons has been run."""
+        return self.verdict.status == verdicts.NOT_RUN and not any(part.ours for part in self.parts)
 
     @property
     def protocol(self) -> str:
@@ -71,8 +78,8 @@ class Summary:
         headline: the claim that stands for the paper, its picture cut to what decides it; None without one.
         claims: of the paper.
         own: claims of ours.
-        numbers: what counts apart from claims (`counts.CLASSES`) in words, with its verdicts by status.
-        sure: whether more numbers differ than chance makes differ, in one sentence.
+        numbers: of each class apart from claims (`counts.CLASSES`) its verdicts by status, in words.
+        sure: whether more numbers differ than chance makes differ, in one sentence; "" if none was tested.
     """
 
     citation: str
@@ -106,11 +113,12 @@ def summary(report: Report) -> Summary:
     headline = _headline(report, found)
     answer = "" if report.demo else _answer(headline, statuses)
     numbers = {
-        words: counts.phrases(counted, of)
-        for of, words in counts.CLASSES.items()
+        of: counts.phrases(counted, of)
+        for of in counts.CLASSES
         if of != "claims" and (counted := report.tally()[of])
     }
-    sure = "" if report.demo else agreement.sentence(report.judged)
+    tested = not report.demo and any(agreement.scores(report.judged).values())
+    sure = agreement.sentence(report.judged) if tested else ""
     return Summary(said.title, said.caption, answer, bar, headline, claims, own, numbers, sure)
 
 
@@ -164,12 +172,21 @@ def _answer(headline: Claim | None, statuses: Counter[str | None]) -> str:
     if headline:
         short = headline.protocol and headline.verdict.status in (verdicts.REPRODUCED, verdicts.DIFFERS)
         said.append(_HEADLINES[headline.verdict.status] + (" at a shorter protocol" if short else ""))
+        if headline.verdict.status == verdicts.NOT_RUN and not headline.waits:
+            said = [f"Its headline is run in part: {_in_part(headline.parts)}"]
     decided = statuses[verdicts.REPRODUCED] + statuses[verdicts.DIFFERS]
     if decided:
         differs = statuses[verdicts.DIFFERS]
         verb = "is" if differs < 2 else "are"
         said.append(f"{differs or 'none'} of {decided} decided claims {verb} contradicted")
     return f"{'; '.join(said)}." if said else ""
+
+
+def _in_part(parts: Sequence[Part]) -> str:
+    """``of 24 comparisons 17 hold, 1 open, 6 not run``."""
+    found = Counter(part.verdict.status for part in parts)
+    said = ", ".join(f"{found[status]} {_word(status, found[status])}" for status in BAR if found[status])
+    return f"of {len(parts)} comparisons {said}"
 
 
 def _word(status: str | None, count: int) -> str:
