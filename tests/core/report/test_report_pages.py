@@ -186,9 +186,11 @@ def test_claims_that_need_a_look_stand_first_and_ours_apart(mini):
     rows.append(judged("mine", ours=True))
     report.__dict__["tables"] = [replace(table, rows=tuple(rows))]
     found = summary.summary(report)
-    assert [claim.word for claim in found.claims] == ["differs", "open", "not judged", "holds", "not run"]
+    assert [claim.word for claim in found.claims] == ["differs", "open", "not judged", "holds", "run in part"]
     assert [claim.key for claim in found.own] == ["mine"]
     assert sum(count for _, _, count in found.bar) == 5
+    waits = replace(found.claims[-1], parts=(replace(found.claims[-1].parts[0], ours=""),))
+    assert (waits.word, waits.waits) == ("not run", True)
 
 
 # -- contents ----------------------------------------------------------------------------------------------
