@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ def read_text(path: Path, name: str, most: int = MOST_WRITTEN) -> str:
         OSError: if it cannot be read.
     """
     with path.open("rb") as file:
-        content = file.read(most + 1)
+        size = os.fstat(file.fileno()).st_size  # to ask for the most at once would get that much memory
+        content = file.read((min(size, most) or most) + 1)
     if len(content) > most:
         raise UserError(f"{name} has more than {most:,} bytes and is not read; look what it is")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 
@@ -95,7 +96,12 @@ def reports(demo: bool = False) -> Path:
 
 def store() -> Path:
     """Ignored folder for run records, checkpoints, plans, locks and logs of this checkout."""
-    return root() / ".repro"
+    return _store(root())
+
+
+@functools.lru_cache(maxsize=64)
+def _store(root: Path) -> Path:
+    return root / ".repro"
 
 
 def results(paper: str, tier: str) -> Path:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from shared.base import paths
 from shared.base.errors import UserError
 from shared.base.files import lock, write_json
-from shared.runs import committed, config, environment, fingerprint, records
+from shared.runs import committed, config, environment, fingerprint, index, records
 from shared.runs.committed import Committed
 from shared.runs.config import Experiment, Run
+from shared.runs.index import Line
 from shared.runs.records import Record
 
 if TYPE_CHECKING:
@@ -102,8 +103,19 @@ class Ledger:
         if signature is None:
             return None
         if self._stored.get(run_id, (None,))[0] != signature:
-            self._stored[run_id] = (signature, records.stored(run_id))
+            record = records.stored(run_id)
+            self._stored[run_id] = (signature, record)
+            if record is not None:
+                index.of_store().put(record, signature)
         return self._stored[run_id][1]
+
+    def _brief(self, run_id: str) -> Line | None:
+        """What the index says of the record of a run in the store; None if there is no intact one."""
+        signature = records.signature(run_id)
+        if signature is None:
+            return None
+        line = index.of_store().get(run_id, signature)
+        return line if line or self.stored(run_id) is None else index.of_store().get(run_id, signature)
 
     # What is known of a run
 
@@ -132,13 +144,13 @@ class Ledger:
         Of several it is the last collected one, so that committed facts stay as they are; but the store's if
         they have other rows of that very execution, since nobody edits the store.
         """
-        own, copies, facts = self.stored(run_id), [], []
+        own, copies, facts = self._brief(run_id), [], []
         for place in places:
             if run_id in place.environments:
                 facts.append(place.environments[run_id])
                 if run_id not in place.damage:
                     copies.append(place.record(run_id))
-            elif own and place.rows.get(run_id, own.rows) != own.rows:
+            elif own and run_id in place.rows and records.rows_digest(place.rows[run_id]) != own.digest:
                 return None  # rows without their circumstances, which may be newer than the store's
         known = [*facts, own.environment] if own else facts
         last = max(map(records.order, known), default=(0, ""))
@@ -146,7 +158,8 @@ class Ledger:
         if own and records.order(own.environment) == last:
             others = [entry for entry in facts if records.order(entry) == last]
             if all(records.is_same_execution(entry, own.environment) for entry in others):
-                newest = [copy for copy in newest if copy.rows == own.rows] or [own]
+                newest = [copy for copy in newest if copy.digest == own.digest]
+                return newest[-1] if newest else self.stored(run_id)
         return newest[-1] if newest else None
 
     def next_execution(self, run_id: str) -> int:
@@ -155,7 +168,7 @@ class Ledger:
         Raises:
             UserError: if a record claims a number that nobody can have come to: none could be later.
         """
-        own = self.stored(run_id)
+        own = self._brief(run_id)
         known = [place.environments.get(run_id, {}) for place in self._at(run_id)]
         known += [own.environment] if own else []
         last = max((records.order(facts)[0] for facts in known), default=0)

@@ -55,6 +55,8 @@ def main(argv: Sequence[str] | None = None, paper: str | None = None) -> int:
         paths.check_program()
         with _terminable():
             code = _command(arguments.command)(arguments)
+            if "shared.runs.index" in sys.modules:  # what waits for the work stays small
+                sys.modules["shared.runs.index"].keep()
             sys.stdout.flush()  # here, so that a closed pipe is noticed here
             return code
     except UserError as error:
