@@ -14,29 +14,30 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
-from pipelines.subsampling.arms import ANGLES
 from shared.report.results import Results
 
 EXPERIMENT = "sampling"
 
 
-def rights(results: Results, arm: str) -> dict[int, np.ndarray]:
-    """What each seed of an arm gets right: by seed (images, angles), 0 or 1; empty without results."""
+def rights(results: Results, arm: str) -> dict[int, pd.DataFrame]:
+    """What each seed of an arm gets right: by seed 0 or 1 by image and test angle; empty without results."""
     if arm not in results.declared.experiment(EXPERIMENT).arms:
         return {}
     packed = results.curves(EXPERIMENT, arm, "right_at")
-    bits = np.arange(len(ANGLES))
+    angles = results.curves(EXPERIMENT, arm, "accuracy").columns
+    bits = np.arange(len(angles))
     return {
-        int(seed): (row.to_numpy(np.int64)[:, None] >> bits & 1).astype(float)
+        int(seed): pd.DataFrame(row.to_numpy(np.int64)[:, None] >> bits & 1, columns=angles)
         for seed, row in packed.iterrows()
         if np.isfinite(row).all()
     }
 
 
-def image_means(right: np.ndarray, angles: Sequence[float]) -> np.ndarray:
-    """By image the share of these angles at which it is right."""
-    return right[:, [ANGLES.index(int(angle)) for angle in angles]].mean(1)
+def image_means(right: pd.DataFrame, angles: Sequence[float] | None = None) -> np.ndarray:
+    """By image the share of these angles, by default all, at which it is right."""
+    return right[list(right.columns if angles is None else angles)].mean(axis=1).to_numpy()
 
 
 def shared_covariance(by_seed: Sequence[np.ndarray]) -> float:
@@ -67,10 +68,11 @@ def factor(results: Results, arms: tuple[str, ...], angles: tuple[float, ...]) -
     """
     found = [rights(results, arm) for arm in arms]
     seeds = sorted(set.intersection(*(set(one) for one in found)))
-    if len(seeds) < 2:
+    tested = list(found[0][seeds[0]].columns) if seeds else []
+    if len(seeds) < 2 or not set(angles) <= set(tested):
         return None
     shared, largest = 0.0, 0.0
-    for group in [[angle] for angle in ANGLES] if len(angles) == 1 else [angles]:
+    for group in [[angle] for angle in tested] if len(angles) == 1 else [angles]:
         means = [{seed: image_means(one[seed], group) for seed in seeds} for one in found]
         signed = [means[0][s] - means[1][s] if len(means) == 2 else means[0][s] for s in seeds]
         shared += shared_covariance(signed)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from pipelines.subsampling import sampling
-from pipelines.subsampling.arms import ANGLES, APPROXIMATE, BIASES, EXACT, NETWORKS, PLAIN, SHORT, TITLES, arm
+from pipelines.subsampling.arms import APPROXIMATE, BIASES, EXACT, NETWORKS, PLAIN, SHORT, TITLES, arm
 from pipelines.subsampling.quantities import (
     ALL,
     DIGITS_TESTED,
@@ -214,10 +214,10 @@ def _measured(place: Place) -> dict[str, str]:
     right_by_seed = sampling.rights(place.results, place.where()[1])
     if len(right_by_seed) < 2:
         return {}
-    means = [sampling.image_means(right, ANGLES) for right in right_by_seed.values()]
+    means = [sampling.image_means(right) for right in right_by_seed.values()]
     rate = float(np.mean(means))
-    covariances = [np.cov(right, rowvar=False) for right in right_by_seed.values()]
-    off = ~np.eye(len(ANGLES), dtype=bool)
+    covariances = [np.cov(right.to_numpy(float), rowvar=False) for right in right_by_seed.values()]
+    off = ~np.eye(len(covariances[0]), dtype=bool)
     pairs = np.mean([covariance[off].mean() / np.diag(covariance).mean() for covariance in covariances])
     errors = {
         "largest": rate * (1 - rate),

@@ -55,6 +55,8 @@ class Recorded:
         self.right, self.declared = right, config.load("subsampling")
 
     def curves(self, experiment, arm, metric):
+        if metric == "accuracy":
+            return pd.DataFrame([[0.0] * 36], columns=[float(angle) for angle in ANGLES])
         packed = [(one.astype(np.int64) << np.arange(36)).sum(1).astype(float) for one in self.right[arm]]
         return pd.DataFrame(packed)
 
