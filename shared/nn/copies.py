@@ -47,7 +47,7 @@ def copied(module: nn.Module, dtype: torch.dtype | None = None) -> nn.Module:
         ) from error
     if {id(t) for t in _tensors(clone)} & {id(t) for t in _tensors(module)}:
         raise UserError(
-            f"{type(module).__name__} copies itself without its weights; measure it in its own type, and in a "
+            f"{type(module).__name__} copies itself without its weights; measure it in its own type; in a "
             "test give a function that calls it, such as lambda x: module(x)"
         )
     if dtype is not None:

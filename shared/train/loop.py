@@ -81,6 +81,8 @@ def fit(
     saved = _saved(checkpoint, device, log) if checkpoint else None
     if saved is not None:
         session.restore(saved)
+        if observe and not all(session.fit.observed):
+            raise UserError("the checkpoint was made without observations; delete it to start over")
         log(f"resumed after epoch {session.epoch} of {settings.epochs}")
     else:
         _observe(session, observe, observe_every)

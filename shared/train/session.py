@@ -42,7 +42,8 @@ class TrainingSet:
         labels: (count,) int64; (count, height, width) for networks that give a class to each pixel.
         train: one index tensor per seed; of one length, or the seeds are trained one after the other.
         validation: one index tensor per seed, or None.
-        transform: called on each training batch, with one generator per seed for augmentation.
+        transform: called on each training batch, with one generator per seed for augmentation; what it gives
+            must follow from these (it is also tried on a few images, see `shared.train.side_by_side`).
         plain: from stored images to network inputs without augmentation, for validation.
     """
 
@@ -133,7 +134,7 @@ class Session:
         self.fit = Fit(losses, validations, seconds, images, best, observed)
 
     def of(self, data: TrainingSet, observe_every: int) -> None:
-        """Note what else a checkpoint has to agree with: which images are trained on, how often one looks."""
+        """Note what else a checkpoint has to agree with: numbers of images, kinds of loss and score."""
         rows = {
             "list of training images": data.train,
             "list of validation images": data.validation,
@@ -141,6 +142,7 @@ class Session:
         }
         self.origin |= {name: _checksum(tensors) for name, tensors in rows.items() if tensors is not None}
         self.origin["observe_every"] = observe_every
+        self.origin |= {"loss": data.loss is not None, "score": data.score is not None}
 
     def _looks(self) -> str:
         """The network as it prints itself, without addresses in memory; which weights are one, or frozen."""

@@ -50,7 +50,8 @@ class Mismatch(AssertionError):
 def made(seed: int) -> RandomNetwork:
     """The network of a seed: every other one strange."""
     choose = random.Random(seed).choice
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         torch.manual_seed(seed)
         return random_network(choose, choose(GROUPS), depth=5, sides=range(3, 10), strange=bool(seed % 4))
 

@@ -37,7 +37,7 @@ def network(act: nn.Module | None = None, width: int = 4) -> nn.Module:
 
 
 def train(path: Path | None, net: nn.Module | None = None, given: TrainingSet | None = None, **changes: Any):
-    options = {"observe": lambda model: {}, "observe_every": changes.pop("observe_every", 1)}
+    options = {"observe": lambda model: {"a": 1.0}, "observe_every": changes.pop("observe_every", 1)}
     settings = dataclasses.replace(SETTINGS, **changes)
     return fit([net or network()], given or data(), settings, [0], checkpoint=path, **options)
 
@@ -91,6 +91,7 @@ OTHERS: dict[str, tuple[Callable[[], dict], str]] = {
     "other images": (lambda: {"given": data(train=[torch.arange(1, 25)])}, "list of training images"),
     "fewer images": (lambda: {"given": data(train=[torch.arange(20)])}, "list of training images"),
     "other labels": (lambda: {"given": data(labels=LABELS.flip(0))}, "list of labels"),
+    "a score": (lambda: {"given": data(score=lambda *_: 0.0)}, "score"),
     "a validation": (lambda: {"given": data(validation=[torch.arange(24, 32)])}, "list of validation images"),
 }
 
@@ -117,6 +118,13 @@ def test_a_frozen_layer_is_another_network(tmp_path: Path) -> None:
     net[0].requires_grad_(False)
     with pytest.raises(UserError, match="made with another network"):
         train(path, net)
+
+
+def test_a_training_that_was_not_observed_is_not_observed_in_part(tmp_path: Path) -> None:
+    options = {"checkpoint": tmp_path / "state.pt"}
+    fit([network()], data(), SETTINGS, [0], **options)
+    with pytest.raises(UserError, match="made without observations; delete it"):
+        fit([network()], data(), SETTINGS, [0], observe=lambda model: {"a": 1.0}, **options)
 
 
 def test_weights_that_leave_the_numbers_in_the_last_step_are_found() -> None:
