@@ -33,8 +33,11 @@ def read_text(path: Path, name: str, most: int = MOST_WRITTEN) -> str:
         OSError: if it cannot be read.
     """
     with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size  # to ask for the most at once would get that much memory
-        content = file.read((min(size, most) or most) + 1)
+        size = os.fstat(file.fileno()).st_size
+        # no more than is there: so much memory is taken before anything is read
+        content = file.read(min(size, most) + 1)
+        while len(content) <= most and (more := file.read(1 << 16)):  # a pipe, or a file that grows
+            content += more
     if len(content) > most:
         raise UserError(f"{name} has more than {most:,} bytes and is not read; look what it is")
     try:

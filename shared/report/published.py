@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from shared.base import paths
+from shared.base import bounded, paths
 from shared.base.errors import UserError
 from shared.report.verdicts import SPREAD_KINDS
 
@@ -42,6 +41,8 @@ PAPER_COLUMNS = (
 #: Where a number comes from: the paper's text and tables; its authors' logs and notebooks; a figure; or what
 #: is known already: code and shapes (a parameter count), other numbers (a mean of them, a test of them).
 ORIGINS = ("printed", "logged", "read", "derived")
+#: Decimals of a number, and the runs that it is the mean of.
+_MOST_DECIMALS, _MOST_RUNS = 60, 1_000_000_000
 DEVIATION_COLUMNS = ("what", "paper", "ours", "why", "expected_effect", "tables")
 
 
@@ -164,7 +165,7 @@ def _paper_value(where: str, line: Mapping[str, str]) -> PaperValue:
     _parse(where, "value", fields["value"], _number)
     if fields["spread"] and _parse(where, "spread", fields["spread"], _number) < 0:
         raise UserError(f"{where}: spread is {fields['spread']!r}, but a spread cannot be negative")
-    runs = _parse(where, "n", fields["n"], int) if fields["n"] else None
+    runs = _parse(where, "n", fields["n"], _runs) if fields["n"] else None
     if runs is not None and runs < 1:
         raise UserError(
             f"{where}: n is {runs}, but a number of runs starts at 1; leave it empty if it is unknown"
@@ -176,17 +177,23 @@ def _paper_value(where: str, line: Mapping[str, str]) -> PaperValue:
 
 
 def _number(text: str) -> float:
-    number = float(Decimal(text))
-    if not math.isfinite(number):
-        raise ValueError("not finite")
+    number = bounded.number(text)
+    if abs(Decimal(text).as_tuple().exponent) > _MOST_DECIMALS:  # type: ignore[arg-type]
+        raise ValueError("more decimals than a double has")
+    return number
+
+
+def _runs(text: str) -> int:
+    if (number := bounded.whole(text)) > _MOST_RUNS:
+        raise ValueError("more runs than anybody makes")
     return number
 
 
 def _parse(where: str, name: str, text: str, parse: Callable[[str], float]) -> float:
     try:
         return parse(text)
-    except (ValueError, InvalidOperation):
-        raise UserError(f"{where}: {name} is {text!r}, which is not a number") from None
+    except ValueError:
+        raise UserError(f"{where}: {name} is {text[:40]!r}, which is not a number") from None
 
 
 def _choice(where: str, name: str, text: str, known: tuple[str, ...]) -> None:
@@ -209,11 +216,9 @@ def _lines(file: Path, columns: tuple[str, ...]) -> list[tuple[str, dict[str, st
     """The data lines of a CSV file with exactly these columns, each with its place for error messages."""
     name = paths.shown(file)
     try:
-        text = file.read_text(encoding="utf-8-sig")  # some programs put a mark in front of UTF-8
+        text = bounded.read_text(file, name)
     except FileNotFoundError:
         raise UserError(f"{name} does not exist; pipelines/_template has one to start from") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{name} is not text in UTF-8 ({error}); save it as such") from None
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)  # a cell may have several lines
     try:
         if tuple(reader.fieldnames or ()) != columns:
