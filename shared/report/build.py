@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from shared.report import captions, text, verdicts
+from shared.report.published import PaperValue
 from shared.report.results import Results, difference
 from shared.report.tables import Cell, Column, Row, Sample, Table, measured
 
@@ -178,37 +179,30 @@ def curve(
 
 
 def _curve(results: Results, where: Where, at: tuple[str, str], what: Quantity) -> Cell:
-    known, command = results.plotted(*at), results.command(where[0])
+    """The curve at all steps that our runs have; how many are lacking is said."""
+    known, command, tier = results.plotted(*at), results.command(where[0]), results.tier(*where)
     if not known:
         return Cell("-")
-    samples = {step: what.at(step).of(results, where) for step in known}
-    seeds = sorted(set.intersection(*(set(sample.values) for sample in samples.values())))
+    samples = {step: sample for step in known if (sample := what.at(step).of(results, where)).n}
+    seeds = sorted(set.intersection(*(set(one.values) for one in samples.values()))) if samples else []
     if not seeds:
         return measured(Sample(), command=command)
-    tier = results.tier(*where)
-    found = verdicts.curve(
-        {step: [sample.values[seed] for seed in seeds] for step, sample in samples.items()},
-        {
-            step: verdicts.Printed(
-                paper.value,
-                paper.spread,
-                paper.n,
-                paper.spread_kind,
-                paper.rounding,
-                what.at(step).shared_error(results, where),
-            )
-            for step, paper in known.items()
-        },
-        tier=tier,
-    )
-    protocols = {paper.protocol for paper in known.values()}
-    if not all(verdicts.comparable(tier, what.protocol, protocol) for protocol in protocols):
+    ours = {step: [sample.values[seed] for seed in seeds] for step, sample in samples.items()}
+    papers = {step: _printed(known[step], what.at(step).shared_error(results, where)) for step in samples}
+    found = verdicts.curve(ours, papers, tier=tier)
+    if not all(verdicts.comparable(tier, what.protocol, known[step].protocol) for step in samples):
         found = verdicts.withheld(found)
-    step = next(iter(known)) if found.step is None else found.step
+    step = next(iter(samples)) if found.step is None else found.step
     sample = Sample({seed: samples[step].values[seed] for seed in seeds}, tier, samples[step].sources)
     cell = measured(sample, verdict=found, published=known[step], decimals=what.decimals, command=command)
-    note = found.reason if found.reason == verdicts.SHARED else ""
-    return replace(cell, text=f"at {step:g}: {cell.text}", steps=len(known), note=note)
+    notes = [f"{len(samples)} of {len(known)} steps"] if len(samples) < len(known) else []
+    notes += [found.reason] if found.reason == verdicts.SHARED else []
+    return replace(cell, text=f"at {step:g}: {cell.text}", steps=len(samples), note="\n".join(notes))
+
+
+def _printed(paper: PaperValue, shared_se: float) -> verdicts.Printed:
+    known = (paper.value, paper.spread, paper.n, paper.spread_kind, paper.rounding)
+    return verdicts.Printed(*known, shared_se)
 
 
 def plain(key: str, title: str, what: Quantity, arm: str = "", absent: str = "") -> Filled:

@@ -425,6 +425,10 @@ def test_a_curve_is_one_cell_which_shows_its_furthest_step(mini, results):
     assert cell.text.startswith(f"at {furthest}: ")
     assert cell.published.column == str(furthest)
     assert {("curves", "plain", str(step)) for step in range(3)} <= found.asked
+    assert not cell.note
+    file.write_text(f"{lines}C1,curves,plain,77,loss,,lower,1.0,0.2,std,5,logged,,logs,\n")
+    longer = table(Results("mini"), "table1", (HEAD, made), LINES[:1], **FIELDS).cells()
+    assert next(iter(longer))[2].note == "3 of 4 steps", "ours does not go so far"
     assert cells["late"].verdict.status == "not run"
     assert cells["turned"] == Cell("-"), "no numbers of the paper"
 
