@@ -13,7 +13,7 @@ and windows that hold the same pixels in spite of a remainder.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 
@@ -21,8 +21,8 @@ from torch import nn
 
 from shared.algebra.groups import Group
 from shared.atlas.chain import Branches, Chain
-from shared.atlas.graph import Graph, Node, Size
-from shared.atlas.judge import decide, exact_here
+from shared.atlas.graph import DoesNotFitError, Graph, Node, Size
+from shared.atlas.judge import decide, exact_here, turned
 from shared.atlas.layers import KINDS, Layer
 from shared.atlas.modules import register
 from shared.atlas.nearest import Alternative, Nearest
@@ -40,20 +40,29 @@ __all__ = [
 Network = nn.Module | Chain | Graph | Iterable[Layer | Branches]
 
 
-def read(network: Network, group: Group | None = None) -> Graph:
+def read(
+    network: Network,
+    group: Group | None = None,
+    size: int | Size = 33,
+    in_channels: int | None = None,
+) -> Graph:
     """Turn a module, or a description by hand, into a graph of layers.
 
+    A module runs twice on random images and is followed layer by layer; it is left as it was.
+
     Args:
-        network: any `torch.nn.Module` of known layers, a `Chain`, or a list of `Layer` and `Branches`.
+        network: a `torch.nn.Module`, a `Chain`, or a list of `Layer` and `Branches`.
         group: of the input if it is a regular feature map; found by itself for modules.
+        size: of the images that a module runs on.
+        in_channels: of these images; read from the first layer that says so if left out.
 
     Raises:
-        UserError: if the module cannot be traced or holds an unknown layer.
+        UserError: if the module does something that the atlas does not know, or does not run on the images.
     """
     if isinstance(network, Graph):
-        return network
+        return network.at(_size(size))
     if isinstance(network, nn.Module):
-        return trace(network, group)
+        return trace(network, _size(size), group, in_channels)
     if isinstance(network, Chain):
         return network.graph()
     if not isinstance(network, Iterable):
@@ -75,6 +84,7 @@ def atlas(
     *,
     geometry: bool = False,
     group: Group | None = None,
+    in_channels: int | None = None,
 ) -> Atlas:
     """Say layer by layer whether a network is exactly equivariant at an input size.
 
@@ -86,21 +96,31 @@ def atlas(
         geometry: judge the sampling grid alone, as if every ordinary convolution and dense layer were tied
             over the group. Else an ordinary convolution of more than one pixel breaks the symmetry.
         group: of the input if it is a regular feature map and the first layer does not say so.
+        in_channels: of the input, if no layer says so.
 
     Raises:
-        UserError: if the network cannot be read, or does not fit the size.
+        UserError: if the network cannot be read (`register` teaches the atlas a module), or does not fit the
+            size.
     """
-    graph, both, asked = read(network, group), _size(size), find(symmetry)
+    both, asked = _size(size), find(symmetry)
+    graph = read(network, group, both, in_channels)
     judged = decide(graph, both, asked, geometry)
     elements, node_sizes, rows = asked.tested(both), graph.sizes(both), []
+    others = _swapped(graph, both)
     for i, node in graph:
-        here = exact_here(node, judged.maps, elements, geometry)
-        on_grid = not here or not exact_here(node, judged.maps, elements, True)
+        here = exact_here(node, judged.maps, elements, geometry, others[i - 1])
+        on_grid = not here or not exact_here(node, judged.maps, elements, True, others[i - 1])
         inputs = [node_sizes[j] for j in node.inputs]
         why = reason(node, inputs, node_sizes[i], asked, here, on_grid)
         rows.append(make_row(node.layer, (inputs[0], node_sizes[i]), not here, judged.broken[i], why))
     first = _first_break(graph, judged.broken)
     return Atlas(asked, both, tuple(rows), first is None, rows[first - 1] if first else None, graph, geometry)
+
+
+def _swapped(graph: Graph, size: Size) -> Sequence[Node | None]:
+    """For each node what it is when the axes of the input are swapped."""
+    other = turned(graph, size, 1)
+    return [None] * len(graph.nodes) if other is None else other.nodes
 
 
 def _first_break(graph: Graph, broken: list[tuple[int, ...]]) -> int | None:
@@ -133,13 +153,23 @@ def sizes(
     *,
     geometry: bool = False,
     group: Group | None = None,
+    in_channels: int | None = None,
 ) -> list[SizeVerdict]:
     """Judge a network at many input sizes; a size that does not fit counts as not exact.
 
     Arguments as in `atlas`.
+
+    Raises:
+        UserError: if the network cannot be read.
     """
-    graph, asked, verdicts = read(network, group), find(symmetry), []
+    asked, verdicts, known = find(symmetry), [], None
     for size in map(_size, candidates):
+        try:
+            graph = read(network, group, size, in_channels) if known is None else known.at(size)
+        except DoesNotFitError as error:
+            verdicts.append(SizeVerdict(size, False, str(error), None))
+            continue
+        known = graph
         try:
             broken = decide(graph, size, asked, geometry).broken
         except UserError as error:

@@ -68,6 +68,8 @@ def weights(layer: Layer, axis: int, size: int, out: int) -> Rows:
         return _resize(layer, axis, size, out)
     if layer.kind == "pad":
         return _pad(layer, axis, size)
+    if layer.kind == "slice":
+        return [[(pixel, Fraction(1))] for pixel in layer.picked(axis, size)]
     read = windows(layer.key, axis, size, out)
     divisors = _divisors(layer, axis, size, read.sum(1)) if layer.windowed else read.sum(1).tolist()
     return [[(i, Fraction(1, d)) for i in row.nonzero()[:, 0].tolist()] for row, d in zip(read, divisors)]

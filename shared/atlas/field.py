@@ -16,13 +16,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from shared.algebra.groups import Group
-from shared.atlas.activations import CURVES
 from shared.atlas.layers import Layer
 from shared.atlas.maps import Arithmetic, Map, generator, key
 
 PRIME = 1_048_573  # below 2^20: a sum of 2^13 products stays below 2^53, exact in float64
 _EXACT_TERMS = 1 << 13
 _LARGEST_SET = 1 << 25
+_KNOWN = 1 << 40
 
 
 def in_field(value: Fraction) -> int:
@@ -123,8 +123,27 @@ class PrimeField(Arithmetic):
             total = (total + y.long()) % PRIME
         return total.view(lanes, out, *total.shape[-2:])
 
-    def activate(self, x: Map, curve: str, seed: str) -> Map:
-        kept = CURVES[curve]
+    def scale(self, x: Map, factors: Tensor | float, summands: Tensor | float, rising: bool) -> Map:
+        factors, summands = (
+            n if isinstance(n, Tensor) else in_field(Fraction(n)) for n in (factors, summands)
+        )
+
+        def function(values: Tensor) -> Tensor:
+            return (values * factors + summands) % PRIME
+
+        return through_maxima(x, function, x.group) if rising else Map(function(x.values), x.group)
+
+    def known(self, values: Tensor) -> Tensor:
+        """Scaled to a fixed largest number and rounded: equal ones stay equal, others different."""
+        largest = float(values.abs().max())
+        whole = (values / (largest or 1.0) * _KNOWN).round().long()
+        return torch.where((values != 0) & (whole % PRIME == 0), 1, whole % PRIME)
+
+    def draw_positive(self, seed: str, shape: tuple[int, ...]) -> Tensor:
+        return self.draw(seed, shape)
+
+    def activate(self, x: Map, layer: Layer, seed: str) -> Map:
+        kept = layer.bend
         if kept.identity_from_zero and x.nonnegative:
             return x
 

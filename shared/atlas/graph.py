@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from shared.algebra.groups import Group
@@ -11,6 +11,10 @@ from shared.base.errors import UserError
 
 Size = tuple[int, int]
 INPUT = 0
+
+
+class DoesNotFitError(UserError):
+    """The network does not fit the size of the input."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,36 @@ class Node:
     like: int | None = None
 
 
+def node_size(node: Node, axis: int, sizes: Sequence[int]) -> int:
+    """Size on one axis of what a node makes, from those of the input and of all nodes before it.
+
+    Raises:
+        DoesNotFitError: if the layer does not fit, or branches do not meet; the sentence names the layer.
+    """
+    got = [sizes[i] for i in node.inputs]
+    _check_merge(node, axis, got)
+    like = None if node.like is None else sizes[node.like]
+    merged = max(got) if node.layer.kind in MERGES else got[0]
+    out = node.layer.out_size(axis, merged, like)
+    if out < 1:
+        side = ("height", "width")[axis]
+        raise DoesNotFitError(
+            f"layer {node.layer.name!r} gets {got[0]} pixels on the {side} and would give none; use "
+            f"a larger input than {sizes[0]}"
+        )
+    return out
+
+
+def _check_merge(node: Node, axis: int, got: Sequence[int]) -> None:
+    broadcast = node.layer.kind in ("add", "mul") and 1 in got
+    if node.layer.kind in MERGES and len(set(got)) > 1 and not (broadcast and len(set(got)) == 2):
+        side, counts = ("height", "width")[axis], " and ".join(map(str, got))
+        raise DoesNotFitError(
+            f"the branches that meet in {node.layer.name!r} have {counts} pixels on the {side}; make "
+            "their strides, kernels and padding agree"
+        )
+
+
 @dataclass(frozen=True)
 class Graph:
     """Layers in the order in which they run. Node 0 is the input, node i the i-th layer.
@@ -33,11 +67,13 @@ class Graph:
         nodes: the layers.
         group: of the input if it is a regular feature map; None for an image.
         output: number of the node that is the result; the last if left out.
+        reread: reads the network at another size, if its layers may depend on the size.
     """
 
     nodes: tuple[Node, ...]
     group: Group | None = None
     output: int = field(default=-1)
+    reread: Callable[[Size], Graph] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.output < 0:
@@ -57,37 +93,24 @@ class Graph:
         nodes[number - 1] = replace(nodes[number - 1], layer=layer)
         return replace(self, nodes=tuple(nodes))
 
+    def at(self, size: Size) -> Graph:
+        """The network's layers at another size of the input.
+
+        Raises:
+            UserError: if the network cannot be read there.
+        """
+        return self if self.reread is None else self.reread(size)
+
     def axis_sizes(self, axis: int, size: int) -> list[int]:
         """Size of every node on one axis.
 
         Raises:
-            UserError: if a layer does not fit or branches do not meet; the sentence names the layer.
+            DoesNotFitError: if a layer does not fit or branches do not meet; the sentence names the layer.
         """
         sizes = [size]
         for _, node in self:
-            got = [sizes[i] for i in node.inputs]
-            self._check_merge(node, axis, got)
-            like = None if node.like is None else sizes[node.like]
-            merged = max(got) if node.layer.kind in MERGES else got[0]
-            out = node.layer.out_size(axis, merged, like)
-            if out < 1:
-                side = ("height", "width")[axis]
-                raise UserError(
-                    f"layer {node.layer.name!r} gets {got[0]} pixels on the {side} and would give none; use "
-                    f"a larger input than {size}"
-                )
-            sizes.append(out)
+            sizes.append(node_size(node, axis, sizes))
         return sizes
-
-    @staticmethod
-    def _check_merge(node: Node, axis: int, got: Sequence[int]) -> None:
-        broadcast = node.layer.kind in ("add", "mul") and 1 in got
-        if node.layer.kind in MERGES and len(set(got)) > 1 and not (broadcast and len(set(got)) == 2):
-            side, counts = ("height", "width")[axis], " and ".join(map(str, got))
-            raise UserError(
-                f"the branches that meet in {node.layer.name!r} have {counts} pixels on the {side}; make "
-                "their strides, kernels and padding agree"
-            )
 
     def sizes(self, size: Size) -> list[Size]:
         """Height and width of every node; raises as `axis_sizes`."""

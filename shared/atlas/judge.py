@@ -14,7 +14,7 @@ from shared.atlas.layers import Layer
 from shared.atlas.maps import Arithmetic, Map, transform
 from shared.atlas.reals import Reals
 from shared.atlas.rules import Runner, Ties
-from shared.atlas.symmetry import Symmetry
+from shared.atlas.symmetry import Symmetry, swaps_axes
 from shared.base.errors import UserError
 
 _FIELD = PrimeField()
@@ -69,6 +69,21 @@ def _orders(layer: Layer) -> bool:
     return layer.kind in _ORDERS or (layer.kind == "group_pool" and layer.mode != "mean")
 
 
+def turned(graph: Graph, size: Size, element: int) -> Graph | None:
+    """The network's layers for the moved input: others, if they depend on a size whose axes are swapped.
+
+    None if the network cannot read the moved input, or takes another way there.
+    """
+    if not swaps_axes(element) or size[0] == size[1]:
+        return graph
+    try:
+        other = graph.at(size[::-1])
+    except UserError:
+        return None
+    same = [node.inputs for node in other.nodes] == [node.inputs for node in graph.nodes]
+    return other if same else None
+
+
 class _Trial:
     """One set of inputs and weights."""
 
@@ -80,18 +95,21 @@ class _Trial:
     def broken(self, element: int) -> set[int]:
         """Nodes at which moving the input does not move the map."""
         after = list(self._as_far_as_it_fits(element))
+        unreadable = turned(self.graph, self.x.size, element) is None
         return {
             i
             for i, before in enumerate(self.before)
-            if i >= len(after) or not self.numbers.equivariant(element, before, after[i])
+            if i >= len(after)
+            or (unreadable and i == self.graph.output)
+            or not self.numbers.equivariant(element, before, after[i])
         }
 
     def _as_far_as_it_fits(self, element: int) -> Iterator[Map]:
         """Yield maps until a layer does not fit: a network may read a rectangle but not the turned one."""
+        graph = turned(self.graph, self.x.size, element) or self.graph
         with contextlib.suppress(UserError):
-            yield from run(
-                self.graph, transform(element, self.x), Runner(self.numbers, Ties(self.geometry, element))
-            )
+            moved = transform(element, self.x)
+            yield from run(graph, moved, Runner(self.numbers, Ties(self.geometry, element)))
 
     def telling(self, nodes: set[int]) -> dict[int, int]:
         """In how many lanes the map of each node depends on the input."""
@@ -121,7 +139,9 @@ def _revise(graph: Graph, size: Size, geometry: bool, broken: dict[int, set[int]
     return {element: nodes - (doubtful[element] & cleared) for element, nodes in broken.items()}
 
 
-def exact_here(node: Node, maps: Sequence[Map], elements: Sequence[int], geometry: bool) -> tuple[int, ...]:
+def exact_here(
+    node: Node, maps: Sequence[Map], elements: Sequence[int], geometry: bool, other: Node | None = None
+) -> tuple[int, ...]:
     """Elements that a layer by itself breaks, on generic inputs of the sizes that it reads.
 
     Args:
@@ -129,15 +149,18 @@ def exact_here(node: Node, maps: Sequence[Map], elements: Sequence[int], geometr
         maps: what the nodes of the graph make (`Judgement.maps`); only sizes and groups are used.
         elements: which elements of D4 to test.
         geometry: as in `decide`.
+        other: what stands in for the layer when the axes are swapped, if not the layer itself (`turned`).
     """
     shapes = tuple((m.size, m.group, m.values.shape[1]) for m in (maps[i] for i in node.inputs))
     like = None if node.like is None else maps[node.like].size
-    return _alone(node.layer.key, shapes, like, tuple(elements), geometry)
+    swapped = node.layer if other is None else other.layer
+    return _alone(node.layer.key, swapped.key, shapes, like, tuple(elements), geometry)
 
 
 @lru_cache(maxsize=4096)
 def _alone(
     layer: Layer,
+    swapped: Layer,
     shapes: tuple[tuple[Size, Group | None, int], ...],
     like: Size | None,
     elements: tuple[int, ...],
@@ -151,7 +174,8 @@ def _alone(
         moved = [transform(element, x) for x in inputs]
         shape = None if target is None else transform(element, target)
         try:
-            after = Runner(_FIELD, Ties(geometry, element))(layer, "alone", moved, shape)
+            acting = swapped if swaps_axes(element) else layer
+            after = Runner(_FIELD, Ties(geometry, element))(acting, "alone", moved, shape)
         except UserError:  # reads the rectangle, but not the turned one
             after = None
         if after is None or not _FIELD.equivariant(element, before, after):

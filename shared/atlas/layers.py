@@ -7,27 +7,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 from shared.algebra.groups import Group
-from shared.atlas.activations import CURVES
+from shared.atlas.activations import CURVES, Curve, curve_of
 from shared.base.errors import UserError, unknown
 from shared.nn.fit import fitted_size
 
+if TYPE_CHECKING:
+    from shared.atlas.constants import Values
+
 Pair = int | tuple[int, int]
 Sides = tuple[tuple[int, int], tuple[int, int]]
+Cut = tuple[int | None, int | None, int]
 
 CONVOLUTIONS = ("lift", "group_conv", "conv")
 POOLS = ("max_pool", "avg_pool")
 WINDOWED = (*CONVOLUTIONS, *POOLS)
+TRANSPOSED = "conv_transposed"
 ADAPTIVE = ("adaptive_avg", "adaptive_max", "global_avg", "global_max")
-POINTWISE = ("act", "affine", "norm", "identity")
+POINTWISE = ("act", "affine", "norm", "identity", "mix", "attention")
 MERGES = ("add", "mul", "cat")
 KINDS = (
     *WINDOWED,
     *ADAPTIVE,
     *POINTWISE,
     *MERGES,
+    TRANSPOSED,
     "group_pool",
+    "slice",
     "resize",
     "pad",
     "fixed",
@@ -61,11 +69,14 @@ class Layer:
     Args:
         name: what to call it in the report.
         kind: one of ``KINDS``: ``lift`` and ``group_conv`` are the tied convolutions of `shared.nn`,
-            ``conv`` an ordinary one; ``max_pool``, ``avg_pool``, ``adaptive_avg``, ``adaptive_max``,
+            ``conv`` an ordinary one, ``conv_transposed`` its transpose; ``max_pool``,
+            ``avg_pool``, ``adaptive_avg``, ``adaptive_max``,
             ``global_avg``, ``global_max`` act on pixels, ``group_pool`` on orientations; ``act`` is any
             activation, ``affine`` a norm with running statistics, ``norm`` one over the whole map,
-            ``identity`` anything without effect in eval mode; ``resize``, ``pad`` (zeros unless ``mode``
-            says otherwise), ``fixed`` (adds a learned image), ``flatten``, ``linear``; ``add``, ``mul`` and
+            ``identity`` anything without effect in eval mode, ``mix`` a dense layer on the channels of each
+            pixel, ``attention`` any function that treats all pixels alike, wherever they are; ``resize``,
+            ``pad`` (zeros unless ``mode`` says otherwise), ``slice``, ``fixed`` (adds, or if ``mode`` is
+            "mul" multiplies by, a learned or known image), ``flatten``, ``linear``; ``add``, ``mul`` and
             ``cat`` merge branches.
         kernel, stride, dilation: one number, or (height, width). A pool's stride is its kernel if left out,
             other strides are 1.
@@ -83,6 +94,12 @@ class Layer:
         orientations: number of orientations that a resize is told to make.
         every_axis: whether a resize is given one number, which torch takes for the orientations, too.
         curve: name of an activation (`shared.atlas.activations.CURVES`), such as "relu".
+        arguments: of the activation; its defaults if left out.
+        numbers: known (factor, summand) of an affine layer.
+        positive: whether an affine layer multiplies by positive numbers.
+        slices: (start, stop, step) by axis, as Python's.
+        extra: output padding of a transposed convolution.
+        values: known filter of a convolution, or known image of a fixed layer.
         fit: of a resize or an adaptive pool: make the size at which a layer of this kernel, stride, padding
             and dilation leaves no remainder, as `shared.nn.FitStride` does.
 
@@ -109,6 +126,12 @@ class Layer:
     every_axis: bool = False
     curve: str = "relu"
     fit: bool = False
+    arguments: tuple[float, ...] = ()
+    numbers: tuple[float, float] | None = None
+    positive: bool = False
+    slices: tuple[Cut, Cut] | None = None
+    extra: Pair = 0
+    values: Values | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -119,6 +142,7 @@ class Layer:
             object.__setattr__(self, "stride", self.kernel if self.kind in POOLS else 1)
         for field in ("kernel", "stride", "dilation"):
             object.__setattr__(self, field, _pair(getattr(self, field), f"{field} of {self.name!r}", 1))
+        object.__setattr__(self, "extra", _pair(self.extra, f"extra of {self.name!r}", 0))
         object.__setattr__(self, "padding", _sides(self.padding))
         if self.kind != "pad" and min(min(side) for side in self.padding) < 0:
             raise UserError(
@@ -136,6 +160,11 @@ class Layer:
         return self.kind in WINDOWED
 
     @property
+    def bend(self) -> Curve:
+        """Properties of an activation."""
+        return curve_of(self.curve, self.arguments)
+
+    @property
     def tied(self) -> bool:
         """Whether its filters are tied over a group."""
         return self.kind in ("lift", "group_conv")
@@ -143,9 +172,9 @@ class Layer:
     @property
     def isotropic(self) -> bool:
         """Whether it does the same on both axes."""
-        pairs = (self.kernel, self.stride, self.dilation, self.padding)
+        pairs = (self.kernel, self.stride, self.dilation, self.padding, self.extra)
         same = all(first == second for first, second in pairs)
-        return same and all(p is None or p[0] == p[1] for p in (self.output, self.scale))
+        return same and all(p is None or p[0] == p[1] for p in (self.output, self.scale, self.slices))
 
     @property
     def symmetric(self) -> bool:
@@ -172,6 +201,11 @@ class Layer:
         """
         if self.windowed:
             return self._windows(axis, size)
+        if self.kind == TRANSPOSED:
+            step = self.stride[axis] * (size - 1)
+            return step + self.reach(axis) - sum(self.padding[axis]) + self.extra[axis]
+        if self.slices is not None:
+            return len(self.picked(axis, size))
         if self.kind == "pad":
             return size + sum(self.padding[axis])
         if self.kind.startswith("global") or self.kind in ("flatten", "linear"):
@@ -186,6 +220,10 @@ class Layer:
         if self.output is not None and self.output[axis] is not None:
             return self.output[axis]
         return size
+
+    def picked(self, axis: int, size: int) -> range:
+        """Pixels that a slice takes from an axis of ``size``."""
+        return range(*slice(*self.slices[axis]).indices(size))
 
     def _windows(self, axis: int, size: int) -> int:
         low, high = self.padding[axis]

@@ -86,8 +86,20 @@ class Arithmetic(ABC):
         """Cross-correlation, unpadded, of (lanes, channels, H, W) with (lanes, out, channels, k, k)."""
 
     @abstractmethod
-    def activate(self, x: Map, curve: str, seed: str) -> Map:
+    def activate(self, x: Map, layer: Layer, seed: str) -> Map:
         """Apply an activation."""
+
+    @abstractmethod
+    def scale(self, x: Map, factors: Tensor | float, summands: Tensor | float, rising: bool) -> Map:
+        """Multiply and add; ``rising`` if the factors are positive and the summands equal at all pixels."""
+
+    @abstractmethod
+    def known(self, values: Tensor) -> Tensor:
+        """Known numbers, float64, as these numbers."""
+
+    @abstractmethod
+    def draw_positive(self, seed: str, shape: tuple[int, ...]) -> Tensor:
+        """Weights that are positive, if that means anything."""
 
     @abstractmethod
     def normalize(self, values: Tensor, dims: tuple[int, ...], centered: bool, seed: str) -> Tensor:

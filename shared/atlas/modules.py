@@ -1,52 +1,99 @@
-"""Descriptions of torch's layers and of ours, by class."""
+"""Descriptions of modules by class: our layers, and what users register. Torch's are looked into."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
 from shared import nn as ours
-from shared.atlas.activations import MODULES
 from shared.atlas.layers import Layer
 from shared.base.errors import UserError
 
-#: What a subclass must not override to be described as its base.
-_BEHAVIOR = ("forward", "_conv_forward", "filter_bank", "_index")
 Describe = Callable[[nn.Module, str], Layer | list[Layer]]
 
-NOTHING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, ours.Dropout)
+#: What a subclass may override and still be described as its base.
+_HARMLESS = frozenset(
+    [
+        "__init__",
+        "__doc__",
+        "__module__",
+        "__dict__",
+        "__weakref__",
+        "__annotations__",
+        "__firstlineno__",
+        "__static_attributes__",
+        "__parameters__",
+        "__orig_bases__",
+        "__constants__",
+        "__repr__",
+        "__hash__",
+        "__eq__",
+        "__subclasshook__",
+        "__init_subclass__",
+        "__class_getitem__",
+        "__dir__",
+        "__abstractmethods__",
+        "__annotate__",
+        "__annotate_func__",
+        "_abc_impl",
+        "_get_name",
+        "extra_repr",
+        "reset_parameters",
+    ]
+)
 
 
 def describe(module: nn.Module, name: str) -> list[Layer] | None:
-    """Say what a module does, or None if it is not known.
+    """Say what a module does, or None if it has to be looked into.
 
-    A module of the user's own is known if it has a method ``atlas_layer(name)`` that returns a `Layer` or a
-    list of them, or if its class was given to `register`.
+    A module of the user's own is described if its class was given to `register`, or has a method
+    ``atlas_layer(name)`` that returns a `Layer` or a list of them. A subclass that overrides a part of it, or
+    an object that has a part of its own, is looked into.
     """
-    if hasattr(module, "atlas_layer"):
-        found = module.atlas_layer(name)
+    for kind in type(module).__mro__:
+        if kind in _RULES or "atlas_layer" in vars(kind):
+            break
     else:
-        kind = next((kind for kind in type(module).__mro__ if kind in _RULES), None)
-        if kind is None or not _same_behavior(type(module), kind):
-            return None
-        found = _RULES[kind](module, name)
+        return None
+    if not _same_behavior(module, kind):
+        return None
+    found = module.atlas_layer(name) if "atlas_layer" in vars(kind) else _RULES[kind](module, name)
+    if found is None:
+        return None
     return [found] if isinstance(found, Layer) else list(found)
 
 
-def _same_behavior(derived: type, known: type) -> bool:
-    """Whether a subclass leaves alone what the description of its base relies on."""
-    return all(getattr(derived, name, None) is getattr(known, name, None) for name in _BEHAVIOR)
+def _same_behavior(module: nn.Module, known: type) -> bool:
+    """Whether neither a subclass nor the object itself has another way of doing something."""
+    derived, own = type(module), vars(module)
+    for name in dir(known):
+        if name in _HARMLESS:
+            continue
+        there = inspect.getattr_static(known, name)
+        if inspect.getattr_static(derived, name, None) is not there or (name in own and callable(there)):
+            return False
+    return True
 
 
 def register(kind: type[nn.Module], rule: Describe) -> None:
     """Teach the atlas a class of modules.
 
     Args:
-        kind: the class.
-        rule: gets a module and its name, returns a `Layer` or several that run one after the other.
+        kind: the class; subclasses that override nothing are known with it.
+        rule: gets a module and its name, returns a `Layer` or several that run one after the other; or None
+            if this one is to be looked into.
+
+    Raises:
+        UserError: if ``kind`` is no class of modules, or ``rule`` cannot be called.
     """
+    if not (isinstance(kind, type) and issubclass(kind, nn.Module)) or not callable(rule):
+        raise UserError(
+            f"register takes a class of modules and a function of a module and its name, not {kind!r}"
+        )
     _RULES[kind] = rule
 
 
@@ -73,6 +120,8 @@ def two(value: int | tuple, name: str, deep: bool = False, neutral: int | None =
 
 def pool(name: str, kind: str, deep: bool, given: Mapping[str, Any]) -> Layer:
     """Describe a pool from the arguments of its function, or the attributes of its module."""
+    if given.get("return_indices"):
+        raise UserError(f"{name!r} returns indices, which the atlas cannot follow; pool without them")
     kernel = given["kernel_size"]
     return Layer(
         name,
@@ -98,12 +147,21 @@ def pad_sides(module: nn.Module) -> tuple[tuple[int, int], tuple[int, int]]:
 
 
 def _convolution(kind: str) -> Describe:
-    """A convolution, behind a layer of its own for padding by other values than zeros."""
+    """A convolution of ours, behind a layer of its own for padding by other values than zeros."""
 
-    def rule(module: nn.Module, name: str) -> list[Layer]:
+    def rule(module: nn.Module, name: str) -> list[Layer] | None:
+        if kind != "conv":
+            index = inspect.getattr_static(type(module), "_index")(module).to(module._bank_index.device)
+            if tuple(module.weight.shape[-2:]) != module.kernel_size or not torch.equal(
+                module._bank_index, index
+            ):
+                return None  # not what its class made of it
+        elif type(module.weight) is not nn.Parameter or not module.weight.requires_grad:
+            return None  # known filters are looked at
         sides, zeros = pad_sides(module), module.padding_mode == "zeros"
         conv = Layer(
-            name, kind, module.kernel_size, module.stride, sides if zeros else 0, module.dilation,
+            name, kind, tuple(module.weight.shape[-2:]), module.stride, sides if zeros else 0,
+            dilation=module.dilation,
             group=None if kind == "conv" else module.group, bias=module.bias is not None,
         )  # fmt: skip
         padding = Layer(f"{name}.pad", "pad", padding=sides, mode=module.padding_mode)
@@ -119,18 +177,7 @@ def _fit(module: ours.FitStride, name: str) -> Layer:
 
 
 def _pool(kind: str) -> Describe:
-    return lambda module, name: pool(name, kind, _deep(module), vars(module))
-
-
-def _deep(module: nn.Module) -> bool:
-    return type(module).__name__.endswith("3d")
-
-
-def _adaptive(kind: str) -> Describe:
-    def rule(module: nn.Module, name: str) -> Layer:
-        return Layer(name, kind, output=two(module.output_size, name, _deep(module), None))
-
-    return rule
+    return lambda module, name: pool(name, kind, False, vars(module))
 
 
 def resize(name: str, size: object, scale: object, mode: str, align_corners: bool | None) -> Layer:
@@ -153,52 +200,7 @@ def resize(name: str, size: object, scale: object, mode: str, align_corners: boo
     )
 
 
-def _upsample(module: nn.Upsample, name: str) -> Layer:
-    return resize(name, module.size, module.scale_factor, module.mode, module.align_corners)
-
-
-def _padding(mode: str) -> Describe:
-    def rule(module: nn.Module, name: str) -> Layer:
-        if getattr(module, "value", 0) != 0:
-            raise UserError(f"{name!r} pads with {module.value}; the atlas knows padding with zeros only")
-        left, right, top, bottom = module.padding
-        return Layer(name, "pad", padding=((top, bottom), (left, right)), mode=mode)
-
-    return rule
-
-
-def _batch_norm(module: nn.Module, name: str) -> Layer:
-    return Layer(name, "norm" if module.running_mean is None else "affine")
-
-
-def _instance_norm(module: nn.Module, name: str) -> Layer:
-    return Layer(name, "affine") if module.track_running_stats else Layer(name, "norm", mode="channel")
-
-
-def _group_norm(module: nn.GroupNorm, name: str) -> Layer:
-    return Layer(name, "norm", mode="channel" if module.num_groups == module.num_channels else "")
-
-
-def _flatten(module: nn.Flatten, name: str) -> Layer:
-    if module.start_dim != 1 or module.end_dim != -1:
-        raise UserError(f"{name!r} flattens only some axes; the atlas knows Flatten() over all but the batch")
-    return Layer(name, "flatten")
-
-
-def _softmax(module: nn.Module, name: str) -> Layer:
-    if module.dim != 1:
-        raise UserError(
-            f"{name!r} normalizes over axis {module.dim}; the atlas knows softmax over channels (1)"
-        )
-    return Layer(name, "act", curve="softmax")
-
-
-def _activation(curve: str) -> Describe:
-    return lambda _, name: Layer(name, "act", curve=curve)
-
-
 _RULES: dict[type, Describe] = {
-    nn.Conv2d: _convolution("conv"),
     ours.Conv2d: _convolution("conv"),
     ours.LiftingConv: _convolution("lift"),
     ours.GroupConv: _convolution("group_conv"),
@@ -206,26 +208,8 @@ _RULES: dict[type, Describe] = {
     ours.GlobalAvgPool: lambda _, name: Layer(name, "global_avg"),
     ours.GroupPool: lambda module, name: Layer(name, "group_pool", mode=module.mode),
     ours.GroupBatchNorm: lambda _, name: Layer(name, "affine"),
-    nn.Upsample: _upsample,
-    nn.ZeroPad2d: _padding("zeros"),
-    nn.ConstantPad2d: _padding("zeros"),
-    nn.ReflectionPad2d: _padding("reflect"),
-    nn.ReplicationPad2d: _padding("replicate"),
-    nn.CircularPad2d: _padding("circular"),
-    nn.Flatten: _flatten,
-    nn.Softmax: _softmax,
-    nn.LogSoftmax: _softmax,
-    **dict.fromkeys((nn.MaxPool2d, nn.MaxPool3d, ours.SpatialMaxPool), _pool("max_pool")),
-    **dict.fromkeys((nn.AvgPool2d, nn.AvgPool3d, ours.SpatialAvgPool), _pool("avg_pool")),
-    **dict.fromkeys((nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d), _adaptive("adaptive_avg")),
-    **dict.fromkeys((nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d), _adaptive("adaptive_max")),
-    **dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d), _batch_norm),
-    nn.GroupNorm: _group_norm,
-    **dict.fromkeys((nn.InstanceNorm2d, nn.InstanceNorm3d), _instance_norm),
-    **dict.fromkeys(
-        (nn.Linear, ours.ReplicaLinear),
-        lambda module, name: Layer(name, "linear", bias=module.bias is not None),
-    ),
-    **dict.fromkeys(NOTHING, lambda _, name: Layer(name, "identity")),
-    **{kind: _activation(curve) for kind, curve in MODULES.items()},
+    ours.SpatialMaxPool: _pool("max_pool"),
+    ours.SpatialAvgPool: _pool("avg_pool"),
+    ours.ReplicaLinear: lambda module, name: Layer(name, "linear", bias=module.bias is not None),
+    ours.Dropout: lambda _, name: Layer(name, "identity"),
 }

@@ -14,7 +14,7 @@ from itertools import islice
 
 from shared.atlas.graph import Graph, Size
 from shared.atlas.judge import decide
-from shared.atlas.layers import Layer
+from shared.atlas.layers import TRANSPOSED, Layer
 from shared.atlas.symmetry import Symmetry
 from shared.base.errors import UserError
 
@@ -22,6 +22,7 @@ Pair = tuple[Layer, Layer]
 Change = Callable[[Layer, Size, Size], Layer | None]
 _TRIES = 4  # candidates without remainder that are judged before giving up: no size helps
 _LARGEST_STEP = 4096
+_FURTHEST_READ = 34  # where the network has to run at each size that is tried
 
 
 def _text(size: Size) -> str:
@@ -59,6 +60,7 @@ class Alternative:
 def is_exact(graph: Graph, size: Size, symmetry: Symmetry, geometry: bool = False) -> bool:
     """Whether the output is exact; False also where the network does not fit the size."""
     try:
+        graph = graph.at(size)
         return not decide(graph, size, symmetry, geometry).broken[graph.output]
     except UserError:
         return False
@@ -66,7 +68,12 @@ def is_exact(graph: Graph, size: Size, symmetry: Symmetry, geometry: bool = Fals
 
 def chain_sizes(graph: Graph, axis: int) -> tuple[int, int] | None:
     """Smallest size without remainder and the step to the next ones; None if the graph is no such chain."""
-    if not graph.chain or any(node.layer.kind == "resize" or node.layer.fit for _, node in graph):
+    searched = ("resize", "slice", TRANSPOSED)
+    if (
+        not graph.chain
+        or graph.reread
+        or any(node.layer.kind in searched or node.layer.fit for _, node in graph)
+    ):
         return None
     size, step = 1, 1
     for _, node in reversed(list(graph)):
@@ -90,7 +97,7 @@ def _total_step(graph: Graph, axis: int) -> int:
 
 def _no_remainder(graph: Graph, axis: int, size: int) -> bool:
     try:
-        return not any(graph.remainders(axis, size))
+        return not any(graph.at((size, size)).remainders(axis, size))
     except UserError:
         return False
 
@@ -106,7 +113,7 @@ def candidates(graph: Graph, axis: int, size: int, direction: int) -> Iterator[i
         )
         yield from (first + step * t for t in turns)
         return
-    furthest = 2 * _total_step(graph, axis) + 64
+    furthest = _FURTHEST_READ if graph.reread else 2 * _total_step(graph, axis) + 64
     for distance in range(1, furthest):
         other = size + direction * distance
         if other < 1:

@@ -18,21 +18,23 @@ from shared.atlas.maps import Arithmetic, Map, generator
 
 _ROUNDING = 1e-9
 _SPIKE = 6.0
-_NAMED_OTHERWISE = {"leakyrelu": "leaky_relu", "relu_": "relu", "sigmoid_": "sigmoid"}
+#: Arguments of activations that have no defaults.
+_ARGUMENTS = {"clamp": (-0.5, 0.7), "threshold": (0.3, -1.0)}
 
 
-def curve(name: str, values: Tensor, seed: str) -> Tensor:
+def curve(name: str, values: Tensor, seed: str, arguments: tuple[float, ...] = ()) -> Tensor:
     """Apply an activation by name; a wave stands for those that have no single form."""
-    name = _NAMED_OTHERWISE.get(name, name)
     if name == "prelu":
         slope = torch.randn(len(values), 1, 1, 1, 1, generator=generator(seed), dtype=values.dtype)
         return torch.where(values < 0, slope * values, values)
-    if name == "clamp":
-        return values.clamp(-0.5, 0.7)
+    if name == "channel_max":  # of one channel
+        return values
+    if name in _ARGUMENTS:
+        arguments = arguments or _ARGUMENTS[name]
     if name in ("pow", "softmax", "log_softmax"):
         return torch.sin(3 * values + 1)
     function = getattr(F, name, None) or getattr(torch, name)
-    return torch.nan_to_num(function(values))
+    return torch.nan_to_num(function(values, *arguments))
 
 
 class Reals(Arithmetic):
@@ -86,8 +88,17 @@ class Reals(Arithmetic):
         )
         return y.view(lanes, out, *y.shape[-2:])
 
-    def activate(self, x: Map, curve_name: str, seed: str) -> Map:
-        return Map(curve(curve_name, x.values, seed + self.round), x.group)
+    def activate(self, x: Map, layer: Layer, seed: str) -> Map:
+        return Map(curve(layer.curve, x.values, seed + self.round, layer.arguments), x.group)
+
+    def scale(self, x: Map, factors: Tensor | float, summands: Tensor | float, rising: bool) -> Map:
+        return Map(x.values * factors + summands, x.group)
+
+    def known(self, values: Tensor) -> Tensor:
+        return values
+
+    def draw_positive(self, seed: str, shape: tuple[int, ...]) -> Tensor:
+        return self.draw(seed, shape).abs()
 
     def normalize(self, values: Tensor, dims: tuple[int, ...], centered: bool, seed: str) -> Tensor:
         center = values.mean(dims, keepdim=True)

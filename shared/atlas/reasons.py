@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from shared.algebra.groups import cyclic
 from shared.atlas.graph import Node, Size
-from shared.atlas.layers import Layer
+from shared.atlas.layers import TRANSPOSED, Layer
 from shared.atlas.symmetry import Symmetry, element_name, embedding, swaps_axes
 
 
@@ -25,13 +25,18 @@ def reason(
     """
     if not broken:
         return _why_exact(node.layer, inputs[0], symmetry)
-    if node.layer.kind in ("conv", "flatten", "fixed") and grid_exact:
+    if node.layer.kind in ("conv", TRANSPOSED, "flatten", "fixed") and grid_exact:
         return _untied(node.layer, inputs[0])
     return _why_broken(node.layer, inputs[0], out, symmetry, broken)
 
 
 def _untied(layer: Layer, size: Size) -> str:
-    if layer.kind == "conv":
+    if layer.mode == "shuffle":
+        return "trades channels for pixels, whose places the symmetry changes"
+    if layer.values is not None:
+        what = "values" if layer.kind == "fixed" else "filters"
+        return f"its {what} are known, and not the same after the symmetry"
+    if layer.kind in ("conv", TRANSPOSED):
         return "ordinary convolution: its filters are not tied over the group"
     if layer.kind == "flatten":
         where = f"the {size[0]}x{size[1]} positions" if size != (1, 1) else "the orientations"
@@ -43,9 +48,8 @@ def _why_exact(layer: Layer, size: Size, symmetry: Symmetry) -> str:
     if layer.kind in ("adaptive_avg", "adaptive_max") or layer.kind.startswith("global"):
         return "adaptive windows are mirror images of each other at every size"
     if not layer.windowed:
-        return {"resize": "samples symmetrically", "pad": "same on both ends"}.get(
-            layer.kind, "no grid is involved"
-        )
+        said = {"resize": "samples symmetrically", "pad": "same on both ends", "slice": "keeps the middle"}
+        return said.get(layer.kind, "no grid is involved")
     left = [layer.remainder(axis, size[axis]) for axis in symmetry.axes]
     if any(left):
         return "pixels are left over, but every window holds the same values without them"
@@ -73,6 +77,10 @@ def _why_broken(layer: Layer, size: Size, out: Size, symmetry: Symmetry, broken:
     left = {axis: layer.remainder(axis, size[axis]) for axis in symmetry.axes}
     if any(left.values()):
         return _left_over(layer, size, left)
+    if layer.kind == "slice":
+        return "takes other pixels at one end than at the other"
+    if any(layer.extra):
+        return "its output padding is at one end only"
     if layer.kind == "resize":
         return f"{layer.mode} sampling of {size[0]}x{size[1]} to {out[0]}x{out[1]} is off center"
     return "its windows are not mirror images of each other"

@@ -17,8 +17,7 @@ from torch import Tensor
 from shared.algebra.actions import grid_permutation
 from shared.algebra.groups import Group, cyclic
 from shared.atlas import axes
-from shared.atlas.activations import CURVES
-from shared.atlas.layers import CONVOLUTIONS, Layer
+from shared.atlas.layers import CONVOLUTIONS, TRANSPOSED, Layer
 from shared.atlas.maps import Arithmetic, Map, common_group
 from shared.atlas.symmetry import move
 from shared.base.errors import UserError
@@ -33,6 +32,9 @@ class Ties:
 
     pretend: bool = False
     element: int = 0
+
+
+_MIXING = (*CONVOLUTIONS, TRANSPOSED, "norm", "fixed", "linear", "mix", "attention")
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,12 @@ class Runner:
 def _nonnegative(layer: Layer, inputs: bool) -> bool:
     """Whether no value of the output can be negative, given whether no input can."""
     if layer.kind == "act":
-        curve = CURVES[layer.curve]
-        return curve.nonnegative or (inputs and curve.rising_from_zero)
-    mixes = layer.kind in (*CONVOLUTIONS, "affine", "norm", "fixed", "linear") or layer.mode == "bicubic"
-    return inputs and not mixes
+        return layer.bend.nonnegative or (inputs and layer.bend.rising_from_zero)
+    if layer.kind == "affine":
+        return inputs and (layer.positive if layer.numbers is None else min(layer.numbers) >= 0)
+    if layer.kind == "fixed" and layer.values is not None:
+        return inputs and bool((layer.values.tensor >= 0).all())
+    return inputs and layer.kind not in _MIXING and layer.mode != "bicubic"
 
 
 @dataclass(frozen=True)
@@ -92,11 +96,36 @@ class _Call:
 
 
 def _ordinary(call: _Call) -> Map:
-    x, ties = call.x.values, call.ties
-    weight = call.weights(*x.shape[:3], *call.layer.kernel)
+    return _convolve(call, _untied_bank(call), None)
+
+
+def _untied_bank(call: _Call) -> Tensor:
+    """Filters ``(lanes, 1, channels, orientations, k, k)``: drawn anew, or those known."""
+    x, ties, known = call.x.values, call.ties, call.layer.values
+    if known is None:
+        weight = call.weights(*x.shape[:3], *call.layer.kernel)
+    else:
+        share = call.weights(*x.shape[:3], 1, 1)
+        weight = call.numbers.reduce(share * call.numbers.known(known.tensor))
     turned = move(ties.element, weight, None) if ties.pretend else weight
-    bank = turned if turned.shape == weight.shape else weight  # a kernel of unequal sides cannot be turned
-    return _convolve(call, bank[:, None], None)
+    return (turned if turned.shape == weight.shape else weight)[:, None]  # unequal sides cannot be turned
+
+
+def _transposed(call: _Call) -> Map:
+    """Zeros between the pixels and around them, then a convolution by the filter turned by 180 degrees."""
+    layer, bank = call.layer, _untied_bank(call).flip((-2, -1))
+    lanes, channels, fibers = call.x.values.shape[:3]
+    rows, columns = (layer.stride[a] * (call.x.size[a] - 1) + 1 for a in (0, 1))
+    spread = call.x.values.new_zeros(lanes, channels * fibers, rows, columns)
+    spread[..., :: layer.stride[0], :: layer.stride[1]] = call.x.values.flatten(1, 2)
+    (top, bottom), (left, right) = (
+        (layer.reach(a) - 1 - layer.padding[a][0], layer.reach(a) - 1 - layer.padding[a][1] + layer.extra[a])
+        for a in (0, 1)
+    )
+    padded = F.pad(spread, (left, right, top, bottom))
+    plain = Layer(layer.name, "conv", layer.kernel, dilation=layer.dilation)
+    values = call.numbers.convolve(padded, bank.flatten(2, 3), plain)[:, None]
+    return Map(call.numbers.reduce(values + call.bias(call.numbers.lanes, 1, 1, 1, 1)), None)
 
 
 @lru_cache(maxsize=64)
@@ -136,7 +165,11 @@ def _resample(call: _Call) -> Map:
     )
     tall = numbers.reduce(rows @ x.values.double()).double()
     values = numbers.reduce(tall @ columns.T)
-    if layer.mode.startswith("nearest") or layer.mode in ("replicate", "reflect", "circular"):
+    if (
+        layer.kind == "slice"
+        or layer.mode.startswith("nearest")
+        or layer.mode in ("replicate", "reflect", "circular")
+    ):
         return numbers.copy(x, values, rows > 0, columns > 0)
     return Map(values, x.group)
 
@@ -151,7 +184,7 @@ def _maximum(call: _Call) -> Map:
 
 
 def _activate(call: _Call) -> Map:
-    return call.numbers.activate(call.x, call.layer.curve, call.seed)
+    return call.numbers.activate(call.x, call.layer, call.seed)
 
 
 def _scale_and_shift(call: _Call, values: Tensor) -> Map:
@@ -162,7 +195,25 @@ def _scale_and_shift(call: _Call, values: Tensor) -> Map:
 
 
 def _affine(call: _Call) -> Map:
+    layer, numbers = call.layer, call.numbers
+    if layer.numbers is not None:
+        return numbers.scale(call.x, *layer.numbers, rising=layer.numbers[0] > 0)
+    if layer.positive:
+        shape = (*call.x.values.shape[:2], 1, 1, 1)
+        return numbers.scale(call.x, numbers.draw_positive(f"{call.seed} factor", shape), 0.0, rising=True)
     return _scale_and_shift(call, call.x.values)
+
+
+def _attention(call: _Call) -> Map:
+    """Each pixel and orientation by itself and by a function of all, whatever their places."""
+    values, act = call.x.values, Layer("", "act", curve="softmax")
+    own = call.numbers.activate(Map(values), act, f"{call.seed} each").values
+    share = call.numbers.matrix([[(0, Fraction(1, values[0, 0].numel()))]], 1)
+    total = call.numbers.reduce(own.sum((2, 3, 4), keepdim=True)).double()
+    mean = call.numbers.reduce(total * share)
+    weights = call.weights(*values.shape[:2], 1, 1, 1)
+    mixed = call.numbers.reduce(values + call.numbers.reduce(mean * weights))
+    return Map(call.numbers.activate(Map(mixed), act, f"{call.seed} all").values, call.x.group)
 
 
 def _normalize(call: _Call) -> Map:
@@ -186,11 +237,13 @@ def _pool_orientations(call: _Call) -> Map:
 
 
 def _fixed(call: _Call) -> Map:
-    """Add, or multiply by, learned values that are untied over pixels and orientations."""
-    values = call.x.values
-    shape = (*values.shape[:2], 1, 1, 1) if call.ties.pretend else values.shape
-    learned = call.weights(*shape)
-    changed = values * learned if call.layer.mode == "mul" else values + learned
+    """Add, or multiply by, known values, or learned ones that are untied over pixels and orientations."""
+    values, known = call.x.values, call.layer.values
+    if known is not None and not call.ties.pretend:
+        fixed = call.numbers.known(known.tensor)
+    else:
+        fixed = call.weights(*((*values.shape[:2], 1, 1, 1) if call.ties.pretend else values.shape))
+    changed = values * fixed if call.layer.mode == "mul" else values + fixed
     return Map(call.numbers.reduce(changed), call.x.group)
 
 
@@ -240,8 +293,11 @@ def _concatenate(call: _Call) -> Map:
 
 _RULES: dict[str, Callable[[_Call], Map]] = {
     "conv": _ordinary,
+    TRANSPOSED: _transposed,
+    "mix": lambda call: _dense(call),
+    "attention": _attention,
     **dict.fromkeys(("lift", "group_conv"), _tied),
-    **dict.fromkeys(("avg_pool", "adaptive_avg", "global_avg", "resize", "pad"), _resample),
+    **dict.fromkeys(("avg_pool", "adaptive_avg", "global_avg", "resize", "pad", "slice"), _resample),
     **dict.fromkeys(("max_pool", "adaptive_max", "global_max"), _maximum),
     "act": _activate,
     "affine": _affine,

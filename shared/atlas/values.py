@@ -1,16 +1,33 @@
-"""What a symbolic forward passes around: maps, their sizes, and the layers found so far."""
+"""What passes through a forward: maps, their axes by name, and the layers found so far."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from shared.algebra.groups import Group, cyclic
-from shared.atlas.graph import Node
-from shared.atlas.layers import ADAPTIVE, MERGES, Layer
+from shared.atlas.graph import Node, Size, node_size
+from shared.atlas.layers import ADAPTIVE, MERGES, TRANSPOSED, Layer
 from shared.base.errors import UserError
 
-BY_HAND = "describe it by hand: atlas(Chain([Layer(...), Branches(...), ...]), size), see shared.atlas.Layer"
-_SPATIAL = ("lift", "group_conv", "conv", "max_pool", "avg_pool", "resize", "pad", *ADAPTIVE)
+BY_HAND = (
+    "put it into a module of its own and register what that does (shared.atlas.register), or describe the "
+    "network by hand (shared.atlas.Chain): docs/atlas.md shows both"
+)
+_SPATIAL = (
+    "lift",
+    "group_conv",
+    "conv",
+    TRANSPOSED,
+    "max_pool",
+    "avg_pool",
+    "resize",
+    "slice",
+    "pad",
+    *ADAPTIVE,
+)
+_PIXELS = ("height", "width")
 
 
 @dataclass(frozen=True)
@@ -28,38 +45,99 @@ class Ref:
     @property
     def axes(self) -> tuple[str, ...]:
         """Names of the tensor's axes."""
-        return ("batch", "channels", *["group"] * self.oriented, *["height", "width"] * self.spatial)
+        return ("batch", "channels", *["group"] * self.oriented, *_PIXELS * self.spatial)
 
-    @property
-    def shape(self) -> tuple[Extent, ...]:
-        """Stand-in for ``x.shape``."""
-        return tuple(Extent(self, axis) for axis in self.axes)
 
-    def axis(self, dim: int) -> str:
-        """Name of an axis given as torch takes it."""
-        if not -len(self.axes) <= dim < len(self.axes):
-            raise UserError(f"axis {dim} does not exist on a map with axes {', '.join(self.axes)}")
-        return self.axes[dim]
+#: A name and a size; sizes of 1 are left out.
+Part = tuple[str, int]
+#: One axis of a tensor, which may be made of several: a flattened image has pixels by (height, width).
+Axis = tuple[Part, ...]
 
 
 @dataclass(frozen=True)
-class Extent:
-    """The size of a map along one of its axes, known only when the input size is."""
+class Track:
+    """A tensor of the forward: which map it holds, and what its axes are.
+
+    Args:
+        ref: the map.
+        axes: of the tensor.
+        composite: whether its channels may differ in what is broken.
+        flattened: name of what made channels of pixels, if anything did.
+    """
 
     ref: Ref
-    axis: str
+    axes: tuple[Axis, ...]
+    composite: bool = False
+    flattened: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Axes in words."""
+        return tuple(" by ".join(dict.fromkeys(name for name, _ in axis)) or "1" for axis in self.axes)
+
+    def holding(self, name: str) -> list[int]:
+        """Numbers of the axes that hold something of this name."""
+        return [i for i, axis in enumerate(self.axes) if any(part == name for part, _ in axis)]
+
+    def only(self, axis: int, *names: str) -> bool:
+        """Whether an axis holds nothing but these names."""
+        return all(part in names for part, _ in self.axes[axis])
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Of the axes."""
+        return tuple(math.prod(size for _, size in axis) for axis in self.axes)
+
+    def canonical(self) -> Ref | None:
+        """The map, if the axes are (batch, channels, [group], [height, width]); else None."""
+        rest = len(self.axes) - 2 - self.ref.oriented
+        if rest not in (0, 2):
+            return None
+        wanted = ("batch", "channels", *["group"] * self.ref.oriented, *_PIXELS[:rest])
+        if not all(self.only(i, name) for i, name in enumerate(wanted)):
+            return None
+        return Ref(self.ref.number, self.ref.group, rest == 2)
+
+    def permuted(self, order: Sequence[int]) -> Track:
+        """With the axes in another order."""
+        return Track(self.ref, tuple(self.axes[i] for i in order), self.composite, self.flattened)
+
+    def with_axes(self, axes: Sequence[Axis]) -> Track:
+        """The same map with other axes."""
+        return Track(self.ref, tuple(axes), self.composite, self.flattened)
+
+    def reshaped(self, shape: Sequence[int], name: str) -> Track:
+        """In another shape.
+
+        Raises:
+            UserError: if an axis other than that of the channels would be cut.
+        """
+        parts = [part for axis in self.axes for part in axis]
+        axes = []
+        for size in shape:
+            axis, left = [], size
+            while left > 1 and parts:
+                what, count = parts.pop(0)
+                if left % count and what == "channels" and count % left == 0:
+                    parts.insert(0, (what, count // left))
+                    count = left
+                elif left % count:
+                    raise UserError(f"{name!r} cuts the axis of {what} in parts; {BY_HAND}")
+                axis.append((what, count))
+                left //= count
+            axes.append(tuple(axis))
+        mixed = any(_flattened(axis) for axis in axes) or len(axes) == 2
+        return Track(self.ref, tuple(axes), self.composite, self.flattened or (name if mixed else ""))
 
 
-@dataclass(frozen=True)
-class Constant:
-    """A parameter or buffer that the forward uses by name."""
+def _flattened(axis: Axis) -> bool:
+    names = {name for name, _ in axis}
+    return "channels" in names and bool(names & {"group", *_PIXELS})
 
-    shape: tuple[int, ...]
 
-    def untied(self, ref: Ref) -> bool:
-        """Whether it differs between pixels or orientations of a map that it is added to."""
-        aligned = zip(reversed(self.shape), reversed(ref.axes))
-        return any(size > 1 and axis in ("group", "height", "width") for size, axis in aligned)
+def canonical_axes(ref: Ref, shape: Sequence[int]) -> tuple[Axis, ...]:
+    """Axes of a map's tensor of this shape."""
+    return tuple(((name, size),) if size > 1 else () for name, size in zip(ref.axes, shape, strict=True))
 
 
 def _kept(layer: Layer, group: Group) -> tuple[float, ...]:
@@ -69,22 +147,28 @@ def _kept(layer: Layer, group: Group) -> tuple[float, ...]:
 
 @dataclass
 class Builder:
-    """Collects layers and follows what kind of map each makes."""
+    """Collects layers and follows what kind of map each makes; with ``sizes``, of which size they are."""
 
     nodes: list[Node] = field(default_factory=list)
+    sizes: list[Size] = field(default_factory=list)
 
-    def add(self, layer: Layer, *refs: Ref, like: Ref | None = None) -> Ref:
+    def add(self, layer: Layer, *refs: Ref) -> Ref:
         """Append a layer and return its output.
 
         Raises:
-            UserError: if the layer cannot read such a map.
+            UserError: if the layer cannot read such a map, or does not fit its size.
         """
         self._check(layer, refs)
-        inputs = tuple(ref.number for ref in refs)
-        self.nodes.append(Node(layer, inputs, None if like is None else like.number))
+        node = Node(layer, tuple(ref.number for ref in refs))
+        if self.sizes:
+            self.sizes.append(tuple(node_size(node, a, [s[a] for s in self.sizes]) for a in (0, 1)))
+        self.nodes.append(node)
         x, kind = refs[0], layer.kind
         group, spatial = x.group, x.spatial
-        if kind in ("conv", "group_pool", "flatten"):
+        if kind in MERGES:
+            group = next((ref.group for ref in refs if ref.oriented), None)
+            spatial = any(ref.spatial for ref in refs)
+        elif kind in ("conv", TRANSPOSED, "group_pool", "flatten"):
             group = None
         elif layer.tied:
             group = layer.group or cyclic(4)
@@ -97,7 +181,7 @@ class Builder:
         x, name = refs[0], layer.name
         if layer.kind in _SPATIAL and not x.spatial:
             raise UserError(f"layer {name!r} ({layer.kind}) needs a map with pixels, but gets a vector")
-        if layer.kind in ("lift", "conv") and x.oriented:
+        if layer.kind in ("lift", "conv", TRANSPOSED) and x.oriented:
             raise UserError(f"layer {name!r} reads images, but gets regular features of {x.group.name}")
         if layer.kind == "group_conv" and x.group != (layer.group or cyclic(4)):
             has = x.group.name if x.oriented else "no group"

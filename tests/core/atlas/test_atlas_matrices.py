@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from shared.atlas import Layer, axes, reals
-from shared.atlas.activations import CURVES, MODULES
+from shared.atlas import Layer, axes, read, reals
+from shared.atlas.activations import CURVES
 from shared.atlas.field import PrimeField, in_field
 
 FIELD = PrimeField()
@@ -84,20 +84,50 @@ class TestMatrices:
         assert torch.equal(rows.float() @ image[0, 0] @ columns.float().T, expected[0, 0])
 
 
+ACTIVATIONS = [
+    *(nn.ReLU(), nn.ReLU6(), nn.SELU(), nn.Tanh(), nn.Softsign(), nn.Tanhshrink(), nn.Sigmoid(), nn.GELU()),
+    *(nn.LogSigmoid(), nn.SiLU(), nn.Mish(), nn.Hardswish(), nn.Hardsigmoid(), nn.PReLU(), nn.GELU("tanh")),
+    *(nn.LeakyReLU(a) for a in (0.01, 0.0, 1.5, -0.5)),
+    *(nn.ELU(a) for a in (1.0, 0.0, -1.0)),
+    *(nn.CELU(a) for a in (1.0, -1.0)),
+    *(nn.Hardtanh(*a) for a in ((), (-2, 3), (0.5, 1), (-3, -1), (0, 1))),
+    *(nn.Softplus(*a) for a in ((), (2, 30), (-1, 20), (1, 0.5), (1, -3), (-2, 1))),
+    *(nn.Threshold(*a) for a in ((0, 0), (1, 0), (1, 2), (-1, 3), (-1, -2), (2, 1.5), (-1, 0))),
+    *(kind(a) for kind in (nn.Softshrink, nn.Hardshrink) for a in (0.5, 0.0)),
+    *(nn.Hardshrink(-1.0), nn.RReLU(), nn.RReLU(-0.8, 0.2)),
+]
+
+
+class Clamped(nn.Module):
+    def __init__(self, *limits: float | None) -> None:
+        super().__init__()
+        self.limits = limits
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.clamp(*self.limits)
+
+
 @pytest.mark.parametrize(
-    ("kind", "name"), list(MODULES.items()), ids=lambda value: getattr(value, "__name__", value)
+    "module",
+    [*ACTIVATIONS, *(Clamped(*a) for a in ((0,), (None, 0), (-1, 2), (1, 2), (-2, -1), (-1,), (None, -1)))],
+    ids=lambda m: f"{m}{getattr(m, 'limits', '')}",
 )
-def test_curves_are_those_of_the_modules(kind: type[nn.Module], name: str) -> None:
-    function, curve = (kind().double(), CURVES[name])
+def test_curves_are_those_of_the_modules(module: nn.Module) -> None:
+    """Also with arguments that turn a rising function into one that is not."""
+    (node,) = read(module, size=3).nodes
+    curve = node.layer.bend
     x = torch.linspace(-6, 6, 1201, dtype=torch.float64)
     with torch.no_grad():
-        y, at_zero = function(x), function(torch.zeros(1, dtype=torch.float64))
+        module = module.double().eval()
+        y, at_zero = module(x), module(torch.zeros(1, dtype=torch.float64))
     from_zero = y[x >= 0]
-    assert curve.keeps_zero == bool(at_zero == 0)
+    assert not curve.keeps_zero or at_zero == 0
     assert not curve.rising or (y.diff() >= 0).all()
     assert not curve.rising_from_zero or ((from_zero.diff() >= 0).all() and (from_zero >= 0).all())
     assert not curve.nonnegative or (y >= 0).all()
     assert not curve.identity_from_zero or torch.equal(from_zero, x[x >= 0])
+    if not isinstance(module, nn.PReLU | nn.GELU):
+        assert torch.allclose(reals.curve(node.layer.curve, x, "", node.layer.arguments), y)
 
 
 @pytest.mark.parametrize("name", sorted(CURVES))

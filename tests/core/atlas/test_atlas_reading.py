@@ -145,7 +145,10 @@ class TestReading:
     @pytest.mark.parametrize(
         ("network", "message"),
         [
-            (nn.Sequential(nn.ConvTranspose2d(1, 1, 3)), r"does not know ConvTranspose2d \('0'\).*by hand"),
+            (
+                nn.Sequential(nn.Unfold(3)),
+                r"does not know 'unfold' in the forward of Unfold \('0'\); put it.*by hand",
+            ),
             (nn.Sequential(LiftingConv(1, 1, 3), nn.MaxPool2d(2)), "MaxPool2d .*five axes"),
             (nn.Sequential(LiftingConv(1, 1, 3), LiftingConv(1, 1, 3)), "'1' reads images"),
             (
@@ -155,8 +158,8 @@ class TestReading:
             (nn.Sequential(nn.ReLU(), GroupPool()), "it would pool over pixels"),
             (nn.Sequential(GlobalAvgPool(), nn.MaxPool2d(2)), "needs a map with pixels"),
             (nn.Linear(3, 3), "pool or flatten"),
-            (nn.Flatten(2), "flattens only some axes"),
-            (nn.Softmax(-1), "softmax over channels"),
+            (nn.Flatten(2), "returns axes .batch, 1, height by width"),
+            (nn.Softmax(-1), "another axis than channels"),
             (nn.ConstantPad2d(1, 5.0), "zeros only"),
             (nn.Sequential(LiftingConv(1, 1, 3), nn.AvgPool3d(2)), "pools over orientations"),
             (nn.LSTM(3, 3), "LSTM"),
@@ -174,7 +177,7 @@ class TestReading:
             def forward(self, x: Tensor) -> Tensor:
                 return x if x.mean() > 0 else -x
 
-        with pytest.raises(UserError, match=r"forward of Decides cannot be traced.*describe it by hand"):
+        with pytest.raises(UserError, match=r"mean.*over the batch.*describe the network by hand"):
             atlas(Decides(), 8)
 
         class Random(nn.Module):
