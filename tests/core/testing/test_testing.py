@@ -76,9 +76,11 @@ class TestPlantedBugs:
         if bug.name in JUDGED:
             assert not atlas(bug.wrong(), bug.size, bug.group).exact
             assert atlas(bug.right(), bug.right_size, bug.group).exact
-        else:
-            with pytest.raises(UserError):
-                atlas(bug.wrong(), bug.size, bug.group)
+            return
+        try:
+            assert not atlas(bug.wrong(), bug.size, bug.group).exact
+        except UserError:
+            pass  # what it cannot follow it refuses
 
     @pytest.mark.parametrize("name", ["bias per orientation", "batch norm per orientation"])
     def test_fresh_weights_would_hide_it(self, name: str) -> None:
