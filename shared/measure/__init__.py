@@ -105,8 +105,8 @@ def _first(f: Callable[[Tensor], Any], x: Tensor, dtype: torch.dtype | None) -> 
 
 
 def _output(y: Any) -> Tensor:
-    if not isinstance(y, Tensor) or not y.numel():
-        raise UserError("the module must return one tensor, with numbers in it, to be measured")
+    if not isinstance(y, Tensor) or y.layout != torch.strided or not y.numel():
+        raise UserError("the module must return one dense tensor, with numbers in it, to be measured")
     return y
 
 

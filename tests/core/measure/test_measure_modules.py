@@ -54,10 +54,17 @@ def test_one_number_for_each_sample_is_an_invariant():
 
 @pytest.mark.parametrize(
     ("module", "x"),
-    [(lambda x: (x, x), X), (lambda x: x.mean((2, 3))[:, :0], X), (nn.ReLU(), X[:0])],
+    [
+        (lambda x: (x, x), X),
+        (torch.Tensor.to_sparse, X),
+        (lambda x: x.mean((2, 3))[:, :0], X),
+        (nn.ReLU(), X[:0]),
+    ],
 )
 def test_what_cannot_be_measured_is_refused(module, x):
-    with pytest.raises(UserError, match=r"one tensor, with numbers in it|holds nothing to measure with"):
+    with pytest.raises(
+        UserError, match=r"one dense tensor, with numbers in it|holds nothing to measure with"
+    ):
         invariance_error(module, x, cyclic(4))
 
 
