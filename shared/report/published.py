@@ -42,7 +42,7 @@ PAPER_COLUMNS = (
 #: is known already: code and shapes (a parameter count), other numbers (a mean of them, a test of them).
 ORIGINS = ("printed", "logged", "read", "derived")
 #: Decimals of a number, and the runs that it is the mean of.
-_MOST_DECIMALS, _MOST_RUNS = 60, 1_000_000_000
+_MOST_DECIMALS, _MOST_RUNS = 300, 1_000_000_000
 DEVIATION_COLUMNS = ("what", "paper", "ours", "why", "expected_effect", "tables")
 
 
