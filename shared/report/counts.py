@@ -10,8 +10,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from shared.report import verdicts
 from shared.report.tables import Cell, Column, Row, Table
 from shared.report.verdicts import DIFFERS, REPRODUCED, Verdict
@@ -79,33 +77,20 @@ def judged(tables: Iterable[Table]) -> list[Judged]:
 
 
 def _once(found: Iterable[Judged]) -> Iterator[Judged]:
-    measured: list[Mapping[int, float]] = []
+    measured = verdicts.Measurements()
     facts = set()
     for one in found:
         values = one.cell.sample.values
         if one.of in ("printed", "logged") and values:
-            if any(_same(values, other) for other in measured):
+            if measured.is_known(values):
                 continue
-            measured.append(values)
+            measured.add(values)
         elif one.of == "facts" and values and one.cell.published:
             fact = (one.cell.published.value, tuple(sorted(values.items())))
             if fact in facts:
                 continue
             facts.add(fact)
         yield one
-
-
-def _same(first: Mapping[int, float], second: Mapping[int, float]) -> bool:
-    """Whether two samples are one measurement; of samples of different size the smaller is a part."""
-    seed = next(iter(first))
-    if seed in second and abs(first[seed] - second[seed]) > max(first.values()) - min(first.values()):
-        return False  # most pairs, at once
-    seeds = sorted(first.keys() & second.keys())
-    if not seeds or len(seeds) < min(len(first), len(second)):
-        return False
-    return verdicts.one_measurement(
-        *(np.array([values[seed] for seed in seeds]) for values in (first, second))
-    )
 
 
 def count(found: Iterable[Judged]) -> dict[str, Counter[Kind]]:

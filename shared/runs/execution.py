@@ -94,8 +94,9 @@ def execute(
     options, runs = options or Options(), list(runs)
     precisions.check(runs, options.precision)
     outcome, todo = outcome or Outcome(), []
+    known = {paper: ledger.of(paper) for paper in {run.paper for run in runs}}
     for run in runs:
-        wanted = options.refresh or precisions.is_wanted(run, options.precision)
+        wanted = options.refresh or precisions.is_wanted(run, options.precision, known[run.paper])
         (todo if wanted else outcome.valid).append(run)
     if todo:
         try:
@@ -160,7 +161,7 @@ class Session:
         """Whether no other process has computed the run since this one began."""
         if self.options.refresh:
             return records.signature(run.id) == self.before[run.id]
-        return precisions.is_wanted(run, self.options.precision)
+        return precisions.is_wanted(run, self.options.precision, ledger.of(run.paper))
 
     def _attempt(self, batch: list[config.Run], position: str) -> list[list[config.Run]]:
         """Compute one batch; the result is what to try instead if it failed as a whole."""

@@ -67,14 +67,19 @@ def possible(run: config.Run, wish: str | None, device: str, log: Callable[[str]
     return "float32"
 
 
-def is_wanted(run: config.Run, wish: str | None) -> bool:
+def is_wanted(run: config.Run, wish: str | None, known: ledger.Ledger) -> bool:
     """Whether a run has no valid result, or none at the precision that was asked for by name.
 
     Precision does not enter a run's identity, so that a result at any precision is valid to whoever asks
     for none.
+
+    Args:
+        run: which.
+        wish: the precision asked for.
+        known: the ledger of its paper; to bring it up to date costs a look at each of its files.
     """
-    stale = bool(ledger.of(run.paper).why_stale(run))
+    stale = bool(known.why_stale(run))
     if stale or wish is None:
         return stale
-    record = ledger.of(run.paper).record(run)
+    record = known.record(run)
     return record is None or record.environment.get("precision") != wish

@@ -152,18 +152,19 @@ def _lost(outcome: Outcome, collected: bool) -> list[config.Run]:
         outcome: what has become of the runs.
         collected: whether the CSV should hold them, or the store alone.
     """
-    lost = []
+    lost, done = [], {run.id for run in outcome.done}
+    ledgers = {paper: ledger.of(paper) for paper in {run.paper for run in outcome.done + outcome.valid}}
     for run in outcome.done + outcome.valid:
-        known = ledger.of(run.paper)
-        own = known.stored(run.id)
+        known = ledgers[run.paper]
+        if not collected:
+            lost += [] if known.record(run) else [run]
+            continue
         here = known.committed(run.experiment, run.tier)
         facts = here.environments.get(run.id)
-        if collected and (facts is None or here.runs.get((run.arm, run.seed)) != run.id):
-            lost.append(run)
-        elif collected and run in outcome.done and own:
-            lost += [] if records.is_same_execution(facts or {}, own.environment) else [run]
-        elif not collected and known.record(run) is None:
-            lost.append(run)
+        own = known.stored(run.id) if run.id in done else None
+        there = facts is not None and here.runs.get((run.arm, run.seed)) == run.id
+        newest = own is None or records.is_same_execution(facts or {}, own.environment)
+        lost += [] if there and newest else [run]
     return lost
 
 

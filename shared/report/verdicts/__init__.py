@@ -66,7 +66,7 @@ How often these rules err is simulated by ``scripts/verdict_rates.py``; the tabl
 
 from shared.report.verdicts.cells import SHARED, SPREAD_KINDS, WIDEST, cell, exactly
 from shared.report.verdicts.claims import beats, every, same, within
-from shared.report.verdicts.curves import Printed, curve, one_measurement
+from shared.report.verdicts.curves import Measurements, Printed, curve, one_measurement
 from shared.report.verdicts.verdict import (
     DIFFERS,
     EQUALITY,
@@ -95,6 +95,7 @@ __all__ = [
     "STATUSES",
     "TOO_FEW",
     "WIDEST",
+    "Measurements",
     "Printed",
     "Verdict",
     "beats",

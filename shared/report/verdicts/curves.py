@@ -120,3 +120,34 @@ def one_measurement(first: np.ndarray, second: np.ndarray) -> bool:
     """Whether two samples of the same seeds hold the same values, but for a small part of their spread."""
     spread = float(np.std(first, ddof=1)) if len(first) > 1 else 0.0
     return bool(np.abs(first - second).max() <= ONE * spread)
+
+
+class Measurements:
+    """Samples that were seen, to tell whether another one is one of them over again; by seed each."""
+
+    def __init__(self) -> None:
+        self._groups: dict[tuple[int, ...], tuple[np.ndarray, int]] = {}  # by seeds: a matrix, rows in use
+
+    def is_known(self, values: Mapping[int, float]) -> bool:
+        """Whether `one_measurement` says so of one of them; of different sizes the smaller is a part.
+
+        All samples of the same seeds are compared at once: a thousand cells are half a million pairs.
+        """
+        for seeds, (matrix, count) in self._groups.items():
+            common = [place for place, seed in enumerate(seeds) if seed in values]
+            if not common or len(common) < min(len(seeds), len(values)):
+                continue
+            mine = np.array([values[seeds[place]] for place in common])
+            spread = float(np.std(mine, ddof=1)) if len(mine) > 1 else 0.0
+            if (np.abs(matrix[:count, common] - mine).max(axis=1) <= ONE * spread).any():
+                return True
+        return False
+
+    def add(self, values: Mapping[int, float]) -> None:
+        """Take in a sample."""
+        seeds = tuple(sorted(values))
+        matrix, count = self._groups.get(seeds, (np.empty((8, len(seeds))), 0))
+        if count == len(matrix):
+            matrix = np.concatenate([matrix, np.empty_like(matrix)])
+        matrix[count] = [values[seed] for seed in seeds]
+        self._groups[seeds] = (matrix, count + 1)
