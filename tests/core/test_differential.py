@@ -24,7 +24,7 @@ COUNT = 40
     ("way", "said"),
     [
         ("measure", {"measured": COUNT // 2}),
-        pytest.param("atlas", {"exact": COUNT // 10, "not exact": COUNT // 10}, marks=pytest.mark.xfail),
+        ("atlas", {"exact": COUNT // 10, "not exact": COUNT // 10}),
         ("training", {"side by side": COUNT // 10, "one by one": COUNT // 10}),
     ],
 )
