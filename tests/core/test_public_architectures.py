@@ -63,10 +63,11 @@ def test_the_stage_that_breaks_is_found() -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_atlas_agrees_or_refuses(name: str) -> None:
     net = made(NETWORKS[name][0], 0).eval()
-    try:
-        verdict = atlas(net, SIDE)
-    except UserError:
+    if isinstance(net, ViT):
+        with pytest.raises(UserError, match=r"cat.*joins maps and known numbers.*shared.atlas.register"):
+            atlas(net, SIDE)
         return
+    verdict = atlas(net, SIDE)
     assert verdict.exact == (equivariance_error(net, IMAGES[:4], C4).relative_max < 1e-9)
 
 
