@@ -67,7 +67,7 @@ def index_markdown(reports: list[Report], demo: bool = False) -> str:
     """The Markdown twin of the page: the verdict table, and links to each paper's report."""
     parts = [f"# {DEMO_TITLE if demo else TITLE}\n"]
     parts += [f"> {contents.DEMO_WARNING}\n"] if demo else []
-    parts += [f"{LEAD}\n", verdict_table(reports)]
+    parts += [f"{LEAD}\n", verdict_table(reports, "")]
     for report in reports:
         inner = "".join(f"- {block.title}\n" for block in report.blocks())
         parts.append(f"## [{report.title}]({report.paper}/report.md)\n\n{inner}")
@@ -75,17 +75,22 @@ def index_markdown(reports: list[Report], demo: bool = False) -> str:
     return "\n".join([*parts, f"## How verdicts are made\n\n{rules}"])
 
 
-def verdict_table(reports: list[Report] | None = None) -> str:
+def verdict_table(reports: list[Report] | None = None, folder: str = "reports/") -> str:
     """One line per paper: headline claim, the paper's number and ours, all verdicts, and the command.
 
     A headline of several comparisons shows the one that supports it least, since all of them have to hold.
+
+    Args:
+        reports: of all papers if None.
+        folder: where the reports are, seen from the file with this table.
     """
     rows = []
     for report in [Report(paper) for paper in config.papers()] if reports is None else reports:
         found = summary(report)
         claims = "\n".join(counts.phrases(report.tally()["claims"]).values()) or "-"
         numbers = "\n".join(f"{of}: {', '.join(said.values())}" for of, said in found.numbers.items())
-        rows.append((report.title, *_headline(found.headline), claims, numbers or "-"))
+        title = f"[{report.title}]({folder}{report.paper}/report.md)"
+        rows.append((title, *_headline(found.headline), claims, numbers or "-"))
     return markdown.grid(("Paper", "Headline claim", "Does it hold?", "All claims", "All numbers"), rows)
 
 
@@ -94,7 +99,8 @@ def _headline(found: Claim | None) -> tuple[str, str]:
     if found is None:
         return "-", "-"
     part = min(found.parts, key=support)
-    said = [f"**{found.verdict.text}**"]
+    in_part = found.verdict.status == verdicts.NOT_RUN and not found.waits
+    said = [f"**{found.word if in_part else found.verdict.text}**"]
     said += [f"paper {part.reference}"] if part.reference not in ("", "-") else []
     several = f" (the weakest of {len(found.parts)})" if len(found.parts) > 1 else ""
     said += [f"ours {part.ours}{several}"] if part.ours else []

@@ -182,7 +182,7 @@ class Results:
                 f"{self.paper}/{experiment}: {metric} of {arm}, seed {broken[0]}, is not finite; run it "
                 "with --refresh"
             )
-        return Sample(whole, self.tier(experiment, arm) if whole else "", ((experiment, arm),))
+        return Sample(whole, self.tier(experiment, arm), ((experiment, arm),)) if whole else Sample()
 
     def last(self, experiment: str, arm: str, metric: str) -> Sample:
         """The metric at each seed's last step."""

@@ -154,12 +154,11 @@ def test_readme_shows_the_weakest_comparison_of_the_headline_and_its_command(min
     file.write_text("from dataclasses import replace\n" + content)
     mini_paper.record()
     (line,) = page.verdict_table([Report("mini")]).splitlines()[2:]
-    assert line.startswith(
-        r"| A <mini> paper & its claims | **C1** Turning helps<br>`run it` | **reproduced**"
-    )
+    assert line.startswith("| [A <mini> paper & its claims](reports/mini/report.md) | **C1** Turning helps")
+    assert "<br>`run it` | **reproduced**<br>" in line
     assert "paper +1.50<br>ours +1.50 [" in line
     assert "(the weakest of 2)" in line
-    assert line.count("[") == 1
+    assert line.count("[") == 2, "the link, and one interval"
 
 
 @pytest.mark.parametrize("content", ["# No markers\n", "only <!-- verdicts --> here\n"])
