@@ -1,4 +1,4 @@
-"""What a forward really does is what the atlas judges: attached, overridden, known, cut, moved, or refused."""
+"""What a forward really does is what the atlas judges, or refuses: attached, overridden, known, moved."""
 
 from __future__ import annotations
 
@@ -99,27 +99,81 @@ def conv(*arguments: Any, **options: Any) -> nn.Conv2d:
 #: Makes the network, sides of the input, channels, whether it is exact (None: refused).
 CASES: dict[str, tuple[Callable[[], nn.Module], int | tuple[int, int], int, bool | None]] = {
     # attached and overridden
-    "hook": (lambda: edited(conv(1, 1, 1), lambda n: n.register_forward_hook(lambda m, i, o: o[..., 1:])), 9, 1, False),
-    "hook of ours": (lambda: edited(LiftingConv(1, 2, 3), lambda n: n.register_forward_pre_hook(lambda m, i: shifted(i[0]))), 9, 1, False),
-    "hook that looks": (lambda: edited(LiftingConv(1, 2, 3), lambda n: n.register_forward_hook(lambda m, i, o: None)), 9, 1, True),
-    "forward of the object": (lambda: edited(LiftingConv(1, 2, 3), lambda n: setattr(n, "forward", lambda x, f=n.forward: f(shifted(x)))), 9, 1, None),
-    "filters of the object": (lambda: edited(LiftingConv(1, 2, 3), lambda n: setattr(n, "filter_bank", lambda f=n.filter_bank: f() + torch.rand(3, 3))), 9, 1, None),
-    "index of the object": (lambda: edited(LiftingConv(1, 2, 3).double(), lambda n: n._bank_index.copy_(n._bank_index.flip(0))), 9, 1, None),
+    "hook": (
+        lambda: edited(conv(1, 1, 1), lambda n: n.register_forward_hook(lambda m, i, o: o[..., 1:])),
+        9,
+        1,
+        False,
+    ),
+    "hook of ours": (
+        lambda: edited(
+            LiftingConv(1, 2, 3), lambda n: n.register_forward_pre_hook(lambda m, i: shifted(i[0]))
+        ),
+        9,
+        1,
+        False,
+    ),
+    "hook that looks": (
+        lambda: edited(LiftingConv(1, 2, 3), lambda n: n.register_forward_hook(lambda m, i, o: None)),
+        9,
+        1,
+        True,
+    ),
+    "forward of the object": (
+        lambda: edited(
+            LiftingConv(1, 2, 3), lambda n: setattr(n, "forward", lambda x, f=n.forward: f(shifted(x)))
+        ),
+        9,
+        1,
+        None,
+    ),
+    "filters of the object": (
+        lambda: edited(
+            LiftingConv(1, 2, 3),
+            lambda n: setattr(n, "filter_bank", lambda f=n.filter_bank: f() + torch.rand(3, 3)),
+        ),
+        9,
+        1,
+        None,
+    ),
+    "index of the object": (
+        lambda: edited(LiftingConv(1, 2, 3).double(), lambda n: n._bank_index.copy_(n._bank_index.flip(0))),
+        9,
+        1,
+        None,
+    ),
     "own part": (lambda: OwnDense(1, 2, 3), 9, 1, None),
     "own filters": (lambda: OwnBank(1, 2, 3), 9, 1, None),
     "own part of torch": (lambda: OwnConv(1, 2, 1), 9, 1, False),
     "weight norm": (lambda: weight_norm(LiftingConv(1, 2, 3)), 9, 1, True),
     "weight norm of torch": (lambda: parametrizations.weight_norm(conv(1, 2, 3)), 9, 1, False),
-    "filters made symmetric": (lambda: edited(conv(1, 2, 3), lambda n: parametrize.register_parametrization(n, "weight", Summed())), 9, 1, True),
+    "filters made symmetric": (
+        lambda: edited(conv(1, 2, 3), lambda n: parametrize.register_parametrization(n, "weight", Summed())),
+        9,
+        1,
+        True,
+    ),
     # known numbers
     "blur": (lambda: Fn(lambda x: F.conv2d(x, BLUR, padding=1)), 9, 1, True),
     "blur with steps": (lambda: Fn(lambda x: F.conv2d(x, BLUR, padding=1, stride=2)), 8, 1, False),
     "edges": (lambda: Fn(lambda x: F.conv2d(x, BLUR * torch.arange(3))), 9, 1, False),
-    "frozen blur": (lambda: edited(conv(1, 1, 3, bias=False), lambda n: (n.weight.data.copy_(BLUR), n.requires_grad_(False))), 9, 1, True),
+    "frozen blur": (
+        lambda: edited(
+            conv(1, 1, 3, bias=False), lambda n: (n.weight.data.copy_(BLUR), n.requires_grad_(False))
+        ),
+        9,
+        1,
+        True,
+    ),
     "frozen": (lambda: conv(1, 2, 3).requires_grad_(False), 9, 1, False),
     "coordinates": (lambda: Fn(lambda x: ramp(x, 1)), 9, 1, False),
     "distance": (lambda: Fn(lambda x: ramp(x, 2)), 9, 1, True),
-    "means of channels": (lambda: Fn(lambda x: (x - torch.rand(3, 1, 1)) / torch.rand(1, 3, 1, 1).add(1)), 9, 3, None),
+    "means of channels": (
+        lambda: Fn(lambda x: (x - torch.rand(3, 1, 1)) / torch.rand(1, 3, 1, 1).add(1)),
+        9,
+        3,
+        None,
+    ),
     "doubled maxima": (lambda: Fn(lambda x: pooled(F.max_pool2d(x, 3, 1, 1) * 2.0)), 3, 1, True),
     "negative maxima": (lambda: Fn(lambda x: pooled(F.max_pool2d(x, 3, 1, 1) * -2.0)), 3, 1, False),
     "difference": (lambda: Fn(lambda x: pooled(x) - pooled(x)), 9, 1, True),
@@ -131,11 +185,23 @@ CASES: dict[str, tuple[Callable[[], nn.Module], int | tuple[int, int], int, bool
     "shuffle": (lambda: nn.Sequential(conv(1, 4, 1), nn.PixelShuffle(2)), 8, 1, False),
     "unshuffle": (lambda: nn.PixelUnshuffle(2), 8, 1, False),
     "there and back": (lambda: nn.Sequential(nn.PixelUnshuffle(2), nn.PixelShuffle(2)), 8, 1, None),
-    "norm of channels": (lambda: Fn(lambda x, n: n(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), nn.LayerNorm(3)), 9, 3, True),
+    "norm of channels": (
+        lambda: Fn(lambda x, n: n(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), nn.LayerNorm(3)),
+        9,
+        3,
+        True,
+    ),
     "norm with a weight for each pixel": (lambda: nn.LayerNorm([1, 9, 9]), 9, 1, False),
     "dense on channels": (lambda: Fn(lambda x, n: n(tokens(x)).mean(1), nn.Linear(3, 4)), 9, 3, True),
     "gate": (lambda: Fn(gate, nn.Linear(3, 3)), 9, 3, True),
-    "attention": (lambda: Fn(lambda x, n: n(*[tokens(x)] * 3)[0].mean(1), nn.MultiheadAttention(4, 2, batch_first=True)), 6, 4, True),
+    "attention": (
+        lambda: Fn(
+            lambda x, n: n(*[tokens(x)] * 3)[0].mean(1), nn.MultiheadAttention(4, 2, batch_first=True)
+        ),
+        6,
+        4,
+        True,
+    ),
     "glu": (lambda: nn.Sequential(conv(1, 4, 1), nn.GLU(1)), 9, 1, True),
     # axes
     "crop": (lambda: Fn(lambda x: x[..., 1:-1, 1:-1]), 9, 1, True),
@@ -146,8 +212,18 @@ CASES: dict[str, tuple[Callable[[], nn.Module], int | tuple[int, int], int, bool
     "half turn": (lambda: Fn(lambda x: x.flip((-1, -2))), 9, 1, True),
     "axes swapped": (lambda: Fn(lambda x: x.transpose(2, 3)), 9, 1, None),
     "halves": (lambda: Fn(lambda x, n: halves(x, n, torch.mul), conv(1, 4, 1)), 9, 1, True),
-    "halves of what is broken": (lambda: Fn(lambda x, n: pooled(halves(x, n, torch.sub)), conv(1, 4, 1)), 9, 1, False),
-    "part of what was joined": (lambda: Fn(lambda x: torch.cat([x, F.pad(x, (1, -1))], 1)[:, :1]), 9, 1, None),
+    "halves of what is broken": (
+        lambda: Fn(lambda x, n: pooled(halves(x, n, torch.sub)), conv(1, 4, 1)),
+        9,
+        1,
+        False,
+    ),
+    "part of what was joined": (
+        lambda: Fn(lambda x: torch.cat([x, F.pad(x, (1, -1))], 1)[:, :1]),
+        9,
+        1,
+        None,
+    ),
     "channels": (lambda: Fn(lambda x: x * x.mean(1, keepdim=True) + x.amax(1, keepdim=True)), 9, 3, True),
     # branches and sizes
     "branch by size, odd": (lambda: Fn(by_size), 9, 1, True),
@@ -157,12 +233,22 @@ CASES: dict[str, tuple[Callable[[], nn.Module], int | tuple[int, int], int, bool
     "size of another map, odd": (lambda: Fn(lambda x: like(x, 3, 2, 1)), 8, 1, False),
     "branch by values": (lambda: Fn(lambda x: x if float(x[0, 0, 0, 0]) > 0 else shifted(x)), 9, 1, None),
     "random": (lambda: Fn(lambda x: x * torch.rand(())), 9, 1, None),
-    "changed in place": (lambda: Fn(lambda x: (lambda y, part: (y.relu_(), part)[1])(*(lambda y: (y, y[..., 1:-1]))(x + 1))), 9, 1, None),
-    "summed in place": (lambda: Fn(lambda x, n: (lambda y: y.add_(pooled(x).mean((2, 3), True)) + y)(n(x)), conv(1, 1, 1)), 8, 1, True),
+    "changed in place": (
+        lambda: Fn(lambda x: (lambda y, part: (y.relu_(), part)[1])(*(lambda y: (y, y[..., 1:-1]))(x + 1))),
+        9,
+        1,
+        None,
+    ),
+    "summed in place": (
+        lambda: Fn(lambda x, n: (lambda y: y.add_(pooled(x).mean((2, 3), True)) + y)(n(x)), conv(1, 1, 1)),
+        8,
+        1,
+        True,
+    ),
     "power of a map": (lambda: Fn(lambda x: x.abs() ** x), 9, 1, None),
     "whole numbers": (lambda: Fn(lambda x: x.to(torch.int32).double()), 9, 1, None),
     "rounded quotient": (lambda: Fn(lambda x: torch.div(x, 0.1, rounding_mode="floor")), 9, 1, None),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -198,9 +284,7 @@ def test_what_is_refused_leads_to_register() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return x.flatten(2).sort(-1).values.mean(-1)
 
-    with pytest.raises(
-        UserError, match=r"know 'sort' in the forward of Sorted \('1'\).*shared.atlas.register"
-    ):
+    with pytest.raises(UserError, match=r"know 'sort' in the forward of Sorted \('1'\).*atlas.register"):
         atlas(nn.Sequential(nn.ReLU(), Sorted()), 8)
     register(Sorted, lambda module, name: [Layer(name, "attention"), Layer(name, "global_avg")])
     assert atlas(nn.Sequential(nn.ReLU(), Sorted()), 8).exact
