@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from shared.report import counts, markdown, stats, text
+from shared.report import counts, markdown, safe, stats, text
 from shared.report.contents import Report
 from shared.report.revisions import Revision, find
 from shared.report.tables import Cell, Table
@@ -139,16 +139,16 @@ def _report(found: Sequence[Change], since: Revision, room: int | None) -> str:
 def _grid(part: Sequence[Change], room: int | None, left: list[Change]) -> tuple[str, int | None]:
     """The changes as a table, as far as there is room, and the room that is left after it."""
     if room is None:
-        return (markdown.grid(_HEADER, [change.line for change in part]) if part else ""), None
-    rows, head, empty = [], len(markdown.grid(_HEADER, [])), len(markdown.grid((), []))
+        return (_lined([change.line for change in part]) if part else ""), None
+    rows, head, empty = [], len(_lined([])), len(_lined([], ()))
     for change in part:
-        size = len(markdown.grid((), [change.line])) - empty + (0 if rows else head)
+        size = len(_lined([change.line], ())) - empty + (0 if rows else head)
         if size > room:
             left.append(change)
         else:
             rows.append(change.line)
             room -= size
-    return (markdown.grid(_HEADER, rows) if rows else ""), room
+    return (_lined(rows) if rows else ""), room
 
 
 def _summary(moved: Sequence[Change], measured: Sequence[Change], derived: Sequence[Change]) -> str:
@@ -179,6 +179,10 @@ def _pointer(left: Sequence[Change], since: Revision) -> str:
     command = f"python -m pipelines diff {since.name} --full"
     rows = text.lines(len(left), "row")
     return f"**{rows} left out** for their length, of {text.join(named)}; `{command}` prints all.\n"
+
+
+def _lined(rows: Iterable[Sequence[str]], header: Sequence[str] = _HEADER) -> str:
+    return safe.markdown(markdown.grid(header, rows))
 
 
 def _cells(found: Report) -> Iterator[tuple[tuple[str, ...], str, Cell]]:

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from shared.report import counts, text, theme, trail, verdicts
+from shared.report import counts, safe, text, theme, trail, verdicts
 
 #: Not color alone: each status has a sign of its own.
 SIGNS = {
@@ -64,17 +64,20 @@ def source(template: str) -> Markup:
     return Markup(loader.get_source(environment(), template)[0])
 
 
-def inline_svg(svg: str, prefix: str, title: str, description: str) -> Markup:
+def inline_svg(svg: str, prefix: str, title: str, description: str, name: str = "the figure") -> Markup:
     """An SVG file as an element of the page: unique ids, a name for screen readers, the page's colors.
 
     Args:
         svg: content of the file.
         prefix: what makes the ids of this figure different from those of every other one on the page.
         title, description: read out instead of the picture.
+        name: of the file, for the message.
+
+    Raises:
+        UserError: if the file holds anything that does not draw (`safe.svg`).
     """
-    body = svg[svg.index("<svg") :]
-    # metadata (license boilerplate of the writer) is of no use inside a page and would be repeated per figure
-    body = re.sub(r"<metadata>.*?</metadata>\s*", "", body, flags=re.DOTALL)
+    body = safe.svg(svg, name)
+    prefix = re.sub(r"[^A-Za-z0-9_.-]", "_", prefix)
     body = re.sub(r"\s*\n\s*", " ", body).replace("> <", "><")  # text is drawn as paths: blanks are nothing
     body = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', body)
     body = re.sub(r'href="#([^"]+)"', rf'href="#{prefix}-\1"', body)

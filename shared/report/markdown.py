@@ -10,7 +10,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from shared.report import text
+from shared.report import safe, text
 from shared.report.tables import Cell, Row, Table
 
 CSV_COLUMNS = (
@@ -61,7 +61,8 @@ def to_csv(table: Table) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
     for row, column, cell in table.cells():
-        writer.writerow([row.key, column.key, text.plain(cell.text), *_numbers(cell)])
+        fields = [row.key, column.key, text.plain(cell.text), *_numbers(cell)]
+        writer.writerow(map(safe.csv_cell, fields))
     return out.getvalue()
 
 

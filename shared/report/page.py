@@ -9,7 +9,7 @@ from typing import Any
 
 from shared.base import paths
 from shared.base.files import write_atomic
-from shared.report import contents, counts, html, markdown, verdicts
+from shared.report import contents, counts, html, markdown, safe, verdicts
 from shared.report.contents import Report
 from shared.report.forest import support
 from shared.report.summary import Claim, summary
@@ -33,7 +33,7 @@ def write(demo: bool = False) -> Path:
     reports = [Report(paper, demo) for paper in config.papers()]
     folder = paths.reports(demo)
     write_atomic(folder / "index.html", page(reports, demo))
-    write_atomic(folder / "index.md", index_markdown(reports, demo))
+    write_atomic(folder / "index.md", safe.markdown(index_markdown(reports, demo)))
     if not demo:
         update_readme(reports)
     return folder / "index.html"
@@ -121,7 +121,7 @@ def update_readme(reports: list[Report] | None = None) -> bool:
     _, end, after = rest.partition(README_END)
     if not start or not end:
         return False
-    new = f"{before}{start}\n{verdict_table(reports)}{end}{after}"
+    new = f"{before}{start}\n{safe.markdown(verdict_table(reports))}{end}{after}"
     if new == old:
         return False
     mode = os.stat(file).st_mode

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from shared.base import paths
+from shared.base import bounded, paths
 from shared.report import contents, html, published, text, trail
 from shared.report.contents import Report
 from shared.report.figures import Figure
@@ -24,6 +24,8 @@ from shared.runs import config
 
 #: Up to how many columns a table has which class; style.css says on what width each is set as cards.
 _WIDTHS = ((3, "narrow"), (5, "medium"), (8, "wide"))
+#: Bytes of a figure's file.
+_MOST_OF_A_FIGURE = 16 << 20
 
 
 #: A table of more rows, or beside a figure, is folded up at first.
@@ -142,7 +144,8 @@ def picture(report: Report, figure: Figure) -> str:
     prefix = (
         f"f{[one.name for one in report.figures].index(figure.name)}"  # short: it stands in each reference
     )
-    return html.inline_svg(file.read_text(encoding="utf-8"), prefix, figure.title, figure.alt)
+    svg = bounded.read_text(file, paths.shown(file), _MOST_OF_A_FIGURE)
+    return html.inline_svg(svg, prefix, figure.title, figure.alt, paths.shown(file))
 
 
 def _row(table: Table, row: Row) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from shared.base import paths
 from shared.base.files import write_atomic
-from shared.report import agreement, contents, counts, markdown, paper_page
+from shared.report import agreement, contents, counts, markdown, paper_page, safe
 from shared.report.contents import Report
 from shared.report.tables import Table
 from shared.runs import config
@@ -46,10 +46,10 @@ def render(paper: str, demo: bool = False) -> Path:
     report = Report(paper, demo)
     folder = paths.reports(demo) / paper
     for table in report.tables:
-        write_atomic(folder / f"{table.name}.md", _table_page(report, table))
+        write_atomic(folder / f"{table.name}.md", safe.markdown(_table_page(report, table)))
         write_atomic(folder / f"{table.name}.csv", markdown.to_csv(table))
     render_figures(report)
-    write_atomic(folder / "report.md", report_markdown(report))
+    write_atomic(folder / "report.md", safe.markdown(report_markdown(report)))
     write_atomic(folder / "index.html", paper_page.page(report))
     expected = {"report.md", "index.html"}
     expected |= {f"{table.name}{ending}" for table in report.tables for ending in (".md", ".csv")}

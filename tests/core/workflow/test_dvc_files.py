@@ -137,7 +137,10 @@ def test_what_dvc_would_choke_on_is_refused_before_it_is_asked(toy, dvc, file, t
 
 def test_the_files_of_the_project_are_let_through():
     for file in ("data.dvc", "dvc.lock"):
-        strict_yaml.look((Path(__file__).resolve().parents[3] / file).read_text(), file)
+        text = (Path(__file__).resolve().parents[3] / file).read_text()
+        strict_yaml.look(text, file)
+        with pytest.raises(UserError, match=f"^{file}, line "):
+            strict_yaml.look(f"{text}\n{BOMB}", file)
     strict_yaml.look("a: [", "what DVC says itself")
 
 
