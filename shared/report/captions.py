@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 FILE = "captions.md"
 #: A field, whose name it captures; or a brace, written twice.
 _FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}|\{\{|\}\}")
+#: The block that the page shows for the paper: the title says who wrote it, the caption what it claims.
+PAPER = "paper"
 #: How the name of a figure's block ends, and what its alternative text begins with.
 FIGURE, ALT = ".svg", "Alt: "
 
@@ -126,7 +128,7 @@ def words(results: Results, name: str, fields: Mapping[str, str | None]) -> Word
 def unused(results: Results) -> list[str]:
     """The blocks that no table, figure or claim has asked for, and no other block names."""
     blocks = read(results.paper)
-    said = {*results.said, *(field for block in blocks.values() for field in _named(block))}
+    said = {PAPER, *results.said, *(field for block in blocks.values() for field in _named(block))}
     return [name for name in blocks if name not in said]
 
 

@@ -12,8 +12,6 @@ from shared.report.forest import Forest, forest, weakest
 from shared.report.tables import Cell, Part, Row
 from shared.report.verdicts import Verdict
 
-#: Block of a paper's captions.md: the heading says who wrote it, one sentence below what it claims.
-BLOCK = "paper"
 #: What the page calls a claim with each verdict, in the order in which claims stand.
 WORDS = {
     verdicts.DIFFERS: "differs",
@@ -100,7 +98,9 @@ class Summary:
 def summary(report: Report) -> Summary:
     """Sum up the report of one paper."""
     blocks = captions.read(report.paper)
-    said = captions.words(report.results, BLOCK, {}) if BLOCK in blocks else captions.Words()
+    said = (
+        captions.words(report.results, captions.PAPER, {}) if captions.PAPER in blocks else captions.Words()
+    )
     found = [made for table in report.tables if table.claims for row in table.rows if (made := _claim(row))]
     order = list(WORDS)
     found.sort(key=lambda claim: order.index(claim.verdict.status))

@@ -11,9 +11,10 @@ import mini_paper
 import pytest
 from page_checker import Checker, check
 
-from shared.report import figures, forest, html, page, paper_page, render, summary, theme, verdicts
+from shared.report import captions, figures, forest, html, page, paper_page, render, summary, theme, verdicts
 from shared.report.claims import effect
 from shared.report.contents import Report
+from shared.report.results import Results
 from shared.report.stats import Difference
 from shared.report.tables import Part
 from shared.report.verdicts import Verdict
@@ -169,6 +170,7 @@ def test_a_card_says_what_is_claimed_and_what_came_of_it(mini):
     ):
         assert expected in words, expected
     assert 'href="mini/index.html#claims"' in start
+    assert captions.unused(Results("mini")) == []
 
 
 def test_claims_that_need_a_look_stand_first_and_ours_apart(mini):
