@@ -206,7 +206,8 @@ def _outside(results: Results, where: Where, std: int) -> Quantity:
     """Accuracy at angles within one deviation of the training angles' mean, minus that beyond three."""
     far = {angle: abs((angle - 45 + 180) % 360 - 180) for angle in swept(results, *where[:1], [where[1]])}
     far = far or {angle: abs((angle - 45 + 180) % 360 - 180) for angle in ANGLES}
-    inside = [angle for angle, distance in far.items() if distance <= std]
+    near = max(std, min(far.values()))  # of few test angles none may lie so near
+    inside = [angle for angle, distance in far.items() if distance <= near]
     outside = [angle for angle, distance in far.items() if distance > 3 * std]
     count = len(inside)
     return ACCURACY.at(*inside, *outside, reduce=lambda v: float(np.mean(v[:count]) - np.mean(v[count:])))
