@@ -173,7 +173,7 @@ def _whole(text: str) -> int:
 
 def _finite(text: str) -> float:
     number = float(text)
-    if number - number != 0:
+    if number - number != 0 or "_" in text:
         raise ValueError
     return number
 

@@ -137,3 +137,25 @@ def test_texts_that_are_no_number(text):
 def test_texts_that_are_numbers():
     assert [bounded.whole(t) for t in ("0", "-12", "+7", "007")] == [0, -12, 7, 7]
     assert [bounded.number(t) for t in ("1", "-.5", "2.", "1e-3", "+1.5E2")] == [1.0, -0.5, 2.0, 1e-3, 150.0]
+
+
+def test_a_mark_in_front_of_a_table_changes_nothing(recorded, capsys):
+    """Spreadsheets write one in front of UTF-8."""
+    file = paths.collected("toy", "walk", "lite")
+    right = file.read_bytes()
+    file.write_bytes(b"\xef\xbb\xbf" + right)
+    assert not committed.read_file(file).damage
+    assert cli.main(["collect", "toy/walk"]) == 0
+    assert file.read_bytes() == right
+
+
+@pytest.mark.parametrize("cell", ["1_000", "nan", "inf", "1e999", "9" * 5000])
+@pytest.mark.parametrize("column", [3, 5, 6])
+def test_numbers_of_a_table_are_plain(recorded, cell, column):
+    file = paths.collected("toy", "walk", "lite")
+    lines = file.read_text().splitlines()
+    fields = lines[1].split(",")
+    fields[column] = cell
+    file.write_text("\n".join([lines[0], ",".join(fields), *lines[2:]]) + "\n")
+    with pytest.raises(UserError, match=r"walk.csv, line 2 is malformed; restore it from git"):
+        committed.read_file(file)
