@@ -63,19 +63,27 @@ class Committed:
         return record
 
 
-def signatures(folder: Path) -> dict[Path, tuple[Any, Any]]:
-    """For each CSV of a folder, by name, something that changes whenever it or its sidecar does.
+#: By name of a file something that changes whenever it does.
+States = dict[str, tuple[int, ...]]
 
-    A CSV of which only the sidecar is left is among them.
-    """
+
+def states(folder: Path) -> States:
+    """The results in a folder, and their sidecars."""
     try:
         with os.scandir(folder) as entries:
             found = {entry.name: entry.stat() for entry in entries if entry.name.endswith(_ENDINGS)}
     except (FileNotFoundError, NotADirectoryError):  # a folder that may not be read is not an empty one
         return {}
-    states = {name: (stat.st_mtime_ns, stat.st_size, stat.st_ino) for name, stat in found.items()}
-    files = {folder / f"{name.removesuffix('.csv').removesuffix(paths.SIDECAR)}.csv" for name in states}
-    return {file: (states.get(file.name), states.get(paths.sidecar(file).name)) for file in sorted(files)}
+    return {name: (stat.st_mtime_ns, stat.st_size, stat.st_ino) for name, stat in found.items()}
+
+
+def signatures(folder: Path, found: States) -> dict[Path, tuple[Any, Any]]:
+    """For each CSV of a folder, by name, something that changes whenever it or its sidecar does.
+
+    A CSV of which only the sidecar is left is among them.
+    """
+    files = {folder / f"{name.removesuffix('.csv').removesuffix(paths.SIDECAR)}.csv" for name in found}
+    return {file: (found.get(file.name), found.get(paths.sidecar(file).name)) for file in sorted(files)}
 
 
 def read_file(file: Path) -> Committed:

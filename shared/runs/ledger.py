@@ -48,6 +48,7 @@ class Ledger:
 
     def __init__(self, paper: str) -> None:
         self.paper = paper
+        self._states: dict[Path, committed.States] | None = None
         self._signatures: dict[Path, Any] = {}
         self._read: dict[Path, Committed | UserError] = {}
         self._places: dict[str, list[Committed]] | None = None
@@ -57,7 +58,11 @@ class Ledger:
     def refresh(self) -> Ledger:
         """Look which collected files have come, changed or gone; the ledger itself."""
         folders = [paths.results(self.paper, tier) for tier in reversed(paths.TIERS)]
-        now = {file: state for folder in folders for file, state in committed.signatures(folder).items()}
+        states = {folder: committed.states(folder) for folder in folders}
+        if states == self._states:  # most often; hundreds of files are asked for hundreds of times
+            return self
+        self._states = states
+        now = {f: state for of in states.items() for f, state in committed.signatures(*of).items()}
         if now != self._signatures:
             kept = {file for file, signature in now.items() if self._signatures.get(file) == signature}
             self._read = {file: content for file, content in self._read.items() if file in kept}
