@@ -15,6 +15,7 @@ from shared.runs import index, ledger, records
 @pytest.fixture
 def indexed(recorded, monkeypatch):
     """The recorded toy with an index, as a command would find it that begins now."""
+    ledger.of("toy").collect(recorded.experiment("race"), "lite")
     monkeypatch.setattr(index, "WORTH_WRITING", 1)
     forget(monkeypatch)
     assert call("list", "toy") == 0
