@@ -101,12 +101,20 @@ class Call:
         ref = replace(self.builder.add(layer, track.ref), spatial=track.ref.spatial)
         return replace(track, ref=ref, axes=track.axes if axes is None else tuple(axes))
 
+    def look(self, tensor: Tensor) -> Tensor:
+        """Known numbers that enter, on the CPU."""
+        if tensor.is_meta:
+            raise self.refusal(
+                "meets known numbers that the meta device does not hold; build the network elsewhere"
+            )
+        self.known.append(tensor.detach().clone())
+        return tensor.detach().cpu()
+
     def number(self, argument: str) -> float:
         """An argument that must be a number."""
         value = self[argument]
         if isinstance(value, Tensor) and value.numel() == 1 and not learned(value):
-            self.known.append(value.detach().clone())
-            value = value.item()
+            value = self.look(value).item()
         if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
             raise self.refusal(f"gets {argument}={_short(value)} where the atlas knows numbers only")
         return float(value)

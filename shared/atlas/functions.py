@@ -24,8 +24,7 @@ def _known_filter(call: Call, weight: Any, transposed: bool = False) -> Any:
         raise call.refusal("has filters that depend on the input")
     if learned(weight):
         return None
-    call.known.append(weight.detach().clone())
-    return constants.kernel(weight)
+    return constants.kernel(call.look(weight))
 
 
 def _sides_of(call: Call, padding: Any, kernel: Sequence[int], dilation: Sequence[int]) -> Any:
@@ -148,6 +147,8 @@ def _layer_norm(call: Call) -> Track:
     names = {name for i in last for name, _ in track.axes[i]}
     if any(set(track.holding(name)) - set(last) for name in names):
         raise call.refusal("normalizes over a part of the channels, or of the pixels")
+    if not names:
+        raise call.refusal("normalizes one channel by itself, which makes the same of all values")
     if names <= {"channels"}:
         return call.pixelwise(Layer(call.name, "act", curve="softmax"))
     call.sized()

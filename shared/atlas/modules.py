@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -69,14 +70,21 @@ def describe(module: nn.Module, name: str) -> list[Layer] | None:
 
 def _same_behavior(module: nn.Module, known: type) -> bool:
     """Whether neither a subclass nor the object itself has another way of doing something."""
-    derived, own = type(module), vars(module)
-    for name in dir(known):
-        if name in _HARMLESS:
-            continue
-        there = inspect.getattr_static(known, name)
-        if inspect.getattr_static(derived, name, None) is not there or (name in own and callable(there)):
-            return False
-    return True
+    return _inherits_all(type(module), known) and not (_methods(known) & vars(module).keys())
+
+
+@lru_cache(maxsize=1024)
+def _inherits_all(derived: type, known: type) -> bool:
+    names = (name for name in dir(known) if name not in _HARMLESS)
+    return all(
+        inspect.getattr_static(derived, name, None) is inspect.getattr_static(known, name) for name in names
+    )
+
+
+@lru_cache(maxsize=1024)
+def _methods(known: type) -> frozenset[str]:
+    names = (name for name in dir(known) if name not in _HARMLESS)
+    return frozenset(name for name in names if callable(inspect.getattr_static(known, name)))
 
 
 def register(kind: type[nn.Module], rule: Describe) -> None:
@@ -152,9 +160,8 @@ def _convolution(kind: str) -> Describe:
     def rule(module: nn.Module, name: str) -> list[Layer] | None:
         if kind != "conv":
             index = inspect.getattr_static(type(module), "_index")(module).to(module._bank_index.device)
-            if tuple(module.weight.shape[-2:]) != module.kernel_size or not torch.equal(
-                module._bank_index, index
-            ):
+            changed = not index.is_meta and not torch.equal(module._bank_index, index)
+            if changed or tuple(module.weight.shape[-2:]) != module.kernel_size:
                 return None  # not what its class made of it
         elif type(module.weight) is not nn.Parameter or not module.weight.requires_grad:
             return None  # known filters are looked at

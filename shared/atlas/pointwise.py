@@ -110,6 +110,8 @@ def _over_channels(call: Call, dim: Any) -> Track:
     """A function of the channels of each pixel."""
     if call.x.holding("channels") != [dim_of(call, dim)] or not call.x.only(dim_of(call, dim), "channels"):
         raise call.refusal("normalizes over another axis than channels")
+    if call.x.sizes[dim_of(call, dim)] == 1:
+        raise call.refusal("normalizes one channel by itself, which makes the same of all values")
     return call.pixelwise(Layer(call.name, "act", curve="softmax"))
 
 
@@ -158,8 +160,7 @@ def _joined(call: Call, kind: str, first: Any, second: Any) -> Track:
         return _merged(call, kind, first, second)
     track, value = (first, second) if isinstance(first, Track) else (second, first)
     if isinstance(value, Tensor) and value.numel() == 1 and not learned(value):
-        call.known.append(value.detach().clone())
-        value = value.item()
+        value = call.look(value).item()
     if isinstance(value, int | float):
         if not math.isfinite(value):
             raise call.refusal(f"meets the number {value}")
@@ -176,13 +177,11 @@ def with_known(call: Call, kind: str, track: Track, value: Tensor) -> Track:
     if shape != track.sizes:
         raise call.refusal(f"spreads a map of shape {track.sizes} over {shape}")
     trained = learned(value)
-    pattern = torch.rand(value.shape) if trained else value.detach().cpu().double()
+    pattern = torch.rand(value.shape, device="cpu") if trained else call.look(value).double()
     full = _by_name(track, pattern.double().expand(shape))
     if not constants.alike(full):
         raise call.refusal("tells the images of a batch apart")
     full = full[0]  # (channels, orientations, H, W)
-    if not trained:
-        call.known.append(value.detach().clone())
     composite = track.composite
     if bool((full == full[:, :1, :1, :1]).all()):
         positive = not trained and kind == "mul" and bool((full > 0).all())

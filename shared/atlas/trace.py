@@ -361,7 +361,7 @@ def _result(builder: Builder, track: Track) -> Ref:
 def _shifted(parameters: list[nn.Parameter]) -> Iterator[None]:
     """Let learned parameters have other values, so that no zero of an initialization is taken for known."""
     numbers = torch.Generator().manual_seed(0)
-    kept = [(p, p.data) for p in parameters if p.requires_grad]
+    kept = [(p, p.data) for p in parameters if p.requires_grad and not p.is_meta]
     try:
         for p, values in kept:
             scale = _SHIFT * max(float(values.float().square().mean().sqrt()) if values.numel() else 0, 0.1)
