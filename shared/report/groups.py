@@ -18,7 +18,7 @@ from shared.report.theme import MUTED
 
 
 def dots(axes: Axes, groups: Mapping[str, Mapping[str, Sample]], looks: Mapping[str, Look]) -> None:
-    """Groups of `plots.dots`: samples by name, by the title of their group; looks in the order within a group."""
+    """Groups of `plots.dots`: samples by name, by the title of their group; looks in its order."""
     if _not_run(axes, groups):
         return
     step = 0.8 / len(looks)
