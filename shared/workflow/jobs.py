@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -15,6 +17,8 @@ from shared.runs.batches import Cost, cost_of_arm, measured_costs, settings_key
 
 #: An arm that takes longer than this is worth a job of its own: starting torch is nothing beside it.
 LONG_SECONDS = 60.0
+#: On a cluster a job waits to be started: an arm shorter than this shares one, a longer one than that is cut.
+REMOTE_LONG_SECONDS, REMOTE_MOST_SECONDS = 1800.0, 4 * 3600.0
 #: Jobs per worker that short arms are dealt out into, so that all workers end at about the same time.
 JOBS_PER_WORKER = 2
 #: Asked of a cluster for a job of unknown cost, and the least asked for.
@@ -82,31 +86,48 @@ class Cutter:
         self.experiments, self.tier = experiments, tier
         self._costs: dict[tuple[str, str], dict[str, Cost]] = {}
 
-    def cut(self, runs: Iterable[config.Run], workers: int, size: int = 0) -> list[list[config.Run]]:
+    def cut(
+        self, runs: Iterable[config.Run], workers: int, size: int = 0, remote: bool = False
+    ) -> list[list[config.Run]]:
         """Batches of runs, each for one process. A run that several experiments share is in one batch only.
 
         Args:
             runs: in declared order.
             workers: processes at a time.
             size: the most runs in a batch; 0 to choose.
+            remote: whether a cluster runs them.
         """
         arms: dict[tuple[str, str], dict[str, config.Run]] = {}
         for run in runs:
             arms.setdefault((run.paper, settings_key(run)), {}).setdefault(run.id, run)
         units = [list(members.values()) for members in arms.values()]
-        return fixed(units, size) if size else self._balanced(units, workers)
+        if size:
+            return fixed(units, size)
+        if remote:
+            units = [part for unit in units for part in self._parts(unit)]
+            return self._balanced(units, workers, REMOTE_LONG_SECONDS)
+        return self._balanced(units, workers, LONG_SECONDS)
 
-    def _balanced(self, units: list[list[config.Run]], workers: int) -> list[list[config.Run]]:
+    def _parts(self, unit: list[config.Run]) -> list[list[config.Run]]:
+        """An arm whose seeds take too long for one job, in several; one seed is never cut."""
+        most = max(1, int(REMOTE_MOST_SECONDS // max(self.cost(unit[0]).seconds or 1.0, 1.0)))
+        return [unit[i : i + most] for i in range(0, len(unit), most)]
+
+    def _balanced(
+        self, units: list[list[config.Run]], workers: int, long_seconds: float
+    ) -> list[list[config.Run]]:
         """Long arms alone, longest first; short ones dealt out, always to the batch with the least to do."""
         timed = [(sum(self.cost(run).seconds or 1.0 for run in unit), unit) for unit in units]
         timed.sort(key=lambda entry: -entry[0])
-        long = [unit for seconds, unit in timed if seconds > LONG_SECONDS]
+        long = [unit for seconds, unit in timed if seconds > long_seconds]
         short = timed[len(long) :]
-        bins: list[tuple[float, list[config.Run]]] = [(0.0, [])] * min(len(short), JOBS_PER_WORKER * workers)
-        for seconds, unit in short:
-            least = min(range(len(bins)), key=lambda i: bins[i][0])
-            bins[least] = (bins[least][0] + seconds, bins[least][1] + unit)
-        return long + [batch for _, batch in bins]
+        needed = math.ceil(sum(seconds for seconds, _ in short) / REMOTE_MOST_SECONDS)
+        count = min(len(short), max(JOBS_PER_WORKER * workers, needed))
+        bins: list[tuple[float, int, list[config.Run]]] = [(0.0, number, []) for number in range(count)]
+        for seconds, unit in short:  # the bin with the least to do stands first
+            busy, number, batch = bins[0]
+            heapq.heapreplace(bins, (busy + seconds, number, batch + unit))
+        return long + [batch for _, _, batch in sorted(bins, key=lambda each: each[1])]
 
     def cost(self, run: config.Run) -> Cost:
         """What one run is expected to take on a CPU."""

@@ -194,7 +194,7 @@ def _jobs(
         threads = request.threads or max(1, cores // max(1, min(len(batches), workers)))
         gpu = int(gpus > 0) if request.gpu == "auto" else int(request.gpu)
     else:
-        batches = cutter.cut(stale, nodes or 1, request.runs_per_job)
+        batches = cutter.cut(stale, nodes or 1, request.runs_per_job, remote=True)
         threads = request.threads or REMOTE_THREADS
         gpu = 1 if request.gpu == "auto" else int(request.gpu)
     jobs, by_run = [], {}

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from toy_plans import plan
 
-from shared.runs import config
+from shared.runs import batches, config
 from shared.workflow import jobs, orchestrate
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -107,3 +107,29 @@ def test_every_run_is_in_one_batch_and_arms_stay_together(toy, sizes, size, work
 def replaced(run: config.Run, rate: float, seed: int) -> config.Run:
     settings = type(run.settings)(rate=rate, steps=run.settings.steps)
     return config.Run(run.paper, run.experiment, run.arm, run.tier, seed, settings, run.revision, run.data)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "count", "longest"),
+    [
+        (1, 2, 3),  # three seeds of two arms: each arm is too short for a job of its own, but may fill a node
+        (60, 2, 180),
+        (200, 6, 200),  # three seeds would take ten hours: each has a job of its own
+    ],
+)
+def test_a_cluster_gets_jobs_of_sensible_length(toy, monkeypatch, minutes, count, longest):
+    monkeypatch.setattr(
+        jobs.Cutter, "cost", lambda self, run: batches.Cost(60.0 * minutes, 100.0, "declared")
+    )
+    cutter = jobs.Cutter({("toy", "walk"): toy.experiment()}, "lite")
+    cut = cutter.cut(toy.runs(), workers=50, remote=True)
+    assert (len(cut), max(len(batch) for batch in cut) * minutes) == (count, longest)
+    assert sorted(run.spec for batch in cut for run in batch) == sorted(run.spec for run in toy.runs())
+
+
+def test_many_short_runs_on_one_node_are_not_one_endless_job(toy, monkeypatch):
+    monkeypatch.setattr(jobs.Cutter, "cost", lambda self, run: batches.Cost(1500.0, 100.0, "declared"))
+    cutter = jobs.Cutter({("toy", "walk"): toy.experiment()}, "lite")
+    units = [[run] for run in toy.runs() * 100]
+    cut = cutter._balanced(units, 1, 1800.0)
+    assert max(len(batch) for batch in cut) * 1500 <= 4.5 * 3600
