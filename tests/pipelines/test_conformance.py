@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import csv
 import dataclasses
+import fnmatch
 import functools
 import re
 import shlex
@@ -330,6 +331,15 @@ def test_the_workflow_knows_the_files_of_the_report(paper):
         assert {file.name for file in (paths.reports() / paper).iterdir()} == set(declared.artefacts)
 
 
+#: Cells that smoke runs are too short for: later epochs, means over all 36 angles, and what follows from them.
+BEYOND_SMOKE = {
+    "subsampling": (
+        *("validation/*/[1-9]*", "dropout/*/[1-9]*", "averages/*/mean36", "sampling/*/accuracy"),
+        *("claims/S27-rate/verdict", "claims/S29-crop/verdict", "claims/S29-nearest/verdict"),
+    ),
+}
+
+
 @papers
 def test_tables_show_the_smoke_rows(paper):
     """A metric misspelt in tables.py would look like runs that nobody has made yet."""
@@ -340,7 +350,9 @@ def test_tables_show_the_smoke_rows(paper):
         for row, column, cell in table.cells()
         if cell.not_run
     ]
-    assert waiting == []
+    beyond = {pattern: fnmatch.filter(waiting, pattern) for pattern in BEYOND_SMOKE.get(paper, ())}
+    assert sorted(waiting) == sorted(set().union(*beyond.values()))
+    assert all(beyond.values()), "a pattern that fits no cell"
 
 
 @papers
