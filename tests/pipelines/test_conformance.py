@@ -331,7 +331,7 @@ def test_the_workflow_knows_the_files_of_the_report(paper):
         assert {file.name for file in (paths.reports() / paper).iterdir()} == set(declared.artefacts)
 
 
-#: Cells that smoke runs are too short for: later epochs, means over all 36 angles, and what follows from them.
+#: Cells that smoke runs are too short for: later epochs, means over all 36 angles, and what hangs on them.
 BEYOND_SMOKE = {
     "subsampling": (
         *("validation/*/[1-9]*", "dropout/*/[1-9]*", "averages/*/mean36", "sampling/*/accuracy"),
