@@ -75,12 +75,16 @@ def between(least: float, most: float) -> Rule:
     def rule(found: stats.Difference, tier: str) -> verdicts.Verdict:
         low, high = found.interval()
         verdict = verdicts.same(replace(found, value=found.value - middle), margin=half, tier=tier)
-        verdict = replace(verdict, difference=found.value, low=low, high=high)
-        if verdict.status != verdicts.DIFFERS:
-            return verdict
-        if low > most or high < least:
+        verdict = replace(verdict, difference=found.value, low=low, high=high, least=least, most=most)
+        if verdict.status == verdicts.REPRODUCED:
+            return replace(verdict, reason=f"between {least:g} and {most:g} by two one-sided tests")
+        if verdict.status == verdicts.DIFFERS and (low > most or high < least):
             return replace(verdict, reason=f"the interval lies outside {least:g} to {most:g}")
-        return replace(verdict, status=verdicts.TOO_FEW, reason=f"the interval holds {least:g} or {most:g}")
+        if verdict.status in (verdicts.DIFFERS, verdicts.TOO_FEW) and verdict.n >= verdicts.MIN_RUNS:
+            _, mark, seeds = verdict.reason.partition(";")
+            reason = f"the interval holds {least:g} or {most:g}{mark}{seeds}"
+            return replace(verdict, status=verdicts.TOO_FEW, reason=reason)
+        return verdict
 
     return rule
 

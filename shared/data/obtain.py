@@ -55,10 +55,14 @@ def get(name: str, mirror: str | os.PathLike[str] | None = None, progress: bool 
         return _obtain(data_set, target, place, progress)
 
 
-def available(name: str) -> bool:
+def available(name: str, mirror: str | None = None) -> bool:
     """Whether a data set is on this machine: its files, what packs them in a mirror folder, or its generator.
 
     Nothing is fetched and no file is read: sizes are looked at, checksums not before the set is loaded.
+
+    Args:
+        name: as in ``datasets.yaml``.
+        mirror: directory or URL, in place of the environment variable REPRO_MIRROR.
 
     Raises:
         UserError: if there is no set of this name.
@@ -66,7 +70,7 @@ def available(name: str) -> bool:
     data_set = catalogue.find(name)
     if data_set.generator:
         return True
-    folder, shelf = paths.root() / data_set.path, _local(os.environ.get(MIRROR_VARIABLE, ""))
+    folder, shelf = paths.root() / data_set.path, _local(mirror or os.environ.get(MIRROR_VARIABLE, ""))
     for wanted in data_set.downloads.values():
         if all(is_there(data_set, folder, name) for name in wanted.members):
             continue

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -268,17 +267,15 @@ def do_merge(args: argparse.Namespace) -> int:
 
 def do_get(args: argparse.Namespace) -> int:
     """Fetch data sets."""
-    if args.mirror:
-        os.environ["REPRO_MIRROR"] = args.mirror
     from shared import data
 
     names = list(data.catalogue.load()) if args.names == ["all"] else args.names
     for name in names:
         manual = data.catalogue.find(name).manual
-        if manual and args.names == ["all"] and not data.available(name):
+        if manual and args.names == ["all"] and not data.available(name, args.mirror):
             print(f"{name}: left out, since no address serves it; {manual}")
             continue
-        where = Path(data.get(name))
+        where = Path(data.get(name, args.mirror))
         shown = where.relative_to(paths.root()) if where.is_relative_to(paths.root()) else where
         print(f"{name}: {shown} is complete and verified")
         for note in data.notes(name):

@@ -56,8 +56,8 @@ def _network(paper: str, models: object, settings: object) -> tuple[Build, tuple
         shape = (1, 56, 56) if settings.kind == "ddmnist" else (20, settings.size, settings.size)
         build = smoke_models.build if settings.kind == "smoke" else models.build
         return lambda: build(settings, 0), shape
-    if settings.model in ("picture", "inventory"):
-        return None
+    if settings.model in ("picture", "inventory", "layers"):
+        return None  # pictures, verdicts of the atlas, single layers: nothing is trained
     channels = 1 if settings.model == "toy" else getattr(settings, "channels", 1)
     # networks of large images take any size; what counts is the remainder by all strides together
     side = settings.size if settings.size <= 64 else 32 + settings.size % 32

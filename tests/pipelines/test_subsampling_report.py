@@ -140,6 +140,10 @@ def test_rules_of_a_range_and_of_a_size(values, within, apart):
     found = stats.one_sample(values)
     between, distant = claims_digits.between(0.65, 0.91), claims_digits.distant(5.0)
     assert (between(found, "paper").status, distant(found, "paper").status) == (within, apart)
+    drawn = between(found, "paper")
+    assert (drawn.least, drawn.most) == (0.65, 0.91)  # on the axis of the difference
+    assert "0.65" in drawn.reason
+    assert "from 0" not in drawn.reason
     for verdict in (between(found, "paper"), distant(found, "paper")):
         assert verdict.difference == pytest.approx(np.mean(values))
         assert (verdict.low, verdict.high) == found.interval()

@@ -134,6 +134,7 @@ def test_mistakes_end_in_one_sentence(toy, capsys, arguments):
     assert err.count("\n") == 1
     assert "Traceback" not in out + err
     assert toy.trained() == []
+    assert not os.environ.get("REPRO_MIRROR", "").startswith("http://[")  # an option of one command only
 
 
 def test_an_experiment_without_its_paper_is_answered_with_both(toy, capsys):
